@@ -1,0 +1,19 @@
+"""Exact and fast explanations of genomic deep-learning models.
+
+`saturation_mutagenesis(model, X)` scores every base; `plan(model, X)` says what that will take.
+"""
+
+from importlib.metadata import version as _version
+
+from nucleoscope.methods.mutagenesis import NaiveFallback as NaiveFallback
+from nucleoscope.methods.mutagenesis import plan as plan
+from nucleoscope.methods.mutagenesis import saturation_mutagenesis as saturation_mutagenesis
+from nucleoscope.result import Attribution as Attribution
+from nucleoscope.result import Check as Check
+
+__version__ = _version("nucleoscope")
+__all__ = ["Attribution", "Check", "NaiveFallback", "plan", "saturation_mutagenesis"]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,164 @@
+"""Running the traced program itself: constants once, the original once, the tail per batch of edits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from nucleoscope.engine.graph import Graph
+from nucleoscope.engine.rules.registry import aten
+
+
+class Forward:
+    """A Graph with its weights, in one number type on one device."""
+
+    def __init__(self, graph: Graph, dtype: torch.dtype, device: torch.device) -> None:
+        self.graph = graph
+        self.like = torch.empty(0, dtype=dtype, device=device)
+        self._last = _last_uses(graph)
+        self._constants: dict[str, Any] = {}
+        self._evaluate_constants()
+        self.packed = {
+            name: node.rule.pack(self.static)
+            for name, node in graph.nodes.items()
+            if node.rule is not None
+        }
+
+    def static(self, name: str) -> Tensor:
+        """A weight or other constant of the model by node name; "" gives an empty tensor."""
+        return self._constants[name] if name else self.like
+
+    def _cast(self, value: Any) -> Any:
+        if not isinstance(value, Tensor):
+            return value
+        floating = value.is_floating_point()
+        return value.detach().to(self.like.device, self.like.dtype if floating else value.dtype)
+
+    def _here(self, arg: Any) -> Any:
+        """The engine's number type and device for those of the model."""
+        if isinstance(arg, torch.device):
+            return self.like.device
+        return self.like.dtype if arg is torch.float32 else arg
+
+    def _evaluate_constants(self) -> None:
+        program = self.graph.program
+        signature = program.graph_signature
+        held = {**program.state_dict, **program.constants}
+        origin = {
+            **signature.inputs_to_parameters,
+            **signature.inputs_to_buffers,
+            **signature.inputs_to_lifted_tensor_constants,
+        }
+        env = self._constants
+        with torch.no_grad():
+            for node in self.graph.fx:
+                if self.graph.nodes.get(node.name) is None or self._role(node.name) != "static":
+                    continue
+                if node.op == "placeholder":
+                    env[node.name] = self._cast(held[origin[node.name]])
+                elif node.op == "call_function":
+                    env[node.name] = self._cast(self._call(node, env))
+
+    def _call(self, node: torch.fx.Node, env: dict[str, Any]) -> Any:
+        """One op on values already made; where the model names float32, the engine's own type is meant."""
+
+        def value(arg: torch.fx.Node) -> Any:
+            return env[arg.name] if arg.name in env else self._constants[arg.name]
+
+        args = torch.fx.node.map_arg(node.args, value)
+        kwargs = dict(torch.fx.node.map_arg(node.kwargs, value))
+        args = tuple(self._here(a) for a in args)
+        kwargs = {k: self._here(v) for k, v in kwargs.items()}
+        target: Any = node.target
+        if (
+            target is aten.view.default
+        ):  # a value laid out anew need not have the strides it was traced with
+            target = aten.reshape.default
+        return target(*args, **kwargs)
+
+    def _role(self, name: str) -> str:
+        return self.graph.nodes[name].role
+
+    def original(self, inputs: dict[str, Tensor], keep: Callable[[str, Tensor], None]) -> Tensor:
+        """One ordinary forward; `keep` sees every activation [N, ...] as it is made."""
+        env: dict[str, Any] = dict(inputs)
+        for name, value in inputs.items():
+            keep(name, value)
+        roles = ("size", "original", "ripple", "tail")
+        return self._run(env, roles, len(next(iter(inputs.values()))), keep)
+
+    def tail(self, laid: dict[str, Tensor], batch: int) -> Tensor:
+        """The model from its seam on: `laid` holds every value [B, ...] that the tail reads."""
+        return self._run(dict(laid), ("size", "tail"), batch, lambda _name, _value: None)
+
+    def _run(
+        self,
+        env: dict[str, Any],
+        roles: Iterable[str],
+        batch: int,
+        keep: Callable[[str, Tensor], None],
+    ) -> Tensor:
+        graph = self.graph
+        for node in graph.fx:
+            if (
+                node.op == "call_function"
+                and self._role(node.name) in roles
+                and node.name not in env
+            ):
+                if node.target is aten.sym_size.int:
+                    value: Any = _size(node, batch)
+                else:
+                    value = self._call(node, env)
+                env[node.name] = value
+                first = value[0] if isinstance(value, tuple | list) and value else value
+                if isinstance(first, Tensor):
+                    keep(node.name, first)
+            for name in self._last.get(node.name, ()):
+                if name != graph.output:
+                    env.pop(name, None)
+        output: Tensor = env[graph.output]
+        return output
+
+
+def _last_uses(graph: Graph) -> dict[str, list[str]]:
+    """Node name -> the values that nothing reads after it."""
+    last: dict[str, str] = {}
+    for node in graph.fx:
+        for arg in node.all_input_nodes:
+            last[arg.name] = node.name
+    uses: dict[str, list[str]] = {}
+    for name, at in last.items():
+        uses.setdefault(at, []).append(name)
+    return uses
+
+
+def _size(node: torch.fx.Node, batch: int) -> int:
+    """A dimension of a value that may not have been made on this path."""
+    source: Any = node.args[0]
+    dim: Any = node.args[1]
+    return batch if dim == 0 else int(source.meta["val"].shape[dim])
+
+
+def forward_work(graph: Graph) -> tuple[float, float]:
+    """Multiply-adds of one sequence's forward, and of its tail alone, counted on shapes only."""
+    inputs = {}
+    for node in graph.fx:
+        if node.name in (graph.edited, *graph.others):
+            value = node.meta["val"]
+            inputs[node.name] = torch.empty(1, *value.shape[1:], dtype=value.dtype, device="meta")
+    meta = Forward(graph, inputs[graph.edited].dtype, torch.device("meta"))
+    seen, tail = 0, 0
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+
+        def keep(name: str, _value: Tensor) -> None:
+            nonlocal seen, tail
+            total = counter.get_total_flops()
+            tail += total - seen if graph.nodes[name].role == "tail" else 0
+            seen = total
+
+        meta.original(inputs, keep)
+    return seen / 2, tail / 2

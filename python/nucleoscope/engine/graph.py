@@ -1,0 +1,169 @@
+"""The traced model as the engine sees it: nodes, their axes, and who can be edited."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from nucleoscope.engine.windows import SAME, Reach
+
+if TYPE_CHECKING:
+    import torch.fx
+    from torch.export import ExportedProgram
+
+    from nucleoscope.engine.step import Step
+
+
+Static = Callable[[str], Tensor]  # a constant of the model by node name; "" an empty tensor
+
+
+class NotLocal(Exception):
+    """This op ends locality here; the message says why."""
+
+
+@dataclass(frozen=True)
+class Axes:
+    """One sample's shape, and where the length lies in it: the sample viewed as [left, length, right].
+
+    Engine rows are [length, channels] with channels = (left, right) in this order, so that a reshape
+    never moves a number and a permute that only moves the length axis does not either.
+    """
+
+    shape: tuple[int, ...]
+    left: int
+    length: int
+    right: int
+
+    @property
+    def channels(self) -> int:
+        """Numbers per position."""
+        return self.left * self.right
+
+    @property
+    def dim(self) -> int | None:
+        """Which dimension of the sample is the length; None where it is merged with others."""
+        if self.length == 1:
+            return None
+        for i, size in enumerate(self.shape):
+            if size == self.length and prod(self.shape[i + 1 :]) == self.right:
+                return i
+        return None
+
+    def with_length(self, length: int) -> Axes:
+        """The same axes with another length."""
+        dim = self.dim
+        if dim is None:
+            raise NotLocal("the length axis is merged with another axis here")
+        shape = (*self.shape[:dim], length, *self.shape[dim + 1 :])
+        return vector(shape) if length == 1 else Axes(shape, self.left, length, self.right)
+
+    def rows(self, value: Tensor) -> Tensor:
+        """A batch [N, *shape] as rows [N, length, channels], contiguous."""
+        cube = value.reshape(len(value), self.left, self.length, self.right)
+        return cube.transpose(1, 2).reshape(len(value), self.length, self.channels).contiguous()
+
+    def unrows(self, rows: Tensor) -> Tensor:
+        """Rows [N, length, channels] as a contiguous batch [N, *shape]."""
+        cube = rows.reshape(len(rows), self.length, self.left, self.right)
+        return cube.transpose(1, 2).reshape(len(rows), *self.shape)
+
+
+def batch_dim(node: torch.fx.Node) -> int | None:
+    """Which dimension of a traced value is the batch; None where it has none."""
+    sizes = [i for i, size in enumerate(node.meta["val"].shape) if not isinstance(size, int)]
+    if len(sizes) > 1 or (sizes and not str(node.meta["val"].shape[sizes[0]]).isidentifier()):
+        raise NotLocal(f"{node.name} mixes the batch with another dimension")
+    return sizes[0] if sizes else None
+
+
+def vector(shape: Sequence[int]) -> Axes:
+    """Axes of a sample without a length: one row."""
+    return Axes(tuple(shape), 1, 1, prod(shape))
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How a delta passes one op; `engine/rules/` holds one class an op family.
+
+    As it stands: each output position looks at its own input position, no original activation is read,
+    there are no weights, and the arithmetic is not worth counting.
+    """
+
+    inputs: tuple[str, ...]  # the edited nodes whose deltas it takes
+    axes: Axes  # of what it makes
+    reads: tuple[str, ...]  # the values whose originals it looks at: not what they are aliases of
+
+    def reach(self, index: int) -> Reach:
+        """How the index-th input's positions map to its outputs."""
+        return SAME
+
+    def pack(self, static: Static) -> Any:
+        """Weights in the form `delta` wants, made once per set of weights."""
+        return None
+
+    def delta(self, step: Step) -> Tensor:
+        """The output's delta on ``step.rows``: [W, S, E, C]."""
+        raise NotImplementedError
+
+    def work(self, rows_in: int, rows_out: int) -> int:
+        """Multiply-adds of one edit whose window goes from rows_in to rows_out positions."""
+        return 0
+
+
+@dataclass(frozen=True)
+class Node:
+    """One value of the traced model.
+
+    role: ``static`` depends on neither input; ``original`` on the other inputs only; ``ripple`` has a
+    delta; ``tail`` lies behind a seam and is recomputed; ``size`` follows the size of the batch alone.
+    """
+
+    name: str
+    role: str
+    source: str  # the user's line that made it
+    axes: Axes | None = None
+    rule: Rule | None = None
+    alias: str | None = None  # a ripple whose rows are another node's rows
+    reason: str = ""  # why locality ends, for the nodes that end it
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A traced model: its program, its nodes in order, and where an edit enters and leaves."""
+
+    program: ExportedProgram
+    nodes: dict[str, Node]
+    edited: str  # the sequence input
+    others: tuple[str, ...]  # further inputs, per sample
+    output: str
+
+    @property
+    def fx(self) -> list[torch.fx.Node]:
+        """The program's nodes in order."""
+        return list(self.program.graph.nodes)
+
+    def resolve(self, name: str) -> str:
+        """The node whose rows this one shares."""
+        while (alias := self.nodes[name].alias) is not None:
+            name = alias
+        return name
+
+    @property
+    def seams(self) -> list[Node]:
+        """The nodes where locality ends, in order."""
+        return [n for n in self.nodes.values() if n.reason]
+
+    @property
+    def frontier(self) -> list[str]:
+        """Rippling nodes that the tail reads: laid into their originals before it runs."""
+        read = {
+            a.name
+            for n in self.fx
+            if n.op == "call_function" and self.nodes[n.name].role == "tail"
+            for a in n.all_input_nodes
+        }
+        return [n for n in self.nodes if n in read and self.nodes[n].role == "ripple"]

@@ -1,0 +1,265 @@
+"""Graph + request + budget -> Plan: windows, cones, batches, the seam, and what it all costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from nucleoscope.engine.forward import forward_work
+from nucleoscope.engine.graph import Axes, Graph, Rule
+from nucleoscope.engine.report import report
+from nucleoscope.engine.rows import Ints, Rows
+from nucleoscope.engine.target import Target
+from nucleoscope.engine.windows import clip, hull
+
+# Deltas of one layer that stay in the cache between its producer and its consumer, in bytes. Measured:
+# batches of 1-6 MB run at the matrix product's own rate, larger ones lose up to a third.
+CACHE = 4 << 20
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A batch of edits: which of the request's sites, and the rows each layer keeps for them."""
+
+    sites: slice  # into the plan's ordered sites
+    rows: dict[str, Rows]
+
+
+class Mixed(Exception):
+    """The sites of a batch do not share one window structure; `alike` marks those like the first."""
+
+    def __init__(self, alike: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> None:
+        self.alike = alike
+
+
+@dataclass(repr=False)
+class Plan:
+    """What the engine will do for a model, a request and a memory budget; print it before running."""
+
+    graph: Graph
+    target: Target | None  # None: whole outputs leave the device
+    letters: int  # edits per site, at most
+    bytes_per_number: int
+    memory: int  # bytes
+    sites: tuple[int, int]  # the range that is edited
+    order: list[str] = field(init=False)  # rippling nodes with a rule, as they are computed
+    cones: dict[str, tuple[int, int]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.order = _needed(self.graph)
+        self.cones = self._cones()
+
+    @property
+    def local(self) -> bool:
+        """Whether the output itself is reached by deltas: no tail is run."""
+        return self.graph.nodes[self.graph.output].role == "ripple"
+
+    @property
+    def kept(self) -> dict[str, Axes]:
+        """Nodes whose original activations are kept, and the axes that make rows of them."""
+        nodes, kept = self.graph.nodes, {}
+        for name in self.order:
+            rule = self._rule(name)
+            kept.update({r: nodes[r].axes or rule.axes for r in rule.reads})
+        kept.update({n: self.axes(n) for n in self.whole()})
+        return kept
+
+    def whole(self) -> list[str]:
+        """Values that are laid out whole, with an edit's delta added: what the tail or the user reads."""
+        laid = list(self.graph.frontier)
+        return [*laid, self.graph.output] if self.local and self.target is None else laid
+
+    def held(self, start: int, end: int) -> dict[str, tuple[int, int]]:
+        """Which positions of each kept node the edits at sites [start, end) look at: their hull."""
+        held: dict[str, tuple[int, int]] = {}
+        for site in {start, end - 1}:
+            for name, rows in self.rows(np.array([site])).items():
+                if name == self.graph.edited:
+                    continue
+                rule, at = self._rule(name), rows.hull
+                for read in rule.reads:
+                    source = self.graph.resolve(read) in rule.inputs
+                    here = hull(at, rule.reach(0).cone(*at)) if source else at
+                    held[read] = hull(held.get(read, (0, 0)), here)
+        held = {n: clip(*interval, self.kept[n].length) for n, interval in held.items()}
+        return held | {n: (0, self.kept[n].length) for n in self.whole()}
+
+    def _rule(self, name: str) -> Rule:
+        rule = self.graph.nodes[name].rule
+        assert rule is not None
+        return rule
+
+    def axes(self, name: str) -> Axes:
+        """Axes of a rippling node."""
+        axes = self.graph.nodes[name].axes
+        assert axes is not None
+        return axes
+
+    def _cones(self) -> dict[str, tuple[int, int]]:
+        graph = self.graph
+        cones = dict.fromkeys([graph.edited, *self.order], (0, 0))
+        for name in graph.frontier:
+            cones[graph.resolve(name)] = (0, self.axes(graph.resolve(name)).length)
+        if self.local:
+            out = graph.resolve(graph.output)
+            axes = graph.nodes[graph.output].axes
+            assert axes is not None
+            wanted = (0, axes.length) if self.target is None else self.target.cone(axes)
+            cones[out] = hull(cones[out], wanted)
+        for name in reversed(self.order):
+            rule = self._rule(name)
+            for index, source in enumerate(rule.inputs):
+                if cones[name][0] < cones[name][1]:
+                    lo, hi = rule.reach(index).cone(*cones[name])
+                    cones[source] = hull(cones[source], clip(lo, hi, self.axes(source).length))
+        return cones
+
+    def rows(self, sites: Ints) -> dict[str, Rows]:
+        """The rows every layer keeps for these sites; a layer that none of them reaches is absent."""
+        graph = self.graph
+        loose: dict[str, list[tuple[Ints, Ints]]] = {graph.edited: [(sites, sites + 1)]}
+        rows: dict[str, Rows] = {}
+        for name in [graph.edited, *self.order]:
+            length = self.axes(name).length
+            if length == 1 and name != graph.edited:  # a plain vector: its one row, for every site
+                loose[name] = [(np.zeros_like(sites), np.ones_like(sites))]
+            elif name != graph.edited:
+                loose[name] = _merge(list(self._spread(name, loose)))
+            pieces = [_tighten(lo, hi, self.cones[name], length) for lo, hi in loose[name]]
+            held = [p for p in pieces if p is not None]
+            if held:
+                rows[name] = Rows(tuple(p[0] for p in held), tuple(p[1] for p in held), length)
+        return rows
+
+    def _spread(
+        self, name: str, loose: dict[str, list[tuple[Ints, Ints]]]
+    ) -> Iterator[tuple[Ints, Ints]]:
+        rule = self._rule(name)
+        for index, source in enumerate(rule.inputs):
+            for lo, hi in loose[source]:
+                for tooth in rule.reach(index).teeth(int((hi - lo).max())):
+                    yield tooth.spread(lo, hi)
+
+    def chunks(self, site: Ints) -> Iterator[Chunk]:
+        """Batches over the sites, in the order given: by sequence, then site."""
+        size = self.sites_per_batch(site)
+        for first in range(0, len(site), size):
+            yield from self._split(site, slice(first, min(first + size, len(site))))
+
+    def _split(self, site: Ints, part: slice) -> Iterator[Chunk]:
+        try:
+            yield Chunk(part, self.rows(site[part]))
+        except Mixed as mixed:
+            like = int(np.argmin(mixed.alike)) if not mixed.alike.all() else len(mixed.alike)
+            cut = part.start + max(like, 1)
+            yield from self._split(site, slice(part.start, cut))
+            if cut < part.stop:
+                yield from self._split(site, slice(cut, part.stop))
+
+    def sites_per_batch(self, site: Ints) -> int:
+        """How many sites a batch takes: what the cache holds, and never more than the budget."""
+        number = self.letters * self.bytes_per_number
+        sample = site[np.linspace(0, len(site) - 1, min(len(site), 16)).astype(int)]
+        layer, live, tail = 1, 1, self.tail_bytes() * self.letters
+        for one in sample:
+            rows = self.rows(one[None])
+            made = [r.width * self.axes(n).channels * number for n, r in rows.items()]
+            widest = max(made, default=0)
+            layer, live = max(layer, widest), max(live, 3 * widest + sum(made) // 4)
+        if tail:
+            return int(
+                max(1, min(len(site), self.memory // (live + tail), TAIL_BATCH // self.letters))
+            )
+        return int(max(1, min(len(site), CACHE // layer, self.memory // live)))
+
+    def tail_bytes(self) -> int:
+        """Bytes that one edit's way through the tail holds at its peak, roughly."""
+        nodes = self.graph.nodes
+        sizes = []
+        for node in self.graph.fx:
+            if node.op == "call_function" and nodes[node.name].role == "tail":
+                shape: Any = getattr(node.meta.get("val"), "shape", ())
+                sizes.append(prod(int(s) for s in shape[1:] if isinstance(s, int)))
+        laid = sum(prod(self.axes(self.graph.resolve(n)).shape) for n in self.graph.frontier)
+        if not sizes and not laid:
+            return 0
+        return int((2 * laid + 3 * max(sizes, default=0)) * self.bytes_per_number)
+
+    def __repr__(self) -> str:
+        return report(self)
+
+    def work(self, sites: Ints) -> tuple[float, float, float]:
+        """Multiply-adds of one edit, averaged over sites: in windows, in the tail, and naive."""
+        sample = sites[np.linspace(0, len(sites) - 1, min(len(sites), 256)).astype(int)]
+        total = 0
+        for site in sample:
+            rows = self.rows(site[None])
+            for name in self.order:
+                rule = self._rule(name)
+                given = [rows[s].width for s in rule.inputs if s in rows]
+                if name in rows and given and rule.inputs[0] != self.graph.edited:
+                    total += rule.work(max(given), rows[name].width)
+        naive, tail = forward_work(self.graph)
+        return total / len(sample), tail, naive
+
+    def original_bytes(self, start: int, end: int) -> int:
+        """Bytes of the original activations that edits at sites [start, end) of one sequence need."""
+        kept = self.kept
+        numbers = sum((hi - lo) * kept[n].channels for n, (lo, hi) in self.held(start, end).items())
+        return int(numbers * self.bytes_per_number)
+
+    def tiles(self, start: int, end: int) -> list[tuple[int, int]]:
+        """The sites in stretches whose originals take no more than half of the budget."""
+        if end - start == 1 or self.original_bytes(start, end) <= self.memory // 2:
+            return [(start, end)]
+        middle = (start + end) // 2
+        if self.original_bytes(start, middle) > 0.95 * self.original_bytes(start, end):
+            return [(start, end)]  # a seam wants whole layers: halving the sites would not help
+        return self.tiles(start, middle) + self.tiles(middle, end)
+
+
+# Edits per run of the tail: enough to fill its matrix products, few enough to report progress often.
+TAIL_BATCH = 64
+
+
+def _needed(graph: Graph) -> list[str]:
+    """Rippling nodes with a rule that the output or the tail reads, in order."""
+    wanted = {graph.resolve(n) for n in graph.frontier}
+    if graph.nodes[graph.output].role == "ripple":
+        wanted.add(graph.resolve(graph.output))
+    for name in reversed(list(graph.nodes)):
+        rule = graph.nodes[name].rule
+        if name in wanted and rule is not None:
+            wanted.update(rule.inputs)
+    return [n for n, node in graph.nodes.items() if n in wanted and node.rule is not None]
+
+
+def _merge(pieces: list[tuple[Ints, Ints]]) -> list[tuple[Ints, Ints]]:
+    """Union of intervals, per site; Mixed where the sites differ in which of them touch."""
+    pieces.sort(key=lambda p: (int(p[0][0]), int(p[1][0])))
+    merged = pieces[:1]
+    for lo, hi in pieces[1:]:
+        last_lo, last_hi = merged[-1]
+        apart = lo > last_hi
+        touch = (lo <= last_hi) & (hi >= last_lo)
+        if touch.all():
+            merged[-1] = (np.minimum(last_lo, lo), np.maximum(last_hi, hi))
+        elif apart.all():
+            merged.append((lo, hi))
+        else:
+            raise Mixed(touch if touch[0] else apart)
+    return merged
+
+
+def _tighten(lo: Ints, hi: Ints, cone: tuple[int, int], length: int) -> tuple[Ints, int] | None:
+    """One shape for all sites: the loose window less what every site loses to its ends or the cone."""
+    low, high = np.maximum(lo, max(cone[0], 0)), np.minimum(hi, min(cone[1], length))
+    live = low < high
+    if not live.any():
+        return None
+    first = int((low - lo)[live].min())
+    return lo + first, int((high - lo)[live].max()) - first

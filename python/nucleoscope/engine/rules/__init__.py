@@ -1,0 +1,21 @@
+"""How a delta passes each op: one family a file, entered by aten op in `RULES`.
+
+To add an op: a frozen dataclass with the face of `engine.graph.Rule` (what it reads, how far it
+reaches, its delta), and a function decorated with `@rule(aten.op.overload)` that makes it from the
+traced call or raises `NotLocal` with the reason. `tests/engine/test_rules.py` then wants its case.
+"""
+
+from nucleoscope.engine.rules import arithmetic, conv, layout, norm, pointwise, pool, reduction
+from nucleoscope.engine.rules.registry import RULES, Lowering
+
+__all__ = [
+    "RULES",
+    "Lowering",
+    "arithmetic",
+    "conv",
+    "layout",
+    "norm",
+    "pointwise",
+    "pool",
+    "reduction",
+]

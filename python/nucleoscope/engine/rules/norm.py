@@ -1,0 +1,91 @@
+"""Functions of all channels of one position: LayerNorm, softmax, log-softmax."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nucleoscope.engine.graph import NotLocal, Rule, Static
+from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule
+from nucleoscope.engine.step import Step
+
+
+@dataclass(frozen=True)
+class LayerNorm(Rule):
+    """LayerNorm over the last `wide` channels, through the changes of mean, variance and 1/std."""
+
+    wide: int
+    weight: str | None
+    eps: float
+
+    def pack(self, static: Static) -> Tensor | None:
+        return None if self.weight is None else static(self.weight).reshape(-1)
+
+    def delta(self, step: Step) -> Tensor:
+        d = step.seen(0)
+        assert d is not None
+        z, d = (t.reshape(*t.shape[:3], -1, self.wide) for t in (step.original(self.reads[0]), d))
+        z = z - z.mean(-1, keepdim=True)
+        d = d - d.mean(-1, keepdim=True)
+        variance = z.square().mean(-1, keepdim=True)
+        change = (d * (2.0 * z + d)).mean(-1, keepdim=True)
+        was = torch.rsqrt(variance + self.eps)
+        now = torch.rsqrt(variance + change + self.eps)
+        slope = -change * (was * now).square() / (was + now)  # now - was
+        out = d.mul_(now).add_(z * slope)
+        if step.packed is not None:
+            out.mul_(step.packed)
+        return out.flatten(3)
+
+
+@dataclass(frozen=True)
+class Softmax(Rule):
+    """p (expm1(d) - S) / (1 + S) with S = sum p expm1(d); its logarithm is d - log1p(S)."""
+
+    split: tuple[int, int, int]  # channels as (before, softmaxed, after)
+    log: bool
+
+    def delta(self, step: Step) -> Tensor:
+        d = step.seen(0)
+        assert d is not None
+        z, d = (t.reshape(*t.shape[:3], *self.split) for t in (step.original(self.reads[0]), d))
+        p = torch.softmax(z, -2)
+        d = d - d.amax(-2, keepdim=True).sub(10.0).clamp_(min=0.0)  # softmax ignores a common shift
+        growth = torch.expm1(d)
+        total = (p * growth).sum(-2, keepdim=True)
+        out = d - torch.log1p(total) if self.log else (growth - total).mul_(p).div_(1.0 + total)
+        return out.flatten(3)
+
+
+@rule(aten.layer_norm.default)
+def lower_layer_norm(low: Lowering, node: torch.fx.Node) -> LayerNorm:
+    source: Any = node.args[0]
+    axes, wide = low.axes(source), prod(node.args[1])  # type: ignore[arg-type]
+    if axes.length > 1 and (axes.dim is None or axes.right % wide):
+        raise NotLocal("it normalises over the length")
+    if axes.length == 1 and axes.shape[-len(node.args[1]) :] != tuple(node.args[1]):  # type: ignore[arg-type]
+        raise NotLocal("it normalises over an axis the engine does not follow")
+    weight: Any = argument(node, 2, "weight", None)
+    eps = float(argument(node, 4, "eps", 1e-5))
+    name = None if weight is None else weight.name
+    return LayerNorm((low.ripple(source),), axes, (source.name,), wide, name, eps)
+
+
+@rule(aten.softmax.int, aten._softmax.default, aten.log_softmax.int, aten._log_softmax.default)
+def lower_softmax(low: Lowering, node: torch.fx.Node) -> Softmax:
+    source: Any = node.args[0]
+    axes = low.axes(source)
+    dim = int(node.args[1])  # type: ignore[arg-type]
+    dim = dim - 1 if dim > 0 else dim + len(axes.shape)
+    if axes.length > 1 and (axes.dim is None or dim == axes.dim):
+        raise NotLocal("a softmax over the length")
+    sizes = list(axes.shape)
+    if axes.length > 1:
+        sizes[axes.dim] = 1  # type: ignore[index]
+    split = (prod(sizes[:dim]), sizes[dim], prod(sizes[dim + 1 :]))
+    log = node.target in (aten.log_softmax.int, aten._log_softmax.default)
+    return Softmax((low.ripple(source),), axes, (source.name,), split, log)

@@ -1,0 +1,111 @@
+"""Max and average pooling over the length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nucleoscope.engine.graph import Axes, Rule
+from nucleoscope.engine.rows import Rows, gather
+from nucleoscope.engine.rules.conv import axes_of_conv, one_axis, zero_outside
+from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule, sample_shape, value
+from nucleoscope.engine.step import Step
+from nucleoscope.engine.windows import Stencil
+
+
+def cells(step: Step, stencil: Stencil, tap: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """The input position of one tap of every output row, [W, S]."""
+    return step.rows.positions * stencil.stride - stencil.pad + tap * stencil.dilation
+
+
+@dataclass(frozen=True)
+class MaxPool(Rule):
+    """max_i(d_i - (m - z_i)) over the cell, m the original maximum: no two large values meet."""
+
+    length_in: int
+    stencil: Stencil
+
+    def reach(self, index: int) -> Stencil:
+        return self.stencil
+
+    def delta(self, step: Step) -> Tensor:
+        given, top = step.given(0), step.original(self.reads[1])
+        out: Tensor | None = None
+        for tap in range(self.stencil.taps):
+            position = cells(step, self.stencil, tap)
+            one = Rows(tuple(position), (1,) * len(position), self.length_in)
+            member = step.original(self.reads[0], one)
+            candidate = gather(given.values, given.rows.find(position)).sub_(_gap(top, member))
+            beyond = (position < 0) | (position >= self.length_in)
+            if beyond.any():
+                mask = torch.from_numpy(beyond).to(candidate.device)[:, :, None, None]
+                candidate.masked_fill_(mask, -torch.inf)
+            out = candidate if out is None else torch.maximum(out, candidate, out=out)
+        assert out is not None
+        return zero_outside(out, step.rows)
+
+
+def _gap(top: Tensor, member: Tensor) -> Tensor:
+    """How far a member lies below its cell's maximum; 0 where both are -inf."""
+    return torch.where(member == top, 0.0, top - member)
+
+
+@dataclass(frozen=True)
+class AveragePool(Rule):
+    """Linear: the cell's deltas over its divisor, which shrinks at the ends where padding is not counted."""
+
+    stencil: Stencil
+    divisors: tuple[float, ...]  # per output position, or one for all
+
+    def reach(self, index: int) -> Stencil:
+        return self.stencil
+
+    def delta(self, step: Step) -> Tensor:
+        given, out = step.given(0), step.zeros(self.axes.channels)
+        for tap in range(self.stencil.taps):
+            out.add_(gather(given.values, given.rows.find(cells(step, self.stencil, tap))))
+        position = np.clip(step.rows.positions, 0, len(self.divisors) - 1)
+        divisor = torch.tensor(self.divisors).to(out)[torch.from_numpy(position).to(out.device)]
+        return zero_outside(out.div_(divisor[:, :, None, None]), step.rows)
+
+
+def _geometry(
+    low: Lowering, node: torch.fx.Node, spatial: int, dilation: Any
+) -> tuple[str, Axes, Axes, Stencil]:
+    source: Any = node.args[0]
+    axes = low.axes(source)
+    kernel = argument(node, 1, "kernel_size", None)
+    stride = argument(node, 2, "stride", None) or kernel
+    padding = argument(node, 3, "padding", [0])
+    g = one_axis(
+        axes, spatial, collapse=False, kernel=kernel, stride=stride, pad=padding, dilation=dilation
+    )
+    out = axes_of_conv(sample_shape(node), axes)
+    return low.ripple(source), axes, out, Stencil(g.kernel, g.stride, g.dilation, g.pad)
+
+
+@rule(aten.max_pool1d.default, aten.max_pool2d.default)
+def lower_max_pool(low: Lowering, node: torch.fx.Node) -> MaxPool:
+    spatial = 1 if node.target is aten.max_pool1d.default else 2
+    dilation = argument(node, 4, "dilation", [1])
+    name, axes, out, stencil = _geometry(low, node, spatial, dilation)
+    return MaxPool((name,), out, (value(node, 0).name, node.name), axes.length, stencil)
+
+
+@rule(aten.avg_pool1d.default, aten.avg_pool2d.default)
+def lower_average_pool(low: Lowering, node: torch.fx.Node) -> AveragePool:
+    spatial = 1 if node.target is aten.avg_pool1d.default else 2
+    name, axes, out, stencil = _geometry(low, node, spatial, [1])
+    counted = bool(argument(node, 5, "count_include_pad", True))
+    fixed = argument(node, 6, "divisor_override", None)
+    if fixed is not None:
+        return AveragePool((name,), out, (), stencil, (float(fixed),))
+    first = np.arange(out.length) * stencil.stride - stencil.pad
+    last = first + stencil.taps
+    margin = stencil.pad if counted else 0
+    divisors = np.minimum(last, axes.length + margin) - np.maximum(first, -margin)
+    return AveragePool((name,), out, (), stencil, tuple(float(d) for d in divisors))

@@ -1,0 +1,72 @@
+"""Sums and means over the length, the channels, or both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nucleoscope.engine.graph import Axes, NotLocal, Rule, vector
+from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule, sample_shape
+from nucleoscope.engine.step import Step
+from nucleoscope.engine.windows import SAME, Stencil, whole
+
+
+@dataclass(frozen=True)
+class Reduction(Rule):
+    """A sum over the length, over some channel axes, or both, times a factor.
+
+    Over the length it is the sum of the window: what lies outside does not change.
+    """
+
+    length_in: int
+    along: bool  # whether the length is summed
+    sizes: tuple[int, ...]  # the channels as axes
+    dims: tuple[int, ...]  # which of them are summed
+    factor: float
+
+    def reach(self, index: int) -> Stencil:
+        return whole(self.length_in) if self.along else SAME
+
+    def delta(self, step: Step) -> Tensor:
+        given = step.given(0)
+        values = given.values.sum(0, keepdim=True) if self.along else given.on(step.rows)
+        if self.dims:
+            cube = values.reshape(*values.shape[:3], *self.sizes)
+            values = cube.sum([3 + d for d in self.dims]).reshape(*values.shape[:3], -1)
+        return values * self.factor
+
+
+@rule(aten.mean.dim, aten.sum.dim_IntList, aten.adaptive_avg_pool1d.default, aten.mean.default)
+def lower_reduction(low: Lowering, node: torch.fx.Node) -> Reduction:
+    source: Any = node.args[0]
+    axes, shape, name = low.axes(source), sample_shape(node), low.ripple(source)
+    rank = len(axes.shape) + 1
+    if node.target is aten.adaptive_avg_pool1d.default:
+        if shape[-1] != 1 or axes.dim != rank - 2:
+            raise NotLocal("adaptive pooling to more than one cell, or not along the length")
+        dims = [rank - 1]
+    else:
+        given: Any = argument(node, 1, "dim", None)
+        dims = [d % rank for d in given] if given else list(range(rank))
+    if 0 in dims:
+        raise NotLocal("it averages over the batch")
+    averages = node.target in (aten.mean.dim, aten.adaptive_avg_pool1d.default)
+    over = [d - 1 for d in dims]
+    factor = 1.0 / prod(axes.shape[d] for d in over) if averages else 1.0
+    if axes.length > 1 and axes.dim is None:
+        raise NotLocal("the length axis is merged with another axis here")
+    dim = axes.dim if axes.length > 1 else None
+    sizes = tuple(1 if d == dim else size for d, size in enumerate(axes.shape))
+    summed = tuple(d for d in over if d != dim)
+    if dim is None or dim in over:
+        along = dim is not None
+        return Reduction((name,), vector(shape), (), axes.length, along, sizes, summed, factor)
+    keep = bool(argument(node, 2, "keepdim", False))
+    kept = [1 if d in over else s for d, s in enumerate(axes.shape) if keep or d not in over]
+    at = dim if keep else dim - sum(d < dim for d in over)
+    out = Axes(tuple(kept), prod(kept[:at]), axes.length, prod(kept[at + 1 :]))
+    return Reduction((name,), out, (), axes.length, False, sizes, summed, factor)

@@ -1,0 +1,169 @@
+"""Plan + tensors -> raw scores: one ordinary forward, then batch after batch of deltas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nucleoscope.engine.forward import Forward
+from nucleoscope.engine.graph import Axes, batch_dim
+from nucleoscope.engine.plan import Chunk, Plan
+from nucleoscope.engine.rows import Delta, Rows
+from nucleoscope.engine.step import Edits, Originals, Step
+from nucleoscope.engine.workers import in_order
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one batch of edits gave: scores [S, E, T], or whole outputs [S, E, *out]."""
+
+    sites: slice
+    values: Tensor
+
+
+class Run:
+    """One group of sequences: their originals, and the edits at sites [start, end) of them."""
+
+    def __init__(
+        self, plan: Plan, forward: Forward, inputs: dict[str, Tensor], start: int, end: int
+    ) -> None:
+        self.plan, self.forward = plan, forward
+        self._axes, self._held = plan.kept, plan.held(start, end)
+        self._steady_names = _steady_values(plan)
+        self._steady: dict[str, Tensor] = {}
+        self._kept: dict[str, tuple[Tensor, int]] = {}
+        self.output = forward.original(inputs, self._keep)
+        self.originals = Originals(self._kept)
+        self._reads = _reader_counts(plan)
+        if plan.local and plan.target is not None:
+            self._reader = plan.target.reader(_output_axes(plan), forward.like)
+
+    def _keep(self, name: str, value: Tensor) -> None:
+        if name in self._held:
+            lo, hi = self._held[name]
+            rows = self._axes[name].rows(value.expand(len(value), *self._axes[name].shape))
+            self._kept[name] = (rows[:, lo:hi].contiguous(), lo)
+        if name in self._steady_names:
+            self._steady[name] = value
+
+    def batches(self, edits: Edits, between: Callable[[int], None]) -> Iterator[Batch]:
+        """Run all edits, ordered by (sequence, site); `between` hears how many sites each batch took."""
+
+        def make(chunk: Chunk) -> Batch:
+            with torch.no_grad():  # a thread has its own setting
+                return Batch(chunk.sites, self._chunk(chunk, edits.part(chunk.sites)))
+
+        for batch in in_order(make, self.plan.chunks(edits.site), self.forward.like.device):
+            yield batch
+            between(batch.sites.stop - batch.sites.start)
+
+    def _chunk(self, chunk: Chunk, edits: Edits) -> Tensor:
+        deltas = self._deltas(chunk, edits)
+        plan, graph = self.plan, self.plan.graph
+        shape = edits.new.shape
+        if plan.local:
+            delta = deltas.get(graph.resolve(graph.output))
+            if plan.target is None:
+                return self._lay(graph.output, delta, edits).view(*shape, *self.output.shape[1:])
+            if delta is None:
+                return self.forward.like.new_zeros((*shape, len(plan.target)))
+            return self._reader(delta)
+        laid = {n: self._lay(n, deltas.get(graph.resolve(n)), edits) for n in graph.frontier}
+        which = torch.from_numpy(np.repeat(edits.sequence, shape[1])).to(self.output.device)
+        laid.update({n: _select(v, self._steady_names[n], which) for n, v in self._steady.items()})
+        edited = self.forward.tail(laid, shape[0] * shape[1])
+        if plan.target is None:
+            return edited.view(*shape, *edited.shape[1:])
+        change = edited - self.output.index_select(0, which)
+        return plan.target.of_values(change).view(*shape, -1)
+
+    def _deltas(self, chunk: Chunk, edits: Edits) -> dict[str, Delta | None]:
+        plan, graph, like = self.plan, self.plan.graph, self.forward.like
+        deltas: dict[str, Delta | None] = {
+            graph.edited: _if(chunk.rows.get(graph.edited), lambda r: Delta(r, edits.columns(like)))
+        }
+        left = dict(self._reads)
+        for name in plan.order:
+            rule = graph.nodes[name].rule
+            assert rule is not None
+            for source in rule.inputs:
+                left[source] -= 1
+            given = [deltas[s] for s in rule.inputs]
+            rows = chunk.rows.get(name)
+            if rows is None or all(g is None for g in given):
+                deltas[name] = None
+            else:
+                owned = [left[s] == 0 for s in rule.inputs]
+                entry = rule.inputs[0] == graph.edited
+                packed = self.forward.packed[name]
+                step = Step(rows, given, owned, packed, edits, self.originals, entry, like)
+                deltas[name] = Delta(rows, rule.delta(step))
+            for source in rule.inputs:
+                if left[source] == 0:
+                    deltas[source] = None
+        return deltas
+
+    def _lay(self, name: str, delta: Delta | None, edits: Edits) -> Tensor:
+        """The edited value of a node, whole: the original with the window's delta added. [S * E, *shape]"""
+        plan = self.plan
+        axes = plan.axes(name)
+        originals, _ = self._kept[name]
+        picked = originals[torch.from_numpy(edits.sequence).to(originals.device)]  # [S, L, C]
+        sites, many = edits.new.shape
+        full = picked[:, None].expand(-1, many, -1, -1).reshape(sites * many * axes.length, -1)
+        if delta is not None:
+            where = _targets(delta.rows, many).to(full.device)
+            full.index_add_(0, where, delta.values.reshape(-1, full.shape[1]))
+        return axes.unrows(full.view(sites * many, axes.length, -1))
+
+
+def _targets(rows: Rows, many: int) -> Tensor:
+    """Flat index into [S, E, L] of every row of a delta [W, S, E]; rows beyond the ends hold zeros."""
+    position = np.clip(rows.positions, 0, rows.length - 1)[:, :, None]
+    site = np.arange(rows.sites)[None, :, None] * many + np.arange(many)
+    return torch.from_numpy((site * rows.length + position).reshape(-1))
+
+
+def _output_axes(plan: Plan) -> Axes:
+    axes = plan.graph.nodes[plan.graph.output].axes
+    assert axes is not None
+    return axes
+
+
+def _if(rows: Rows | None, make: Callable[[Rows], Delta]) -> Delta | None:
+    return None if rows is None else make(rows)
+
+
+def _reader_counts(plan: Plan) -> dict[str, int]:
+    """How many rules read each node's delta; the output and the frontier count one more."""
+    graph = plan.graph
+    counts = dict.fromkeys([graph.edited, *plan.order], 0)
+    for name in plan.order:
+        rule = graph.nodes[name].rule
+        assert rule is not None
+        for source in rule.inputs:
+            counts[source] += 1
+    kept = list(graph.frontier) + ([graph.output] if plan.local else [])
+    for name in kept:
+        counts[graph.resolve(name)] += 1
+    return counts
+
+
+def _steady_values(plan: Plan) -> dict[str, int | None]:
+    """Values that no edit reaches but that the tail reads, and which of their dimensions is the batch."""
+    nodes = plan.graph.nodes
+    return {
+        arg.name: batch_dim(arg)
+        for node in plan.graph.fx
+        if node.op == "call_function" and nodes[node.name].role == "tail"
+        for arg in node.all_input_nodes
+        if nodes[arg.name].role == "original"
+    }
+
+
+def _select(value: Tensor, dim: int | None, which: Tensor) -> Tensor:
+    return value if dim is None else value.index_select(dim, which)

@@ -1,0 +1,122 @@
+"""What a rule sees when a batch of edits passes its op: rows, deltas, originals, weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nucleoscope.engine.graph import Axes
+from nucleoscope.engine.rows import Delta, Ints, Rows
+
+
+@dataclass(frozen=True)
+class Edits:
+    """Single-base substitutions: E letters at each of S sites.
+
+    A letter is a column of the alphabet, -1 an all-zero column; letters from A on are the rows of
+    `ambiguous`, the columns of the input that are neither (R, Y, ... as equal parts).
+    """
+
+    sequence: Ints  # [S] which original
+    site: Ints  # [S] position
+    old: Ints  # [S] letter that stands there
+    new: Ints  # [S, E] letters put in
+    ambiguous: Tensor  # [K, A] columns, float64
+
+    def __len__(self) -> int:
+        return len(self.site)
+
+    def part(self, index: Any) -> Edits:
+        """The edits at some of the sites."""
+        return Edits(
+            self.sequence[index], self.site[index], self.old[index], self.new[index], self.ambiguous
+        )
+
+    def within(self, first: int, last: int, start: int, end: int) -> Edits:
+        """The edits on sequences [first, last), counted from first, at sites [start, end)."""
+        inside = (self.sequence >= first) & (self.sequence < last)
+        part = self.part(inside & (self.site >= start) & (self.site < end))
+        return replace(part, sequence=part.sequence - first)
+
+    def columns(self, like: Tensor) -> Tensor:
+        """The change of the edited column, [1, S, E, A]."""
+        size = self.ambiguous.shape[1]
+        letters = torch.cat([torch.eye(size).double(), self.ambiguous, torch.zeros(1, size)])
+        return (letters[self.new] - letters[self.old][:, None]).unsqueeze(0).to(like)
+
+
+@dataclass(frozen=True)
+class Originals:
+    """Original activations, kept as rows: name -> (values [N, rows, C], first kept position)."""
+
+    kept: dict[str, tuple[Tensor, int]]
+
+    def at(self, name: str, rows: Rows, sequence: Ints) -> Tensor:
+        """The activation of `name` on `rows`, [W, S, 1, C]; positions beyond its ends are clamped."""
+        values, first = self.kept[name]
+        n, length, channels = values.shape
+        start = rows.starts[0] - first
+        regular = len(rows.starts) == 1 and bool((sequence == sequence[0]).all())
+        inside = start[0] >= 0 and start[-1] + rows.width <= length
+        if regular and inside and (np.diff(start) == 1).all():  # neighbours: a view, no copy
+            shape = (rows.width, rows.sites, 1, channels)
+            base = (int(sequence[0]) * length + int(start[0])) * channels
+            strides = (channels, channels, channels, 1)
+            return values.as_strided(shape, strides, values.storage_offset() + base)
+        index = np.clip(rows.positions - first, 0, length - 1) + sequence * length
+        flat = torch.from_numpy(index).to(values.device).view(-1)
+        picked = values.view(n * length, channels).index_select(0, flat)
+        return picked.view(rows.width, rows.sites, 1, channels)
+
+
+@dataclass
+class Step:
+    """One op, one batch of edits."""
+
+    rows: Rows  # of the output
+    inputs: list[Delta | None]  # None: no edit of this batch reaches that input
+    owned: list[bool]  # whether nobody reads that input's values any more
+    packed: Any
+    edits: Edits
+    originals: Originals
+    entry: bool  # whether the input is the edited sequence itself
+    like: Tensor  # an empty tensor of the engine's dtype and device
+
+    def zeros(self, channels: int) -> Tensor:
+        """A zero delta on the output rows."""
+        shape = (self.rows.width, self.rows.sites, self.edits.new.shape[1], channels)
+        return self.like.new_zeros(shape)
+
+    def given(self, index: int) -> Delta:
+        """The index-th input's delta."""
+        delta = self.inputs[index]
+        assert delta is not None
+        return delta
+
+    def aligned(self, index: int) -> Tensor:
+        """The index-th input's delta on the output rows, free to be overwritten."""
+        delta = self.given(index)
+        values = delta.on(self.rows)
+        shared = values.untyped_storage().data_ptr() == delta.values.untyped_storage().data_ptr()
+        return values.clone() if shared and not self.owned[index] else values
+
+    def seen(self, index: int) -> Tensor | None:
+        """The index-th input's delta on the output rows, to be read only; None where it has none."""
+        delta = self.inputs[index]
+        return None if delta is None else delta.on(self.rows)
+
+    def original(self, name: str, rows: Rows | None = None) -> Tensor:
+        """The original activation of `name` on the output rows (or on `rows`): [W, S, 1, C]."""
+        return self.originals.at(name, self.rows if rows is None else rows, self.edits.sequence)
+
+
+@dataclass(frozen=True)
+class Alias:
+    """What lowering returns for an op that moves no number: the same rows under other axes."""
+
+    of: str
+    axes: Axes

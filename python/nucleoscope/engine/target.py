@@ -1,0 +1,100 @@
+"""Which numbers of the output are asked about, as one linear reading of it per target."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nucleoscope.engine.graph import Axes
+from nucleoscope.engine.rows import Delta
+
+Index = Any  # int, slice, tuple of them, or None
+
+
+class Target:
+    """The mean of the selected outputs, per target: what one score is the change of.
+
+    `target` indexes one sample's output: an int or slice its first axis, a tuple several axes, None
+    everything; a list asks for several targets at once.
+    """
+
+    def __init__(self, target: Index | list[Index], shape: tuple[int, ...]) -> None:
+        self.shape = shape
+        self.many = isinstance(target, list)
+        asked = target if isinstance(target, list) else [target]
+        self.picks = [_pick(one, shape) for one in asked]  # per target [K] flat indices
+
+    def __len__(self) -> int:
+        return len(self.picks)
+
+    def of_values(self, values: Tensor) -> Tensor:
+        """[B, *shape] -> [B, T]."""
+        flat = values.reshape(len(values), -1)
+        full = flat.shape[1]
+        picks = [p.to(flat.device) for p in self.picks]
+        return torch.stack([(flat if len(p) == full else flat[:, p]).mean(1) for p in picks], 1)
+
+    def cone(self, axes: Axes) -> tuple[int, int]:
+        """The positions of the output that any target reads: their hull."""
+        positions = np.concatenate([self._places(p, axes)[0] for p in self.picks])
+        return int(positions.min()), int(positions.max()) + 1
+
+    @staticmethod
+    def _places(pick: Tensor, axes: Axes) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        """(position, channel) of each picked number."""
+        flat = pick.numpy()
+        rest, right = flat // axes.right, flat % axes.right
+        return rest % axes.length, rest // axes.length * axes.right + right
+
+    def reader(self, axes: Axes, like: Tensor) -> Reader:
+        """The same reading for deltas of an output with these axes."""
+        weights = torch.zeros(axes.length, axes.channels, len(self.picks), dtype=torch.float64)
+        for at, pick in enumerate(self.picks):
+            position, channel = (torch.from_numpy(p) for p in self._places(pick, axes))
+            weights[position, channel, at] = 1.0 / len(pick)
+        even = bool((weights == weights[:1]).all())
+        return Reader((weights[0] if even else weights).to(like), even)
+
+
+class Reader:
+    """Reads targets off the deltas of the output layer."""
+
+    def __init__(self, weights: Tensor, even: bool) -> None:
+        self.weights = weights  # [C, T], or [length, C, T] where positions count differently
+        self.even = even
+
+    def __call__(self, delta: Delta) -> Tensor:
+        """Delta on the output's rows -> [S, E, T]."""
+        if self.even:
+            return delta.values.sum(0) @ self.weights
+        rows = delta.rows
+        position = np.clip(rows.positions, 0, rows.length - 1)
+        weights = self.weights[torch.from_numpy(position).to(self.weights.device)]  # [W, S, C, T]
+        if rows.outside is not None:
+            weights = weights.masked_fill(rows.outside.to(weights.device)[:, :, None, None], 0.0)
+        return torch.einsum("wsec,wsct->set", delta.values, weights)
+
+
+def _pick(target: Index, shape: tuple[int, ...]) -> Tensor:
+    numbers = torch.arange(int(np.prod(shape))).view(shape)
+    if target is None:
+        return numbers.reshape(-1)
+    if len(shape) == 0:
+        raise IndexError(
+            f"target={target!r}: the model returns one number per sequence; use target=None"
+        )
+    try:
+        picked = numbers[target]
+    except (IndexError, TypeError) as error:
+        raise IndexError(
+            f"target={target!r} does not index one sequence's output of shape {shape}: {error}. "
+            "Give an int, a slice, a tuple of them, a list for several targets, or None for the mean."
+        ) from error
+    if picked.numel() == 0:
+        raise IndexError(
+            f"target={target!r} selects nothing of one sequence's output of shape {shape}"
+        )
+    return picked.reshape(-1)

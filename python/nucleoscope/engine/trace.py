@@ -1,0 +1,190 @@
+"""nn.Module + example -> Graph: exported once, its ops lowered to rules or marked as seams."""
+
+from __future__ import annotations
+
+import contextlib
+import operator
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+from torch.export.graph_signature import InputKind
+
+from nucleoscope.engine.graph import Axes, Graph, Node, NotLocal
+from nucleoscope.engine.rules import RULES, Lowering
+from nucleoscope.engine.rules.arithmetic import Scale
+from nucleoscope.engine.rules.conv import Conv, with_scale
+from nucleoscope.engine.rules.registry import value
+from nucleoscope.engine.step import Alias
+
+_TORCH = str(Path(torch.__file__).parent)
+
+
+class Untraceable(Exception):
+    """The model cannot be exported; the message says why and at which line."""
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Silence torch.export's own deprecation warnings: the user can do nothing about them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def trace(
+    model: nn.Module, example: Tensor, others: tuple[Tensor, ...], layout: str = "NCL"
+) -> Graph:
+    """The model as a Graph; `example` [N, ...] and `others` [N, ...] give shapes and types only.
+
+    Raises Untraceable where torch.export cannot follow the model.
+    """
+    program = _export(model, example, others)
+    return _lower(program, layout)
+
+
+def _export(model: nn.Module, example: Tensor, others: tuple[Tensor, ...]) -> ExportedProgram:
+    batch = [torch.cat([t[:1]] * 2).detach() for t in (example, *others)]
+    shapes = tuple({0: Dim.AUTO} for _ in batch)
+    try:
+        with quiet(), torch.no_grad():
+            exported: ExportedProgram = torch.export.export(
+                _Positional(model), (tuple(batch),), dynamic_shapes=((shapes,)), strict=False
+            )
+            return exported.run_decompositions({})  # makes in-place ops functional, splits nothing
+    except Exception as error:  # torch.export raises many kinds; all mean the same to the caller
+        raise Untraceable(_first_lines(error)) from error
+
+
+class _Positional(nn.Module):
+    """The model with its inputs as one tuple, so that models of any signature export alike."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, inputs: tuple[Tensor, ...]) -> Any:
+        return self.model(*inputs)
+
+
+def _first_lines(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: " + " ".join(lines[:3])[:400]
+
+
+def source_line(node: torch.fx.Node) -> str:
+    """The innermost line of the user's own code that made this node."""
+    lines = (node.meta.get("stack_trace") or "").splitlines()
+    for at in range(len(lines) - 1, -1, -1):
+        line = lines[at].strip()
+        outside = line.startswith("File ") and _TORCH not in line and "torch/fx" not in line
+        if outside and "engine/trace.py" not in line:
+            code = lines[at + 1].strip() if at + 1 < len(lines) else ""
+            return f"{line[5:]}: {code}"
+    stack = list((node.meta.get("nn_module_stack") or {}).values())
+    path = stack[-1][0].removeprefix("model.") if stack else ""
+    return f"module '{path}'" if path and path != "model" else "the model"
+
+
+def _lower(program: ExportedProgram, layout: str) -> Graph:
+    signature = program.graph_signature
+    kinds = {spec.arg.name: spec.kind for spec in signature.input_specs}
+    users = [spec.arg.name for spec in signature.input_specs if spec.kind is InputKind.USER_INPUT]
+    if signature.buffers_to_mutate or signature.user_inputs_to_mutate:
+        changed = ", ".join(
+            [*signature.buffers_to_mutate.values(), *signature.user_inputs_to_mutate.values()]
+        )
+        raise ValueError(
+            f"model: its forward changes its own state ({changed.replace('model.', '')}), so its "
+            "answer depends on what was asked before. Make forward free of side effects."
+        )
+    nodes: dict[str, Node] = {}
+    low = Lowering(nodes)
+    for node in program.graph.nodes:
+        if node.op == "placeholder":
+            nodes[node.name] = _placeholder(node, kinds, users, layout)
+        elif node.op == "call_function":
+            nodes[node.name] = _call(low, node)
+        elif node.op == "get_attr":
+            nodes[node.name] = Node(node.name, "static", "")
+    outputs = list(next(n for n in program.graph.nodes if n.op == "output").args[0])
+    _check_outputs(outputs)
+    graph = Graph(program, nodes, users[0], tuple(users[1:]), outputs[0].name)
+    return _fold_scales(graph)
+
+
+def _check_outputs(outputs: list[Any]) -> None:
+    if len(outputs) != 1 or not isinstance(outputs[0], torch.fx.Node):
+        raise ValueError(
+            f"model: it returns {len(outputs)} values; the engine explains one tensor. Wrap it in a "
+            "module whose forward returns the tensor you ask about, e.g. `return self.model(x)[1]`."
+        )
+    value = outputs[0].meta["val"]
+    if not value.is_floating_point():
+        raise ValueError(f"model: its output has type {value.dtype}; it must be floating point.")
+
+
+def _placeholder(
+    node: torch.fx.Node, kinds: dict[str, InputKind], users: list[str], layout: str
+) -> Node:
+    if kinds[node.name] is not InputKind.USER_INPUT:
+        return Node(node.name, "static", "")
+    if node.name != users[0]:
+        return Node(node.name, "original", "")
+    shape = tuple(node.meta["val"].shape)
+    if isinstance(shape[0], int):
+        raise Untraceable("the model fixes the batch size: it must take any number of sequences")
+    channels, length = shape[1:] if layout == "NCL" else shape[:0:-1]
+    left, right = (channels, 1) if layout == "NCL" else (1, channels)
+    return Node(node.name, "ripple", "", axes=Axes(tuple(shape[1:]), left, length, right))
+
+
+def _call(low: Lowering, node: torch.fx.Node) -> Node:
+    roles = [low.nodes[a.name].role for a in node.all_input_nodes]
+    line = source_line(node)
+    if not isinstance(node.meta.get("val"), Tensor | tuple | list):
+        return Node(node.name, "size", line)
+    if "tail" in roles:
+        return Node(node.name, "tail", line)
+    if "ripple" not in roles:
+        steady = next((r for r in ("original", "size") if r in roles), "static")
+        return Node(node.name, steady, line)
+    if node.target is operator.getitem and node.args[1] == 0:
+        inner = low.nodes[value(node, 0).name]
+        return Node(node.name, "ripple", line, inner.axes, alias=inner.name)
+    entry = RULES.get(node.target)
+    try:
+        if entry is None:
+            raise NotLocal(f"{node.target} has no delta rule")
+        made = entry(low, node)
+    except NotLocal as seam:
+        return Node(node.name, "tail", line, reason=str(seam))
+    if isinstance(made, Alias):
+        return Node(node.name, "ripple", line, made.axes, alias=made.of)
+    return Node(node.name, "ripple", line, made.axes, made)
+
+
+def _fold_scales(graph: Graph) -> Graph:
+    """Fold a scale whose only input is a convolution, read by nothing else, into its weights."""
+    readers: dict[str, int] = {}
+    for node in graph.nodes.values():
+        for name in (
+            *(node.rule.inputs if node.rule else ()),
+            *([node.alias] if node.alias else ()),
+        ):
+            readers[graph.resolve(name)] = readers.get(graph.resolve(name), 0) + 1
+    for name in (graph.output, *graph.frontier):
+        readers[graph.resolve(name)] = readers.get(graph.resolve(name), 0) + 1
+    nodes = dict(graph.nodes)
+    for name, node in graph.nodes.items():
+        if not isinstance(node.rule, Scale) or node.rule.per_position:
+            continue
+        conv = nodes[node.rule.inputs[0]].rule
+        if isinstance(conv, Conv) and conv.scale is None and readers[node.rule.inputs[0]] == 1:
+            folded = with_scale(conv, node.rule.axes, node.rule.factor)
+            nodes[name] = Node(name, "ripple", node.source, folded.axes, folded)
+    return Graph(graph.program, nodes, graph.edited, graph.others, graph.output)

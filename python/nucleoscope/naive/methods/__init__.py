@@ -1,0 +1,1 @@
+"""The meaning of each method: plain PyTorch, slow, obviously right."""
