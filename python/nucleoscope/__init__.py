@@ -5,14 +5,24 @@
 
 from importlib.metadata import version as _version
 
+from nucleoscope.methods.mutagenesis import Disagreement as Disagreement
 from nucleoscope.methods.mutagenesis import NaiveFallback as NaiveFallback
+from nucleoscope.methods.mutagenesis import Untraceable as Untraceable
 from nucleoscope.methods.mutagenesis import plan as plan
 from nucleoscope.methods.mutagenesis import saturation_mutagenesis as saturation_mutagenesis
 from nucleoscope.result import Attribution as Attribution
 from nucleoscope.result import Check as Check
 
 __version__ = _version("nucleoscope")
-__all__ = ["Attribution", "Check", "NaiveFallback", "plan", "saturation_mutagenesis"]
+__all__ = [
+    "Attribution",
+    "Check",
+    "Disagreement",
+    "NaiveFallback",
+    "Untraceable",
+    "plan",
+    "saturation_mutagenesis",
+]
 
 
 def __dir__() -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,11 @@ class Sequences:
     layout: str  # "NCL" or "NLC"
 
     @property
+    def size(self) -> int:
+        """Letters of the alphabet."""
+        return self.columns.shape[1]
+
+    @property
     def columns(self) -> Tensor:
         """The input as [N, A, L], whatever the model's layout."""
         return self.values if self.layout == "NCL" else self.values.transpose(1, 2)
@@ -37,6 +43,8 @@ def read_sequences(X: Tensor, alphabet: str, layout: str) -> Sequences:
         raise ValueError(
             f"layout={layout!r}: use 'NCL' for X [N, alphabet, L] or 'NLC' for [N, L, alphabet]"
         )
+    if not isinstance(alphabet, str):
+        raise TypeError(f"alphabet={alphabet!r}: a string, each letter once, e.g. 'ACGT'")
     if len(alphabet) < 2 or len(set(alphabet)) != len(alphabet):
         raise ValueError(
             f"alphabet={alphabet!r}: give each letter once, in the order of X's channels"
@@ -123,6 +131,10 @@ def read_others(args: tuple[Tensor, ...] | None, count: int) -> tuple[Tensor, ..
 def read_range(start: int, end: int | None, length: int) -> tuple[int, int]:
     """Check a half-open range of sites."""
     end = length if end is None else end
+    for name, value in (("start", start), ("end", end)):
+        if not isinstance(value, Integral):
+            raise TypeError(f"{name}={value!r}: a position, a whole number")
+    start, end = int(start), int(end)
     if not 0 <= start < length:
         raise ValueError(f"start={start}: sites run from 0 to {length - 1}")
     if not start < end <= length:
@@ -140,12 +152,15 @@ def read_model(model: nn.Module) -> torch.dtype:
             f"model: it is in training mode ({training[0]}), so dropout and batch statistics would be on. "
             "Call model.eval() first."
         )
-    dtype = torch.float32
-    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
-        if tensor.is_floating_point():
-            if not torch.isfinite(tensor).all():
-                raise ValueError(f"model: weight {name!r} holds NaN or infinite numbers")
-            dtype = tensor.dtype
+    held = [
+        (n, t)
+        for n, t in (*model.named_parameters(), *model.named_buffers())
+        if t.is_floating_point()
+    ]
+    for name, tensor in held:
+        if not torch.isfinite(tensor).all():
+            raise ValueError(f"model: weight {name!r} holds NaN or infinite numbers")
+    dtype = held[0][1].dtype if held else torch.float32
     if dtype not in (torch.float32, torch.float64):
         raise ValueError(
             f"model: its weights are {dtype}; originals are kept in float32: call model.float()"

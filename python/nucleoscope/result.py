@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+
+from nucleoscope.files import whole_file
 
 
 @dataclass(frozen=True)
@@ -60,21 +61,13 @@ class Attribution:
         if path.suffix != ".npz":
             raise ValueError(f"path={str(path)!r}: an attribution is saved as .npz")
         facts = dataclasses.asdict(dataclasses.replace(self, scores=None, original=None))  # type: ignore[arg-type]
-        handle, partial = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.name}.", suffix=".partial"
-        )
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez_compressed(
-                    file,
-                    scores=self.scores.cpu().numpy(),
-                    original=self.original.cpu().numpy(),
-                    facts=np.array(json.dumps(facts, default=str)),
-                )
-            Path(partial).replace(path)
-        except BaseException:
-            Path(partial).unlink(missing_ok=True)
-            raise
+        with whole_file(path) as file:
+            np.savez_compressed(
+                file,
+                scores=self.scores.cpu().numpy(),
+                original=self.original.cpu().numpy(),
+                facts=np.array(json.dumps(facts, default=str)),
+            )
         return path
 
     @classmethod
@@ -84,16 +77,15 @@ class Attribution:
         Raises FileNotFoundError where there is none, ValueError where it is not such a file.
         """
         try:
-            with np.load(path, allow_pickle=False) as held:
+            with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as held:
                 facts = json.loads(str(held["facts"]))
                 scores, original = (torch.from_numpy(held[k]) for k in ("scores", "original"))
+            facts["axes"] = tuple(facts["axes"])
+            facts["checks"] = tuple(Check(**c) for c in facts["checks"])
+            return cls(**(facts | {"scores": scores, "original": original}))
         except FileNotFoundError:
             raise
-        except Exception as error:
+        except Exception as error:  # numpy, zipfile and json each have their own
             raise ValueError(
                 f"{str(path)!r} is not a saved attribution, or it is damaged: {error}"
             ) from error
-        facts["axes"] = tuple(facts["axes"])
-        facts["checks"] = tuple(Check(**c) for c in facts["checks"])
-        facts.update(scores=scores, original=original)
-        return cls(**facts)

@@ -12,6 +12,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from nucleoscope.engine.graph import Graph
 from nucleoscope.engine.rules.registry import aten
 
+# What torch.export noted about the traced example's types and sizes; the engine may run another type.
+CLAIMS = (
+    aten._assert_tensor_metadata.default,
+    aten._assert_scalar.default,
+    aten.sym_constrain_range_for_size.default,
+)
+
 
 class Forward:
     """A Graph with its weights, in one number type on one device."""
@@ -104,11 +111,8 @@ class Forward:
     ) -> Tensor:
         graph = self.graph
         for node in graph.fx:
-            if (
-                node.op == "call_function"
-                and self._role(node.name) in roles
-                and node.name not in env
-            ):
+            wanted = node.op == "call_function" and self._role(node.name) in roles
+            if wanted and node.name not in env and node.target not in CLAIMS:
                 if node.target is aten.sym_size.int:
                     value: Any = _size(node, batch)
                 else:

@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 Static = Callable[[str], Tensor]  # a constant of the model by node name; "" an empty tensor
 
 
+class Untraceable(Exception):
+    """The model cannot be exported; the message says why and at which line."""
+
+
+class FixedBatch(Untraceable):
+    """The model takes one sequence at a time only."""
+
+
 class NotLocal(Exception):
     """This op ends locality here; the message says why."""
 

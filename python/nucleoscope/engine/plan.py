@@ -54,6 +54,12 @@ class Plan:
         self.cones = self._cones()
 
     @property
+    def seen(self) -> tuple[int, int]:
+        """The sites that the target can see at all; edits elsewhere change nothing, exactly."""
+        lo, hi = hull((0, 0), self.cones[self.graph.edited])
+        return max(lo, self.sites[0]), min(hi, self.sites[1])
+
+    @property
     def local(self) -> bool:
         """Whether the output itself is reached by deltas: no tail is run."""
         return self.graph.nodes[self.graph.output].role == "ripple"
@@ -75,16 +81,19 @@ class Plan:
 
     def held(self, start: int, end: int) -> dict[str, tuple[int, int]]:
         """Which positions of each kept node the edits at sites [start, end) look at: their hull."""
-        held: dict[str, tuple[int, int]] = {}
-        for site in {start, end - 1}:
-            for name, rows in self.rows(np.array([site])).items():
-                if name == self.graph.edited:
-                    continue
-                rule, at = self._rule(name), rows.hull
-                for read in rule.reads:
-                    source = self.graph.resolve(read) in rule.inputs
-                    here = hull(at, rule.reach(0).cone(*at)) if source else at
-                    held[read] = hull(held.get(read, (0, 0)), here)
+        held = dict.fromkeys(self.kept, (0, 0))
+        length = self.axes(self.graph.edited).length
+        coarsest = min((a for n in self.order if (a := self.axes(n).length) > 1), default=1)
+        margin = 2 * -(-length // coarsest)  # a batch's rows are as wide as its widest site's
+        start, end = clip(start - margin, end + margin, length)
+        for name, rows in self.rows(np.array([start]), end - start).items():
+            if name == self.graph.edited:
+                continue
+            rule, at = self._rule(name), rows.hull
+            for read in rule.reads:
+                source = self.graph.resolve(read) in rule.inputs
+                here = hull(at, rule.reach(0).cone(*at)) if source else at
+                held[read] = hull(held[read], here)
         held = {n: clip(*interval, self.kept[n].length) for n, interval in held.items()}
         return held | {n: (0, self.kept[n].length) for n in self.whole()}
 
@@ -118,10 +127,13 @@ class Plan:
                     cones[source] = hull(cones[source], clip(lo, hi, self.axes(source).length))
         return cones
 
-    def rows(self, sites: Ints) -> dict[str, Rows]:
-        """The rows every layer keeps for these sites; a layer that none of them reaches is absent."""
+    def rows(self, sites: Ints, wide: int = 1) -> dict[str, Rows]:
+        """The rows every layer keeps for edits `wide` positions wide that begin at these sites.
+
+        A layer that none of them reaches is absent.
+        """
         graph = self.graph
-        loose: dict[str, list[tuple[Ints, Ints]]] = {graph.edited: [(sites, sites + 1)]}
+        loose: dict[str, list[tuple[Ints, Ints]]] = {graph.edited: [(sites, sites + wide)]}
         rows: dict[str, Rows] = {}
         for name in [graph.edited, *self.order]:
             length = self.axes(name).length
@@ -214,7 +226,7 @@ class Plan:
 
     def tiles(self, start: int, end: int) -> list[tuple[int, int]]:
         """The sites in stretches whose originals take no more than half of the budget."""
-        if end - start == 1 or self.original_bytes(start, end) <= self.memory // 2:
+        if end - start <= 1 or self.original_bytes(start, end) <= self.memory // 2:
             return [(start, end)]
         middle = (start + end) // 2
         if self.original_bytes(start, middle) > 0.95 * self.original_bytes(start, end):

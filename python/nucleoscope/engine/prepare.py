@@ -63,7 +63,7 @@ def ask(
     others = read_others(args, len(X))
     start, end = read_range(start, end, sequences.letters.shape[1])
     dtype = read_precision(precision, native)
-    place = _home(model) if device is None else torch.device(device)
+    place = _home(model) if device is None else _device(device)
     return Asked(model, sequences, others, start, end, dtype, native, place, _budget(memory, place))
 
 
@@ -107,6 +107,15 @@ def _others(old: Ints, size: int, has_letter: bool) -> Ints:
     return every[every != old[:, None]].reshape(len(old), size - 1) if has_letter else every
 
 
+def _device(device: str | torch.device) -> torch.device:
+    try:
+        place = torch.device(device)
+        torch.empty(1, device=place)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise ValueError(f"device={device!r}: cannot be used here: {error}") from error
+    return place
+
+
 def _home(model: nn.Module) -> torch.device:
     for tensor in (*model.parameters(), *model.buffers()):
         return tensor.device
@@ -116,6 +125,8 @@ def _home(model: nn.Module) -> torch.device:
 def _budget(memory: int | None, device: torch.device) -> int:
     """Bytes the engine may hold: what the user says, else a quarter of what is free now."""
     if memory is not None:
+        if not isinstance(memory, int):
+            raise TypeError(f"memory={memory!r}: a number of bytes, e.g. 2 << 30 for 2 GiB")
         if memory < 1 << 20:
             raise ValueError(f"memory={memory}: bytes; give at least 1 MiB (1 << 20)")
         return memory

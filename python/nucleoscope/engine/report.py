@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 def report(plan: Plan) -> str:
     """What the plan does for edits at its sites, one line a layer."""
-    sites = np.arange(*plan.sites)
+    sites = np.arange(*plan.seen)
+    if len(sites) == 0:
+        return "Plan: the target sees none of these sites; every change is exactly zero."
     middle = sites[len(sites) // 2][None]
     rows = plan.rows(middle)
     lines = [

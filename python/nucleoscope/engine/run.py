@@ -26,13 +26,13 @@ class Batch:
 
 
 class Run:
-    """One group of sequences: their originals, and the edits at sites [start, end) of them."""
+    """One group of sequences: their originals, and the edits at a stretch of their sites."""
 
     def __init__(
-        self, plan: Plan, forward: Forward, inputs: dict[str, Tensor], start: int, end: int
+        self, plan: Plan, forward: Forward, inputs: dict[str, Tensor], sites: tuple[int, int]
     ) -> None:
-        self.plan, self.forward = plan, forward
-        self._axes, self._held = plan.kept, plan.held(start, end)
+        self.plan, self.forward, self.sites = plan, forward, sites
+        self._axes, self._held = plan.kept, plan.held(*sites)
         self._steady_names = _steady_values(plan)
         self._steady: dict[str, Tensor] = {}
         self._kept: dict[str, tuple[Tensor, int]] = {}
@@ -50,16 +50,16 @@ class Run:
         if name in self._steady_names:
             self._steady[name] = value
 
-    def batches(self, edits: Edits, between: Callable[[int], None]) -> Iterator[Batch]:
-        """Run all edits, ordered by (sequence, site); `between` hears how many sites each batch took."""
+    def batches(self, edits: Edits) -> Iterator[Batch]:
+        """Run all edits, ordered by (sequence, site), batch by batch."""
+        if len(edits) == 0:
+            return
 
         def make(chunk: Chunk) -> Batch:
             with torch.no_grad():  # a thread has its own setting
                 return Batch(chunk.sites, self._chunk(chunk, edits.part(chunk.sites)))
 
-        for batch in in_order(make, self.plan.chunks(edits.site), self.forward.like.device):
-            yield batch
-            between(batch.sites.stop - batch.sites.start)
+        yield from in_order(make, self.plan.chunks(edits.site), self.forward.like.device)
 
     def _chunk(self, chunk: Chunk, edits: Edits) -> Tensor:
         deltas = self._deltas(chunk, edits)
@@ -112,9 +112,9 @@ class Run:
         plan = self.plan
         axes = plan.axes(name)
         originals, _ = self._kept[name]
-        picked = originals[torch.from_numpy(edits.sequence).to(originals.device)]  # [S, L, C]
         sites, many = edits.new.shape
-        full = picked[:, None].expand(-1, many, -1, -1).reshape(sites * many * axes.length, -1)
+        which = torch.from_numpy(np.repeat(edits.sequence, many)).to(originals.device)
+        full = originals.index_select(0, which).view(sites * many * axes.length, -1)
         if delta is not None:
             where = _targets(delta.rows, many).to(full.device)
             full.index_add_(0, where, delta.values.reshape(-1, full.shape[1]))

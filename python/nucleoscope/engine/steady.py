@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nucleoscope.engine.graph import FixedBatch
+
 # Two runs of one sequence in different batches differ by rounding only: parts in 1e6. A real dependence
 # (batch statistics, encodings by batch slot) is orders of magnitude larger.
 ROUNDING = 1e-3
@@ -17,8 +19,18 @@ def check_steady(model: nn.Module, example: Tensor, others: tuple[Tensor, ...]) 
     one = [t[:1] for t in (example, *others)]
     partner = [one[0].flip(tuple(range(1, one[0].ndim))), *one[1:]]
     with torch.no_grad():
-        alone = _tensor(model(*one))
-        first = _tensor(model(*(torch.cat([a, b]) for a, b in zip(one, partner, strict=True))))
+        try:
+            alone = _tensor(model(*one))
+        except TypeError as error:
+            raise TypeError(
+                f"args: the model was called with X and {len(others)} further inputs and refused: {error}"
+            ) from error
+        try:
+            first = _tensor(model(*(torch.cat([a, b]) for a, b in zip(one, partner, strict=True))))
+        except (
+            Exception
+        ) as error:  # it took one sequence a moment ago, so the batch is what it minds
+            raise FixedBatch(f"it takes one sequence at a time: {error}") from error
         second = _tensor(model(*(torch.cat([b, a]) for a, b in zip(one, partner, strict=True))))
     if alone.ndim == 0 or first.ndim == 0 or len(alone) != 1 or len(first) != 2:
         raise ValueError(
@@ -43,7 +55,7 @@ def check_steady(model: nn.Module, example: Tensor, others: tuple[Tensor, ...]) 
 
 def _tensor(output: Any) -> Tensor:
     if isinstance(output, Tensor):
-        return output
+        return output.detach()
     kind = type(output).__name__
     many = f" of {len(output)}" if isinstance(output, tuple | list | dict) else ""
     raise ValueError(

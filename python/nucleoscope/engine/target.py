@@ -25,7 +25,12 @@ class Target:
         self.shape = shape
         self.many = isinstance(target, list)
         asked = target if isinstance(target, list) else [target]
-        self.picks = [_pick(one, shape) for one in asked]  # per target [K] flat indices
+        if not asked:
+            raise IndexError(
+                "target=[]: name at least one target, or None for the mean of all outputs"
+            )
+        numbers = torch.arange(int(np.prod(shape))).view(shape)
+        self.picks = [_pick(one, numbers) for one in asked]  # per target [K] flat indices
 
     def __len__(self) -> int:
         return len(self.picks)
@@ -35,6 +40,8 @@ class Target:
         flat = values.reshape(len(values), -1)
         full = flat.shape[1]
         picks = [p.to(flat.device) for p in self.picks]
+        if all(len(p) == 1 for p in picks):
+            return flat[:, torch.cat(picks)]
         return torch.stack([(flat if len(p) == full else flat[:, p]).mean(1) for p in picks], 1)
 
     def cone(self, axes: Axes) -> tuple[int, int]:
@@ -78,17 +85,17 @@ class Reader:
         return torch.einsum("wsec,wsct->set", delta.values, weights)
 
 
-def _pick(target: Index, shape: tuple[int, ...]) -> Tensor:
-    numbers = torch.arange(int(np.prod(shape))).view(shape)
+def _pick(target: Index, numbers: Tensor) -> Tensor:
+    shape = tuple(numbers.shape)
     if target is None:
-        return numbers.reshape(-1)
+        return numbers.flatten()
     if len(shape) == 0:
         raise IndexError(
             f"target={target!r}: the model returns one number per sequence; use target=None"
         )
     try:
         picked = numbers[target]
-    except (IndexError, TypeError) as error:
+    except (IndexError, TypeError, ValueError) as error:
         raise IndexError(
             f"target={target!r} does not index one sequence's output of shape {shape}: {error}. "
             "Give an int, a slice, a tuple of them, a list for several targets, or None for the mean."
@@ -97,4 +104,4 @@ def _pick(target: Index, shape: tuple[int, ...]) -> Tensor:
         raise IndexError(
             f"target={target!r} selects nothing of one sequence's output of shape {shape}"
         )
-    return picked.reshape(-1)
+    return picked.flatten()

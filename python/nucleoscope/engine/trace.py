@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 from torch.export.graph_signature import InputKind
 
-from nucleoscope.engine.graph import Axes, Graph, Node, NotLocal
+from nucleoscope.engine.graph import Axes, Graph, Node, NotLocal, Untraceable
 from nucleoscope.engine.rules import RULES, Lowering
 from nucleoscope.engine.rules.arithmetic import Scale
 from nucleoscope.engine.rules.conv import Conv, with_scale
@@ -22,10 +22,6 @@ from nucleoscope.engine.rules.registry import value
 from nucleoscope.engine.step import Alias
 
 _TORCH = str(Path(torch.__file__).parent)
-
-
-class Untraceable(Exception):
-    """The model cannot be exported; the message says why and at which line."""
 
 
 @contextlib.contextmanager
@@ -55,7 +51,9 @@ def _export(model: nn.Module, example: Tensor, others: tuple[Tensor, ...]) -> Ex
             exported: ExportedProgram = torch.export.export(
                 _Positional(model), (tuple(batch),), dynamic_shapes=((shapes,)), strict=False
             )
-            return exported.run_decompositions({})  # makes in-place ops functional, splits nothing
+            # Makes in-place ops functional and splits nothing.
+            functional: ExportedProgram = exported.run_decompositions({})
+            return functional
     except Exception as error:  # torch.export raises many kinds; all mean the same to the caller
         raise Untraceable(_first_lines(error)) from error
 
@@ -136,8 +134,11 @@ def _placeholder(
     if node.name != users[0]:
         return Node(node.name, "original", "")
     shape = tuple(node.meta["val"].shape)
-    if isinstance(shape[0], int):
-        raise Untraceable("the model fixes the batch size: it must take any number of sequences")
+    if isinstance(shape[0], int) or shape[0].node.maybe_as_int() is not None:
+        raise Untraceable(
+            "torch.export finds the batch size fixed by the model: look for len(x) or x.shape[0] made "
+            "an int, e.g. in a reshape; x.flatten(1) leaves it open"
+        )
     channels, length = shape[1:] if layout == "NCL" else shape[:0:-1]
     left, right = (channels, 1) if layout == "NCL" else (1, channels)
     return Node(node.name, "ripple", "", axes=Axes(tuple(shape[1:]), left, length, right))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nucleoscope.engine.changes import Changes, Read
 from nucleoscope.engine.prepare import Asked
+from nucleoscope.engine.trace import quiet
 
 Edit = tuple[int, int, int]  # sequence, letter, site
 
@@ -39,20 +40,13 @@ class Verdict:
         )
 
 
-def verify(
-    asked: Asked,
-    raw: Tensor,
-    original: Tensor,
-    read: Callable[[Tensor], Tensor],
-    count: int,
-    exact: bool,
-    seed: int,
-) -> Verdict:
+def verify(asked: Asked, found: Changes, read: Read, count: int, seed: int) -> Verdict:
     """Recompute the strongest edit and random others; raise Disagreement if one is off.
 
-    raw [N, T, A, sites] the engine's changes; `exact`: deltas all the way, so that only rounding of the
-    effects themselves is allowed; after a seam the model's own fp32 noise is.
+    Where deltas go all the way only the rounding of the effects themselves is allowed; where two
+    outputs were subtracted, the model's own fp32 noise is.
     """
+    raw, original, exact = found.raw, found.original, found.exact
     where = _choose(asked, raw, count, seed)
     judge, changes = _recompute(asked, read, where)
     mine = torch.stack([raw[n, :, letter, site - asked.start] for n, letter, site in where])
@@ -90,14 +84,13 @@ def _choose(asked: Asked, raw: Tensor, count: int, seed: int) -> list[Edit]:
     return chosen
 
 
-def _recompute(
-    asked: Asked, read: Callable[[Tensor], Tensor], where: list[Edit]
-) -> tuple[torch.dtype, Tensor]:
+def _recompute(asked: Asked, read: Read, where: list[Edit]) -> tuple[torch.dtype, Tensor]:
     """The model's own changes [edits, T], by a float64 copy of it where that is affordable and runs."""
     size = sum(p.numel() for p in asked.model.parameters()) * asked.sequences.letters.shape[1]
     if asked.native == torch.float32 and size <= SMALL:
         try:
-            double = copy.deepcopy(asked.model).double()
+            with quiet():
+                double = copy.deepcopy(asked.model).double()
             return torch.float64, _changes(asked, double, torch.float64, read, where)
         except (
             RuntimeError,
@@ -111,7 +104,7 @@ def _changes(
     asked: Asked,
     model: nn.Module,
     kind: torch.dtype,
-    read: Callable[[Tensor], Tensor],
+    read: Read,
     where: list[Edit],
 ) -> Tensor:
     before: dict[int, Tensor] = {}

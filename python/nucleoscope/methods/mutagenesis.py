@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -11,19 +12,16 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from nucleoscope.engine.forward import Forward
+from nucleoscope.engine.changes import Changes, by_deltas, reader
+from nucleoscope.engine.graph import FixedBatch
+from nucleoscope.engine.graph import Untraceable as Untraceable
 from nucleoscope.engine.plan import Plan
-from nucleoscope.engine.prepare import Asked, Func, ask, forward, make_plan, substitutions
+from nucleoscope.engine.prepare import Asked, Func, ask, forward, make_plan
 from nucleoscope.engine.reduce import CENTERS, center, project
-from nucleoscope.engine.run import Run
-from nucleoscope.engine.step import Edits
-from nucleoscope.engine.target import Target
-from nucleoscope.engine.trace import Untraceable
+from nucleoscope.engine.verify import Disagreement as Disagreement
 from nucleoscope.engine.verify import verify as verify_edits
 from nucleoscope.naive.methods.saturation_mutagenesis import saturation_mutagenesis as naive
 from nucleoscope.result import Attribution, Check
-
-Center = str
 
 
 class NaiveFallback(UserWarning):
@@ -101,24 +99,26 @@ def saturation_mutagenesis(
     """
     if center not in CENTERS:
         raise ValueError(f"center={center!r}: use one of {', '.join(map(repr, CENTERS))}")
-    if verify < 0:
-        raise ValueError(f"verify={verify}: a number of edits, 0 or more")
+    if not isinstance(verify, int) or verify < 0:
+        raise ValueError(f"verify={verify!r}: a number of edits, 0 or more")
+    if func is not None and not callable(func):
+        raise TypeError(f"func={func!r}: a function of the model's output [B, ...]")
     asked = ask(
         model, X, args, start=start, end=end, layout=layout, alphabet=alphabet,
         precision=precision, memory=memory, device=device,
     )  # fmt: skip
-    raw, original, facts, checks = changes(asked, target, func, verify, progress)
-    scores = _centered(raw, center)
+    found, engine, checks = _changes(asked, target, func, verify, progress)
+    scores = _centered(found.raw, center)
     if not hypothetical:
         scores = project(scores, asked.sequences.columns[:, :, asked.start : asked.end].cpu())
     many = isinstance(target, list)
     axes = ("sequence", "target", "letter", "site") if many else ("sequence", "letter", "site")
-    facts |= {
+    facts = {
         "method": "saturation_mutagenesis", "target": _describe(target), "center": center,
-        "hypothetical": hypothetical, "precision": precision,
+        "hypothetical": hypothetical, "precision": precision, "engine": engine, **_versions(),
     }  # fmt: skip
     return Attribution(
-        scores if many else scores[:, 0], axes, alphabet, asked.start, original, facts, checks
+        scores if many else scores[:, 0], axes, alphabet, asked.start, found.original, facts, checks
     )
 
 
@@ -144,118 +144,56 @@ def plan(
     return make_plan(asked, forward(asked), target, func)
 
 
-def changes(
+def _changes(
     asked: Asked, target: Any, func: Func | None, verify: int, progress: bool
-) -> tuple[Tensor, Tensor, dict[str, Any], tuple[Check, ...]]:
-    """Raw changes [N, T, A, sites] on the CPU, the originals' targets [N, T], facts and checks."""
-    edits = substitutions(asked.sequences, asked.start, asked.end)
-    total = sum(e.new.size for e in edits)
-    with (
-        tqdm(total=total, unit=" edits", disable=not progress, unit_scale=True) as bar,
-        torch.no_grad(),
-    ):
+) -> tuple[Changes, str, tuple[Check, ...]]:
+    """The raw changes, by which engine they were made, and the checks they passed."""
+    edits = asked.sequences.letters[:, asked.start : asked.end].size * (asked.sequences.size - 1)
+    bar = tqdm(total=edits, unit=" edits", disable=not progress, unit_scale=True)
+    with bar:
         try:
-            held = forward(asked)
+            found = by_deltas(asked, target, func, bar.update)
         except Untraceable as why:
-            return _by_the_loop(asked, target, func, str(why), bar)
-        raw, original, local = _by_deltas(asked, held, edits, target, func, bar)
-    facts = {"engine": "delta" if local else "delta, then the model's own tail", **_versions()}
-    checks: tuple[Check, ...] = ()
-    if not torch.isfinite(raw).all():
+            warnings.warn(
+                "the model cannot be traced, so the plain loop runs instead (slower, and as exact as "
+                f"the model): {why}",
+                NaiveFallback,
+                stacklevel=_levels_to_the_caller(),
+            )
+            batch = 1 if isinstance(why, FixedBatch) else 64
+            return _by_the_loop(asked, target, func, bar.update, batch), "plain loop", ()
+    if not torch.isfinite(found.raw).all():
         raise ValueError(
             "model: some edits make its output NaN or infinite; no scores can be given"
         )
-    if verify:
-        reader = _reader(asked, target, func)
-        verdict = verify_edits(asked, raw, original, reader, verify, local and func is None, seed=0)
-        checks = (Check("verification", True, str(verdict)),)
-    return raw, original, facts, checks
-
-
-def _by_deltas(
-    asked: Asked, held: Forward, edits: list[Edits], target: Any, func: Func | None, bar: tqdm[None]
-) -> tuple[Tensor, Tensor, bool]:
-    plan = make_plan(asked, held, target, func)
-    count, size = len(asked.sequences.letters), asked.sequences.columns.shape[1]
-    raw, originals = None, []
-    tiles = plan.tiles(asked.start, asked.end)
-    group = max(1, asked.memory // 2 // max(1, plan.original_bytes(*tiles[0])))
-    for first in range(0, count, group):
-        last = min(first + group, count)
-        inputs = {
-            name: _cast(t[first:last], asked.dtype).to(asked.device)
-            for name, t in zip((held.graph.edited, *held.graph.others), asked.inputs, strict=True)
-        }
-        for start, end in tiles:
-            run = Run(plan, held, inputs, start, end)
-            read = _whole_reader(run.output, target, func) if func else None
-            before = (read or plan.target.of_values)(run.output)  # type: ignore[union-attr]
-            if raw is None:
-                raw = before.new_zeros(
-                    count, before.shape[1], size, asked.end - asked.start, device="cpu"
-                )
-            for job in edits:
-                mine = job.within(first, last, start, end)
-                if len(mine):
-                    _fill(raw, run, mine, first, asked.start, read, before, bar)
-        originals.append(before.cpu())
-    assert raw is not None
-    return raw, torch.cat(originals), plan.local
-
-
-def _fill(
-    raw: Tensor, run: Run, edits: Edits, first: int, start: int,
-    read: Callable[[Tensor], Tensor] | None, before: Tensor, bar: tqdm[None],
-) -> None:  # fmt: skip
-    """Run a group's edits and put each change in its place."""
-    for batch in run.batches(edits, lambda sites: bar.update(sites * edits.new.shape[1])):
-        part = edits.part(batch.sites)
-        values = batch.values
-        if read is not None:
-            own = before[torch.from_numpy(part.sequence).to(before.device)][:, None]
-            values = read(values.flatten(0, 1)).view(*part.new.shape, -1) - own
-        n, site = (torch.from_numpy(a)[:, None] for a in (part.sequence + first, part.site - start))
-        raw[n, :, torch.from_numpy(part.new), site] = values.to(raw)
-
-
-def _whole_reader(output: Tensor, target: Any, func: Func) -> Callable[[Tensor], Tensor]:
-    made = func(output)
-    if not isinstance(made, Tensor) or made.ndim == 0 or len(made) != len(output):
-        raise ValueError("func: must return a tensor with one row per sequence")
-    reading = Target(target, tuple(made.shape[1:]))
-    return lambda values: reading.of_values(func(values))
-
-
-def _reader(asked: Asked, target: Any, func: Func | None) -> Callable[[Tensor], Tensor]:
-    """[B, *out] -> [B, T] for outputs of the model itself."""
-
-    def read(output: Tensor) -> Tensor:
-        made = output if func is None else func(output)
-        return Target(target, tuple(made.shape[1:])).of_values(made)
-
-    return read
+    engine = "delta" if found.local else "delta, then the model's own tail"
+    if not verify:
+        return found, engine, ()
+    verdict = verify_edits(asked, found, reader(target, func), verify, seed=0)
+    return found, engine, (Check("verification", True, str(verdict)),)
 
 
 def _by_the_loop(
-    asked: Asked, target: Any, func: Func | None, why: str, bar: tqdm[None]
-) -> tuple[Tensor, Tensor, dict[str, Any], tuple[Check, ...]]:
-    warnings.warn(
-        f"the model cannot be traced, so the plain loop runs instead (slower, and as exact as the model): {why}",
-        NaiveFallback,
-        stacklevel=5,
-    )
+    asked: Asked, target: Any, func: Func | None, between: Callable[[int], Any], batch: int
+) -> Changes:
     X, *others = asked.inputs
-    read, axis = _reader(asked, target, func), 1 if asked.sequences.layout == "NCL" else 2
+    read, axis = reader(target, func), 1 if asked.sequences.layout == "NCL" else 2
     sites = range(asked.start, asked.end)
     raw = naive(
-        asked.model, X, tuple(others), sites=sites, letters=axis, read=read, between=bar.update
-    )
-    original = read(asked.model(X, *others))
-    return raw.cpu(), original.cpu(), {"engine": "plain loop", **_versions()}, ()
+        asked.model, X, tuple(others), sites=sites, letters=axis, read=read, batch=batch,
+        between=lambda edits: between(edits * (X.shape[axis] - 1) // X.shape[axis]),
+    )  # fmt: skip
+    with torch.no_grad():
+        own = [read(asked.model(*(t[n : n + 1] for t in (X, *others)))) for n in range(len(X))]
+    return Changes(raw.cpu(), torch.cat(own).cpu(), exact=False, local=False)
 
 
-def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    return tensor.to(dtype) if tensor.is_floating_point() else tensor
+def _levels_to_the_caller() -> int:
+    """How many frames up the first one outside this package is: the line a warning should show."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("nucleoscope"):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def _describe(target: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -105,9 +104,9 @@ def per_position(arg: Any, axes: Axes) -> bool:
         return False
     shape = tuple(arg.meta["val"].shape)
     if axes.dim is None:
-        return math.prod(shape) > 1
+        return any(size != 1 for size in shape)
     back = len(axes.shape) - axes.dim
-    return len(shape) >= back and int(shape[-back]) > 1
+    return len(shape) >= back and int(shape[-back]) != 1
 
 
 def scaled(low: Lowering, source: Any, arg: Any, axes: Axes, invert: bool = False) -> Scale:
@@ -139,9 +138,20 @@ def lower_sum(low: Lowering, node: torch.fx.Node) -> Sum | Scale | Alias:
     sign = -alpha if node.target in (aten.sub.Tensor, aten.sub.Scalar) else alpha
     if low.is_ripple(a) and low.is_ripple(b):
         return Sum((low.ripple(a), low.ripple(b)), axes, (), (1.0, sign))
+    _refuse_small_shift(node, b if low.is_ripple(a) else a)
     if low.is_ripple(a):
         return Alias(low.ripple(a), axes)
     return scaled(low, b, sign, axes) if sign != 1.0 else Alias(low.ripple(b), axes)
+
+
+STEEP = (aten.log.default, aten.sqrt.default, aten.rsqrt.default, aten.reciprocal.default)
+
+
+def _refuse_small_shift(node: torch.fx.Node, shift: Any) -> None:
+    """log(x + eps) sees digits of x near 0 that original plus delta has not got; the tail keeps them."""
+    steep = any(reader.target in (*STEEP, aten.div.Tensor) for reader in node.users)
+    if steep and isinstance(shift, int | float) and 0 < abs(shift) < 0.01:
+        raise NotLocal(f"what follows is steep at 0, and this can fall to {shift}")
 
 
 @rule(aten.rsub.Scalar, aten.rsub.Tensor, aten.neg.default)

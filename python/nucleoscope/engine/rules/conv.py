@@ -54,7 +54,7 @@ class Conv(Rule):
 
     def _live_taps(self, rows_in: Rows, rows_out: Rows) -> range:
         """The taps that any kept input row meets: all of them, but for flatten -> linear."""
-        if rows_out.length > 1:
+        if rows_out.length > 1 or self.stencil.dilation > 1:
             return range(self.stencil.taps)
         low = min(int(s.min()) for s in rows_in.starts)
         high = max(int(s.max()) + w for s, w in zip(rows_in.starts, rows_in.widths, strict=True))

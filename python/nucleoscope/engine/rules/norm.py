@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from nucleoscope.engine.graph import NotLocal, Rule, Static
+from nucleoscope.engine.rules.pointwise import exp
 from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule
 from nucleoscope.engine.step import Step
 
@@ -44,7 +45,7 @@ class LayerNorm(Rule):
 
 @dataclass(frozen=True)
 class Softmax(Rule):
-    """p (expm1(d) - S) / (1 + S) with S = sum p expm1(d); its logarithm is d - log1p(S)."""
+    """With l the change of the log-normaliser: d - l for log-softmax, p expm1(d - l) for softmax."""
 
     split: tuple[int, int, int]  # channels as (before, softmaxed, after)
     log: bool
@@ -53,12 +54,12 @@ class Softmax(Rule):
         d = step.seen(0)
         assert d is not None
         z, d = (t.reshape(*t.shape[:3], *self.split) for t in (step.original(self.reads[0]), d))
-        p = torch.softmax(z, -2)
-        d = d - d.amax(-2, keepdim=True).sub(10.0).clamp_(min=0.0)  # softmax ignores a common shift
-        growth = torch.expm1(d)
-        total = (p * growth).sum(-2, keepdim=True)
-        out = d - torch.log1p(total) if self.log else (growth - total).mul_(p).div_(1.0 + total)
-        return out.flatten(3)
+        was = torch.log_softmax(z, -2)
+        near = torch.log1p((was.exp() * torch.expm1(d.clamp(-1.0, 1.0))).sum(-2, keepdim=True))
+        far = torch.logsumexp(was + d, -2, keepdim=True)
+        small = d.abs().amax(-2, keepdim=True) < 1.0
+        out = d - torch.where(small, near, far)
+        return (out if self.log else exp(was, out)).flatten(3)
 
 
 @rule(aten.layer_norm.default)

@@ -17,11 +17,12 @@ def saturation_mutagenesis(
     letters: int = 1,
     read: Callable[[Tensor], Tensor] = lambda output: output.flatten(1).mean(1, keepdim=True),
     batch: int = 64,
-    between: Callable[[int], None] = lambda sites: None,
+    between: Callable[[int], object] = lambda _edits: None,
 ) -> Tensor:  # [N, T, A, sites]
     """read(model(edited)) - read(model(X)) for every letter at every site; 0 at the letter there.
 
-    `letters` is the axis of X that holds the letters; `read` [B, *out] -> [B, T].
+    `letters` is the axis of X that holds the letters; `read` [B, *out] -> [B, T]; `between` hears how
+    many edits each batch took.
     """
     size = X.shape[letters]
     with torch.no_grad():

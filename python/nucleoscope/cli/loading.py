@@ -1,0 +1,141 @@
+"""Models for the command line: a callable of yours, or an exported program; and their weights."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from torch import Tensor, nn
+
+UNTRUSTED = (
+    "torch reads .pt2 files by unpickling, which can run any code that whoever made the file put "
+    "into it. If you trust its maker, add --trust; else give --model module:callable and --weights."
+)
+
+# Which argument of an exported op says that it is in training mode.
+TRAINING_AT = {"aten.dropout": 2, "aten.batch_norm": 5}
+
+
+def load_model(name: str, weights: Path | None, trust: bool, device: torch.device) -> nn.Module:
+    """The model that `name` says, with `weights`, in eval mode.
+
+    `module:callable` imports and calls the user's own code; a `.pt2` file is opened only if
+    trusted, and weights are read as tensors and nothing else. Raises click's exceptions.
+    """
+    if name.endswith(".pt2"):
+        if weights is not None:
+            raise click.UsageError("--weights: a .pt2 file holds its weights already")
+        model = _exported(Path(name), trust)
+    else:
+        model = _called(name)
+        if weights is not None:
+            _put(_state(weights, device), model, weights)
+    return model.to(device).requires_grad_(False)
+
+
+def _called(name: str) -> nn.Module:
+    """What `module:callable` gives; modules beside you are found as Python itself finds them."""
+    module, colon, path = name.partition(":")
+    if not (module and colon and path):
+        raise click.BadParameter(
+            f"{name!r}: write module:callable, or name a .pt2 file", param_hint="--model"
+        )
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        made: Any = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise click.BadParameter(
+            f"{name!r}: {error}. Modules are looked for here and in Python's path.",
+            param_hint="--model",
+        ) from error
+    for part in path.split("."):
+        if not hasattr(made, part):
+            raise click.BadParameter(f"{module} has no {path!r}", param_hint="--model")
+        made = getattr(made, part)
+    model = made if isinstance(made, nn.Module) else made()
+    if not isinstance(model, nn.Module):
+        raise click.BadParameter(
+            f"{name} gives {type(model).__name__}, not a torch.nn.Module", param_hint="--model"
+        )
+    return model.eval()
+
+
+def _exported(path: Path, trust: bool) -> nn.Module:
+    if not path.is_file():
+        raise click.BadParameter(f"there is no file {str(path)!r}", param_hint="--model")
+    if not trust:
+        raise click.UsageError(UNTRUSTED)
+    program = torch.export.load(path)
+    for node in program.graph.nodes:
+        at = TRAINING_AT.get(str(node.target).removesuffix(".default"))
+        if at is not None and node.args[at] is True:
+            raise click.ClickException(
+                f"{path} was exported in training mode ({node.target}): export model.eval()"
+            )
+    model = program.module()
+    for part in model.modules():  # exported modules refuse .eval(): their mode is in their graph
+        part.training = False
+    return model
+
+
+def _state(path: Path, device: torch.device) -> Mapping[str, Tensor]:
+    """The state dict in a file. Nothing but tensors is made of it."""
+    if path.suffix == ".safetensors":
+        return _safetensors(path)
+    try:
+        held: Any = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:
+        raise click.ClickException(
+            f"{path} does not hold a plain state dict, and nothing else is opened, since that "
+            "could run code. Write one with torch.save(model.state_dict(), path). "
+            f"({str(error).splitlines()[0]})"
+        ) from error
+    if isinstance(held, Mapping) and isinstance(held.get("state_dict"), Mapping):
+        held = held["state_dict"]  # as Lightning's checkpoints have it
+    if not isinstance(held, Mapping) or not all(isinstance(v, Tensor) for v in held.values()):
+        raise click.ClickException(f"{path} holds no state dict: names with a tensor each")
+    return held
+
+
+def _safetensors(path: Path) -> Mapping[str, Tensor]:
+    try:
+        from safetensors.torch import load_file
+    except ImportError as error:
+        raise click.ClickException(
+            f"{path} needs safetensors to be read: pip install safetensors"
+        ) from error
+    try:
+        state: dict[str, Tensor] = load_file(path)
+    except Exception as error:
+        raise click.ClickException(f"{path} is not a safetensors file: {error}") from error
+    return state
+
+
+def _put(state: Mapping[str, Tensor], model: nn.Module, path: Path) -> None:
+    """Load the weights, or say in one message all that does not fit."""
+    own = model.state_dict()
+    shapes = [
+        f"{name} is {tuple(state[name].shape)}, the model's {tuple(own[name].shape)}"
+        for name in own.keys() & state.keys()
+        if own[name].shape != state[name].shape
+    ]
+    wrong = {
+        "missing": sorted(own.keys() - state.keys()),
+        "unknown to the model": sorted(state.keys() - own.keys()),
+        "of another shape": sorted(shapes),
+    }
+    told = [
+        f"  {len(names)} {what}: {', '.join(names[:3])}{', ...' * (len(names) > 3)}"
+        for what, names in wrong.items()
+        if names
+    ]
+    if told:
+        raise click.ClickException("\n".join([f"{path} does not fit the model:", *told]))
+    model.load_state_dict(dict(state))

@@ -1,0 +1,131 @@
+"""`nucleoscope mutagenesis`: regions of a genome and your model in, one .npz of scores out."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+
+import nucleoscope
+from nucleoscope.cli import options
+from nucleoscope.cli.failures import one_message, plain_warnings, prompt_interrupt
+from nucleoscope.cli.fasta import read_sequences
+from nucleoscope.cli.letters import one_hot
+from nucleoscope.cli.loading import load_model
+from nucleoscope.cli.regions import Region, parse_region, read_bed
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+def _out(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:  # noqa: ARG001
+    """Refuse at once what could not be written after an hour's work."""
+    if path is None:
+        return None
+    if path.suffix != ".npz":
+        raise click.BadParameter(f"{str(path)!r} must end in .npz")
+    if not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
+        raise click.BadParameter(f"{str(path.parent)!r} is not a folder that can be written to")
+    return path
+
+
+@click.command(epilog="Scores are read with nucleoscope.Attribution.load(FILE).")
+@click.option(
+    "--model", required=True, metavar="MODULE:CALLABLE|FILE.pt2",
+    help="What gives the model: a class or function of yours called without arguments, or a "
+    "program saved by torch.export.",
+)  # fmt: skip
+@click.option("--weights", type=FILE, help="Its state dict: .pt by torch.save, or .safetensors.")
+@click.option("--trust", is_flag=True, help="Open a .pt2 although that can run code held in it.")
+@click.option("--fasta", type=FILE, required=True, help="The genome, plain or gzipped.")
+@click.option("--bed", type=FILE, help="Regions: the first three columns of a BED file.")
+@click.option("--region", metavar="CHR:START-END", help="One region, 1-based, end included.")
+@click.option(
+    "--length", type=click.IntRange(min=1),
+    help="Cut or extend every region to this length about its midpoint.",
+)  # fmt: skip
+@click.option(
+    "--target", "targets", type=options.target, multiple=True, metavar="INDEX",
+    help="What to read off the output of one sequence, as Python would index it: 3, 10:20 or "
+    "1,7500. What is selected is averaged. Repeat for several targets. Default: the mean of all.",
+)  # fmt: skip
+@click.option(
+    "--layout", type=click.Choice(["NCL", "NLC"]), default="NCL", show_default=True,
+    help="Axes of the model's input: sequences, letters (channels) and sites.",
+)  # fmt: skip
+@click.option(
+    "--alphabet", default="ACGT", show_default=True, help="Order of the input's channels."
+)
+@click.option(
+    "--center", type=click.Choice(["mean", "alternatives", "none"]), default="mean",
+    show_default=True, help="What a score is measured against.",
+)  # fmt: skip
+@click.option("--hypothetical", is_flag=True, help="Keep the scores of letters that are not there.")
+@click.option("--precision", type=click.Choice(["fp32", "fp64"]), default="fp32", show_default=True)
+@click.option("--memory", type=options.memory, metavar="SIZE", help="What may be held: 2G, 500M.")
+@click.option(
+    "--verify", type=click.IntRange(min=0), default=2, show_default=True, metavar="N",
+    help="Edits to recompute through the model itself.",
+)  # fmt: skip
+@click.option("--device", type=options.device, default="cpu", show_default=True)
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), callback=_out,
+    help="The .npz file to write; needed unless --dry-run.",
+)  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
+@click.option("--progress/--no-progress", default=None, help="Default: where a terminal shows it.")
+@click.option("--traceback", is_flag=True, help="Show Python's traceback of a failure.")
+def mutagenesis(
+    model: str, weights: Path | None, trust: bool, fasta: Path, bed: Path | None,
+    region: str | None, length: int | None, out: Path | None, dry_run: bool, device: torch.device,
+    progress: bool | None, traceback: bool, targets: tuple[options.Pick, ...], verify: int,
+    center: str, hypothetical: bool, **common: Any,
+) -> None:  # fmt: skip
+    """Score every base of regions of a genome with your own model.
+
+    Every substitution at every site is put to the model, exactly, and FILE.npz holds what each
+    changes in the target. N is a column of zeros, and a IUPAC code equal parts of its letters.
+    """
+    if (bed is None) == (region is None):
+        raise click.UsageError("give one of --bed and --region")
+    if out is None and not dry_run:
+        raise click.UsageError("give --out FILE.npz, or --dry-run")
+    common["target"] = _asked(targets)
+    common["device"] = device
+    with one_message(traceback, "\n(--traceback shows where.)"), plain_warnings():
+        wanted = read_bed(bed) if bed else [parse_region(region or "")]
+        regions, sequences = read_sequences(fasta, wanted, length)
+        X = one_hot(sequences, common["alphabet"], common["layout"])
+        with prompt_interrupt():
+            net = load_model(model, weights, trust, device)
+            if dry_run:
+                click.echo(nucleoscope.plan(net, X, **common))
+                return
+            began = time.perf_counter()
+            result = nucleoscope.saturation_mutagenesis(
+                net, X, **common, center=center, hypothetical=hypothetical, verify=verify,
+                progress=sys.stderr.isatty() if progress is None else progress,
+            )  # fmt: skip
+        took = time.perf_counter() - began
+        written = _with_regions(result, regions, model, fasta).save(out or "")
+    size = f"{len(regions):,} x {len(regions[0]):,} bases"
+    click.echo(f"{result!r}\n{size} in {took:.1f} s: {written}")
+
+
+def _asked(targets: tuple[options.Pick, ...]) -> Any:
+    """No target, one, or a list, as the methods take them."""
+    return list(targets) if len(targets) > 1 else targets[0] if targets else None
+
+
+def _with_regions(
+    result: nucleoscope.Attribution, regions: list[Region], model: str, fasta: Path
+) -> nucleoscope.Attribution:
+    """The result with what it was made from; regions are 0-based and half-open, as in BED."""
+    places = [{"chromosome": r.chromosome, "start": r.start, "end": r.end} for r in regions]
+    facts = result.facts | {"model": model, "fasta": fasta.name, "regions": places}
+    return dataclasses.replace(result, facts=facts)

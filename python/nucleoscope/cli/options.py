@@ -1,0 +1,51 @@
+"""What may be typed for an option: targets, amounts of memory, devices."""
+
+from __future__ import annotations
+
+import re
+
+import click
+import torch
+
+Pick = int | slice | tuple[int | slice, ...]
+
+
+def target(text: str) -> Pick:
+    """Python indexing of one sequence's output, without brackets: ``3``, ``10:20``, ``1,:5``."""
+    parts = [_one_axis(part.strip()) for part in text.split(",")]
+    return parts[0] if len(parts) == 1 else tuple(parts)
+
+
+def _one_axis(text: str) -> int | slice:
+    if re.fullmatch(r"-?\d+", text):
+        return int(text)
+    if re.fullmatch(r"(-?\d+)?:(-?\d+)?", text):
+        first, last = (int(end) if end else None for end in text.split(":"))
+        return slice(first, last)
+    raise click.BadParameter(
+        f"{text!r} is neither a number nor a range like 10:20. Write what would stand in the "
+        "brackets of output[...] for one sequence, such as 3, 10:20 or 1,7500; repeat the option "
+        "for several targets."
+    )
+
+
+def memory(text: str) -> int:
+    """Bytes, or with K, M, G, T powers of 1024: ``2G``."""
+    written = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
+    if not written:
+        raise click.BadParameter(f"{text!r} is no amount of memory: write 500M or 2G")
+    size = int(float(written[1]) * 1024 ** " KMGT".index(written[2].upper() or " "))
+    if size < 1 << 20:
+        raise click.BadParameter(f"{text!r} is less than 1M, too little to work in")
+    return size
+
+
+def device(text: str) -> torch.device:
+    """A device that torch has here: ``cpu``, ``cuda``, ``cuda:1``."""
+    try:
+        named = torch.device(text)
+        torch.empty(0, device=named)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        why = str(error).splitlines()[0]
+        raise click.BadParameter(f"{text!r} cannot be used: {why}") from error
+    return named

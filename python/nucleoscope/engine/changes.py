@@ -1,0 +1,103 @@
+"""A checked request -> the raw change of every target by every substitution."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nucleoscope.engine.forward import Forward
+from nucleoscope.engine.plan import Plan
+from nucleoscope.engine.prepare import Asked, Func, forward, make_plan, substitutions
+from nucleoscope.engine.run import Run
+from nucleoscope.engine.step import Edits
+from nucleoscope.engine.target import Target
+
+Read = Callable[[Tensor], Tensor]  # outputs [B, *out] -> targets [B, T]
+Between = Callable[[int], None]  # hears how many edits were done
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What the edits do, and what they were measured from."""
+
+    raw: Tensor  # [N, T, A, sites] on the CPU; 0 at the letter that stands there
+    original: Tensor  # [N, T]
+    exact: bool  # deltas all the way: no two outputs were subtracted
+    local: bool  # no tail was run
+
+
+def reader(target: Any, func: Func | None) -> Read:
+    """How targets are read off whole outputs of the model."""
+
+    def read(output: Tensor) -> Tensor:
+        made = output if func is None else func(output)
+        if not isinstance(made, Tensor) or made.ndim == 0 or len(made) != len(output):
+            raise ValueError("func: must return one tensor with a row for every row of the output")
+        return Target(target, tuple(made.shape[1:])).of_values(made)
+
+    return read
+
+
+def by_deltas(asked: Asked, target: Any, func: Func | None, between: Between) -> Changes:
+    """All substitutions at the asked sites; raises Untraceable where the model cannot be traced."""
+    held = forward(asked)
+    plan = make_plan(asked, held, target, func)
+    edits = substitutions(asked.sequences, asked.start, asked.end)
+    read = reader(target, func)
+    raw: Tensor | None = None
+    originals: dict[int, Tensor] = {}
+    kind = asked.device.type
+    with torch.no_grad(), torch.autocast(kind, enabled=False):
+        for first, run in _runs(asked, held, plan):
+            before = read(run.output)
+            if raw is None:
+                shape = (len(asked.sequences.letters), before.shape[1], asked.sequences.size)
+                raw = before.new_zeros(*shape, asked.end - asked.start, device="cpu")
+            originals[first] = before.cpu()
+            for job in edits:
+                mine = job.within(first, first + len(before), *run.sites)
+                _fill(raw, run, mine, first, asked.start, read if func else None, before, between)
+    assert raw is not None
+    start, end = plan.seen  # edits beyond these sites change nothing: there was nothing to do
+    between(sum(job.new.size - job.within(0, len(raw), start, end).new.size for job in edits))
+    original = torch.cat([originals[first] for first in sorted(originals)])
+    return Changes(raw, original, plan.local and func is None, plan.local)
+
+
+def _runs(asked: Asked, held: Forward, plan: Plan) -> Iterator[tuple[int, Run]]:
+    """Groups of sequences, and stretches of sites, whose originals fit the budget."""
+    start, end = plan.seen
+    tiles = plan.tiles(start, end) if start < end else [(start, start)]
+    group = max(1, asked.memory // 2 // max(1, plan.original_bytes(*tiles[0])))
+    names = (held.graph.edited, *held.graph.others)
+    for first in range(0, len(asked.sequences.letters), group):
+        inputs = {
+            name: _cast(t[first : first + group], asked.dtype).to(asked.device)
+            for name, t in zip(names, asked.inputs, strict=True)
+        }
+        for tile in tiles:
+            yield first, Run(plan, held, inputs, tile)
+
+
+def _fill(
+    raw: Tensor, run: Run, edits: Edits, first: int, start: int,
+    read: Read | None, before: Tensor, between: Between,
+) -> None:  # fmt: skip
+    """Run a group's edits and put each change in its place; `read` where whole outputs come back."""
+    letters = edits.new.shape[1]
+    for batch in run.batches(edits):
+        part, values = edits.part(batch.sites), batch.values
+        if read is not None:
+            own = before[torch.from_numpy(part.sequence).to(before.device)][:, None]
+            values = read(values.flatten(0, 1)).view(*part.new.shape, -1) - own
+        n, site = (torch.from_numpy(a)[:, None] for a in (part.sequence + first, part.site - start))
+        raw[n, :, torch.from_numpy(part.new), site] = values.to(raw)
+        between(len(part) * letters)
+
+
+def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor

@@ -1,0 +1,78 @@
+"""Every op that has a delta rule, between two convolutions and at the end, against float64.
+
+A case calls the op itself, so each entry of `RULES` is proved by name; one without a case fails.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import nucleoscope
+from nucleoscope.engine.rules import RULES
+from tests.engine.rule_cases import CASES
+from tests.parts import Net, conv, lively, sequences
+from tests.truth import assert_exact
+
+aten = torch.ops.aten
+
+
+def modules(length: int) -> dict[str, Any]:
+    """What the cases find on the net: `h` has 6 channels."""
+    torch.manual_seed(1)
+    numbers = {
+        "wide": (6, 6, 5), "bias": (6,), "square": (6, 6), "flat": (6, 6 * length),
+        "column": (6, 1),
+        "place": (1, 6, length),
+    }  # fmt: skip
+    parts = {name: nn.Parameter(torch.rand(shape) - 0.4) for name, shape in numbers.items()}
+    return {"first": conv(4, 6, 5), "pair": conv(6, 6, 3), "norm": nn.BatchNorm1d(6), **parts}
+
+
+def net(op: Any, length: int) -> nn.Module:
+    """conv -> op -> conv for every case of an op, each read at a position and as a mean."""
+    betweens = [make(op) for _, make in CASES[op]]
+
+    def forward(self: Net, x: Tensor) -> Tensor:
+        rows = []
+        for between in betweens:
+            h = between(self, self.first(x) * 2)
+            if h.ndim == 3:
+                after = F.conv1d(h, self.last[:, : h.shape[1]], padding=1)
+                rows += [after.mean(2), after[:, :, 1], h[:, :, -2]]
+            else:
+                rows.append(h)
+        return torch.cat(rows, 1)
+
+    made = Net(forward, last=nn.Parameter(torch.randn(2, 18, 3)), **modules(length))
+    return lively(made)
+
+
+# Entered for exports that keep them; torch.export may rewrite them before the engine looks.
+REWRITTEN = {
+    aten.reshape.default, aten.flatten.using_ints, aten.unflatten.int, aten.contiguous.default,
+    aten.lift_fresh_copy.default, aten.dropout.default, aten.to.dtype,
+}  # fmt: skip
+# Entered only to be refused.
+REFUSED = {aten.mean.default: "it averages over the batch, which no steady model does"}
+
+
+def test_every_op_has_a_case() -> None:
+    assert set(RULES) - set(REFUSED) == set(CASES)
+
+
+@pytest.mark.parametrize("op", CASES, ids=str)
+def test_op(op: Any) -> None:
+    model, X = net(op, 16), sequences(2, 16)
+    assert_exact(model, X, target=list(range(model(X).shape[1])), local=True)
+    graph = nucleoscope.plan(model, X).graph
+    met = {
+        n.target for n in graph.fx if n.name in graph.nodes and graph.nodes[n.name].role == "ripple"
+    }
+    assert op in met or op in REWRITTEN, (
+        "torch.export turned the op into others: the case proves nothing"
+    )

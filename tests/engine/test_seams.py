@@ -1,0 +1,176 @@
+"""Where locality ends, or a rule declines: the numbers are still the definition's."""
+
+# ruff: noqa: ARG005 - every forward and every case is called alike, whatever it uses
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import nucleoscope
+from tests.parts import Net, conv, lively, sequences
+from tests.truth import assert_close, assert_exact, engine, largest, truth
+
+Between = Callable[[Net, Tensor], Tensor]
+
+SEAMS: dict[str, Between] = {
+    "cumulative sum": lambda net, h: h.cumsum(2),
+    "after a constant": lambda net, h: (h + 0.3).cumsum(2),
+    "softmax over the length": lambda net, h: torch.softmax(h, 2),
+    "maximum over the length": lambda net, h: h.amax(2),
+    "variance over the length": lambda net, h: h.var(2),
+    "logsumexp over the length": lambda net, h: torch.logsumexp(h, 2),
+    "instance norm": lambda net, h: F.instance_norm(h),
+    "group norm": lambda net, h: F.group_norm(h, 2),
+    "times its own mean": lambda net, h: h * h.mean(2, keepdim=True),
+    "norm over flattened positions": lambda net, h: net.flat_norm(h.flatten(1)),
+    "norm of positions": lambda net, h: net.places_norm(h.transpose(1, 2)).transpose(1, 2),
+    "attention without weights": lambda net, h: (
+        F.scaled_dot_product_attention(*[h.transpose(1, 2)[:, None]] * 3)[:, 0].mT
+    ),
+    "self-attention": lambda net, h: net.mix(*[h.transpose(1, 2)] * 3, need_weights=False)[
+        0
+    ].transpose(1, 2),
+    "encoder layer": lambda net, h: net.layer(h.transpose(1, 2)).transpose(1, 2),
+    "lstm": lambda net, h: net.lstm(h.transpose(1, 2))[0].transpose(1, 2),
+    "lstm, last state": lambda net, h: net.lstm(h.transpose(1, 2))[1][0].transpose(0, 1).flatten(1),
+    "gru": lambda net, h: net.gru(h.transpose(1, 2))[0].transpose(1, 2),
+    "zeros of the batch's size": lambda net, h: torch.cat(
+        [h, torch.zeros(h.shape[0], 2, h.shape[2]).to(h)], 1
+    ).cumsum(2),
+    "upsampled": lambda net, h: F.interpolate(h, scale_factor=2.0),
+    "transposed convolution": lambda net, h: net.up(h),
+    "circular padding": lambda net, h: F.pad(h, (2, 2), mode="circular"),
+    "mirrored padding": lambda net, h: F.pad(h, (2, 2), mode="reflect"),
+    "rolled": lambda net, h: h.roll(3, 2),
+    "end to end": lambda net, h: torch.cat([h, h], 2),
+    "windows unfolded": lambda net, h: h.unfold(2, 3, 2).sum(-1),
+    "repeated": lambda net, h: h.repeat_interleave(2, 2),
+    "length in pairs": lambda net, h: h[:, :, :18].reshape(h.shape[0], 6, 9, 2).amax(3),
+    "pooled to four": lambda net, h: F.adaptive_avg_pool1d(h, 4).flatten(1),
+    "max-pooled to one": lambda net, h: F.adaptive_max_pool1d(h, 1),
+    "pooled over channels": lambda net, h: F.adaptive_avg_pool1d(h.transpose(1, 2), 1).transpose(
+        1, 2
+    ),
+    "pooled across rows, max": lambda net, h: F.max_pool2d(
+        h.reshape(h.shape[0], 3, 2, -1), (2, 3)
+    ).squeeze(2),
+    "pooled across rows, average": lambda net, h: F.avg_pool2d(
+        h.reshape(h.shape[0], 3, 2, -1), (2, 3)
+    ).squeeze(2),
+    "lengths on two axes": lambda net, h: torch.cat([h[:, :, :6], h[:, :, :6].transpose(1, 2)], 1),
+    "subtracted from something wider": lambda net, h: torch.rsub(h[:, None], net.wider).flatten(
+        1, 2
+    ),
+    "sum over something wider": lambda net, h: (h[:, None] + net.wider).amax(1),
+    "split": lambda net, h: torch.mul(*h.chunk(2, 1)),
+    "glu": lambda net, h: F.glu(h, 1),
+    "cube": lambda net, h: h**3,
+    "mish": lambda net, h: F.mish(h),
+    "prelu": lambda net, h: net.prelu(h),
+    "where": lambda net, h: torch.where(h > 0, h, h.flip(1)),
+    "matrix product": lambda net, h: (h.transpose(1, 2) @ net.square).transpose(1, 2),
+    "einsum": lambda net, h: torch.einsum("ncl,cd->ndl", h, net.square),
+    "root mean square": lambda net, h: h * torch.rsqrt(h.square().mean(1, keepdim=True) + 1e-3),
+    "unit length": lambda net, h: F.normalize(h, dim=1),
+    "sliding products": lambda net, h: h[:, :, 2:] * h[:, :, :-2],
+    "a relu of padding that is -inf": lambda net, h: torch.relu(
+        F.max_pool1d(F.pad(h, (3, 3), value=-torch.inf), 3)
+    ),
+}
+LENGTH = 19
+
+
+def net(name: str) -> nn.Module:
+    """conv -> tanh -> something -> conv, or the something itself if no length is left."""
+    torch.manual_seed(1)
+
+    def forward(self: Net, x: Tensor) -> Tensor:
+        h = SEAMS[name](self, torch.tanh(self.first(x) * 2))
+        return F.conv1d(h, self.last[:, : h.shape[1]]) if h.ndim == 3 else h
+
+    parts: dict[str, Any] = {
+        "first": conv(4, 6), "last": nn.Parameter(torch.randn(2, 16, 1)),
+        "flat_norm": nn.BatchNorm1d(6 * LENGTH),
+        "places_norm": nn.BatchNorm1d(LENGTH), "mix": nn.MultiheadAttention(6, 2, batch_first=True),
+        "layer": nn.TransformerEncoderLayer(6, 2, 12, batch_first=True),
+        "lstm": nn.LSTM(6, 3, 2, batch_first=True),
+        "gru": nn.GRU(6, 3, batch_first=True, bidirectional=True),
+        "up": nn.ConvTranspose1d(6, 4, 4, 2),
+        "wider": nn.Parameter(torch.randn(1, 2, 6, LENGTH)), "prelu": nn.PReLU(6),
+        "square": nn.Parameter(torch.randn(6, 6)),
+    }  # fmt: skip
+    return lively(Net(forward, **parts))
+
+
+@pytest.mark.parametrize("name", SEAMS)
+def test_seam(name: str) -> None:
+    assert_exact(net(name), sequences(2, LENGTH), target=[None, 0])
+
+
+def pinned(self: Net, x: Tensor) -> Tensor:
+    h = torch.relu(self.first(x).float())
+    return (h + torch.zeros(h.shape[0], 1, 1, dtype=torch.float32)).cumsum(2)
+
+
+def test_a_model_that_fixes_its_number_type() -> None:
+    model, X = Net(pinned, first=conv(4, 3)), sequences(2, LENGTH)
+    want = truth(model, X, dtype=torch.float32)
+    assert_close(engine(model, X), want, 1e-5 * largest(want))
+    try:
+        got, refusal = engine(model, X, precision="fp64"), ""
+    except ValueError as error:
+        got, refusal = want, str(error)
+    assert_close(got, want, 1e-4 * largest(want))
+    assert not refusal or refusal.startswith(("precision", "model"))
+
+
+@pytest.mark.parametrize("length", [1, 2, 3])
+@pytest.mark.parametrize("head", ["profile", "mean", "flatten"])
+def test_tiny_lengths(length: int, head: str) -> None:
+    def forward(self: Net, x: Tensor) -> Tensor:
+        h = torch.tanh(self.wide(torch.relu(self.first(x))))
+        return {"profile": h, "mean": h.mean(2), "flatten": self.dense(h.flatten(1))}[head]
+
+    parts = {
+        "first": conv(4, 6, 5),
+        "wide": conv(6, 4, 9, dilation=2),
+        "dense": nn.Linear(4 * length, 2),
+    }
+    assert_exact(Net(forward, **parts), sequences(2, length))
+
+
+@pytest.mark.parametrize("start", [0, 18])
+def test_a_window_at_either_end(start: int) -> None:
+    assert_exact(net("cumulative sum"), sequences(1, LENGTH), start=start, end=start + 1)
+
+
+def test_a_kernel_longer_than_the_sequence() -> None:
+    model = Net(
+        lambda self, x: self.b(torch.relu(self.a(x))),
+        a=nn.Conv1d(4, 5, 31, padding=20),
+        b=conv(5, 2, 25),
+    )
+    assert_exact(model, sequences(2, 13), target=[(0, 3), None], local=True)
+
+
+def test_values_outside_the_cone_do_no_harm() -> None:
+    # Positions that the target does not read hold partial sums: their logarithm may not be finite.
+    def forward(self: Net, x: Tensor) -> Tensor:
+        h = F.conv1d(self.first(x).square(), self.ones, padding=4)
+        return torch.log(h) + self.ones[0, 0, 0] / h + h / h.square()
+
+    model = Net(forward, first=conv(4, 3), ones=nn.Parameter(torch.ones(2, 3, 9)))
+    for target in ((0, 9), [(0, 2), (1, 16)], (slice(None), slice(8, 11))):
+        assert_exact(model, sequences(2, LENGTH), target=target)
+
+
+def test_a_float64_seam_is_planned_and_printed() -> None:
+    assert repr(
+        nucleoscope.plan(net("lstm").double(), sequences(1, LENGTH).double(), precision="fp64")
+    )
