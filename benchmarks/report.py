@@ -44,7 +44,7 @@ def table(results: dict[str, Any]) -> str:
         f"Medians (least–most) of rounds with the sides in turn, peers at their best batch, the loop sampled "
         f"and scaled; error against float64 relative to the largest effect. {info['processor']}, "
         f"{info['threads']} threads, torch {info['torch']}, Python {info['python']}. "
-        "`pytest benchmarks/methods --benchmark-only --benchmark-json=benchmarks/results/saturation_mutagenesis.json`"
+        f"`pytest benchmarks/methods --benchmark-only --benchmark-json={RESULTS.relative_to(ROOT)}`"
     )
     return "\n".join([*head, *map(row, results["benchmarks"]), "", note])
 

@@ -60,7 +60,7 @@ LAW = {
     "engine.plan": engine(
         "report", "forward", "trace", "target", "graph", "rules", "rows", "windows"
     ),
-    "engine.report": engine(lazily=("engine.plan",)),
+    "engine.report": engine(lazily=("engine.plan", "engine.rows")),
     "engine.cache": engine("trace", "forward", "steady", "graph"),
     "engine.capture": engine("windows"),
     "engine.trace": engine("rules", "step", "graph", "windows"),

@@ -137,6 +137,7 @@ class Node:
     rule: Rule | None = None
     alias: str | None = None  # a ripple whose rows are another node's rows
     reason: str = ""  # why locality ends, for the nodes that end it
+    module: str = ""  # the submodule that made it, as the user names it
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from nucleoscope.engine.plan import Plan
+    from nucleoscope.engine.rows import Rows
 
 
 def report(plan: Plan) -> str:
@@ -34,25 +35,27 @@ def report(plan: Plan) -> str:
     return "\n".join(lines)
 
 
-def _layers(plan: Plan, rows) -> list[str]:  # type: ignore[no-untyped-def]
-    head = ("layer", "op", "length", "channels", "window", "cone")
-    table = [head]
+def _layers(plan: Plan, rows: dict[str, Rows]) -> list[str]:
+    table = [("module", "op: rule", "length", "channels", "window", "cone")]
     for name in plan.order:
-        axes, lo_hi = plan.axes(name), plan.cones[name]
-        kept = rows.get(name)
-        width = "+".join(map(str, kept.widths)) if kept else "-"
-        kind = type(plan.graph.nodes[name].rule).__name__
-        table.append(
-            (name, kind, f"{axes.length:,}", str(axes.channels), width, f"[{lo_hi[0]}, {lo_hi[1]})")
-        )
-    widths = [max(len(r[i]) for r in table) for i in range(len(head))]
+        node, axes, (lo, hi) = plan.graph.nodes[name], plan.axes(name), plan.cones[name]
+        width = "+".join(map(str, rows[name].widths)) if name in rows else "-"
+        op = f"{_short(name)}: {type(node.rule).__name__}"
+        shape = (f"{axes.length:,}", str(axes.channels), width)
+        table.append((node.module or "-", op, *shape, f"[{lo}, {hi})"))
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return [
         "  ".join(
-            c.ljust(w) if i < 2 else c.rjust(w)
-            for i, (c, w) in enumerate(zip(r, widths, strict=True))
-        )
-        for r in table
+            cell.ljust(width) if at < 2 else cell.rjust(width)
+            for at, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in table
     ]
+
+
+def _short(name: str) -> str:
+    """An op's traced name without what aten adds to it."""
+    return name.replace("_native_batch_norm_legit_no_training", "batch_norm")
 
 
 def _ending(plan: Plan) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import operator
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,13 @@ def _first_lines(error: Exception) -> str:
     return f"{type(error).__name__}: " + " ".join(lines[:3])[:400]
 
 
+def module_path(node: torch.fx.Node) -> str:
+    """The submodule that made this node, as the user would name it: `tower.0`, or "" for the model."""
+    stack = list((node.meta.get("nn_module_stack") or {}).values())
+    path = str(stack[-1][0]) if stack else ""
+    return path.removeprefix("model").removeprefix(".")
+
+
 def source_line(node: torch.fx.Node) -> str:
     """The innermost line of the user's own code that made this node."""
     lines = (node.meta.get("stack_trace") or "").splitlines()
@@ -83,9 +91,8 @@ def source_line(node: torch.fx.Node) -> str:
         if outside and "engine/trace.py" not in line:
             code = lines[at + 1].strip() if at + 1 < len(lines) else ""
             return f"{line[5:]}: {code}"
-    stack = list((node.meta.get("nn_module_stack") or {}).values())
-    path = stack[-1][0].removeprefix("model.") if stack else ""
-    return f"module '{path}'" if path and path != "model" else "the model"
+    path = module_path(node)
+    return f"module '{path}'" if path else "the model"
 
 
 def _lower(program: ExportedProgram, layout: str) -> Graph:
@@ -106,7 +113,7 @@ def _lower(program: ExportedProgram, layout: str) -> Graph:
         if node.op == "placeholder":
             nodes[node.name] = _placeholder(node, kinds, users, layout)
         elif node.op == "call_function":
-            nodes[node.name] = _call(low, node)
+            nodes[node.name] = replace(_call(low, node), module=module_path(node))
         elif node.op == "get_attr":
             nodes[node.name] = Node(node.name, "static", "")
     outputs = list(next(n for n in program.graph.nodes if n.op == "output").args[0])
@@ -187,5 +194,6 @@ def _fold_scales(graph: Graph) -> Graph:
         conv = nodes[node.rule.inputs[0]].rule
         if isinstance(conv, Conv) and conv.scale is None and readers[node.rule.inputs[0]] == 1:
             folded = with_scale(conv, node.rule.axes, node.rule.factor)
-            nodes[name] = Node(name, "ripple", node.source, folded.axes, folded)
+            both = f"{nodes[node.rule.inputs[0]].module} + {node.module}"
+            nodes[name] = replace(node, axes=folded.axes, rule=folded, module=both)
     return Graph(graph.program, nodes, graph.edited, graph.others, graph.output)
