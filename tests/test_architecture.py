@@ -51,15 +51,18 @@ LAW = {
     "demo": room(),
     "models": room("ops", "demo", outside=ARRAYS),
     "engine": room(),
-    "engine.verify": engine("changes", "prepare", "trace"),
+    "engine.verify": engine("cache", "changes", "prepare"),
     "engine.changes": engine("run", "prepare", "plan", "forward", "target", "step"),
-    "engine.prepare": engine("cache", "plan", "forward", "target", "step", "rows", "reading"),
+    "engine.prepare": engine(
+        "cache", "plan", "forward", "target", "step", "rows", "workers", "reading"
+    ),
     "engine.run": engine("plan", "forward", "graph", "rules", "step", "rows", "workers", "ops"),
     "engine.workers": engine(),
     "engine.reduce": engine("ops"),
     "engine.plan": engine(
-        "report", "forward", "trace", "target", "graph", "rules", "rows", "windows"
+        "report", "batches", "forward", "trace", "target", "graph", "rules", "rows", "windows"
     ),
+    "engine.batches": engine("rows"),
     "engine.report": engine(lazily=("engine.plan", "engine.rows")),
     "engine.cache": engine("trace", "forward", "steady", "graph"),
     "engine.capture": engine("windows"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import weakref
 import zlib
 from dataclasses import dataclass, field
@@ -12,10 +13,11 @@ from torch import Tensor, nn
 
 from nucleoscope.engine.forward import Forward
 from nucleoscope.engine.graph import Graph
-from nucleoscope.engine.steady import check_steady
-from nucleoscope.engine.trace import trace
+from nucleoscope.engine.steady import check_finite, check_steady
+from nucleoscope.engine.trace import quiet, trace
 
 Key = tuple[Any, ...]
+KEPT_IN_DOUBLE = 20_000_000  # parameters
 
 
 @dataclass
@@ -23,6 +25,7 @@ class _Held:
     structure: Key
     graphs: dict[Key, Graph] = field(default_factory=dict)
     content: Key = ()
+    double: nn.Module | None = None  # a float64 copy, for verification
     forwards: dict[Key, Forward] = field(default_factory=dict)
 
 
@@ -42,21 +45,30 @@ def traced(
     held = _held.get(model)
     if held is None or held.structure != structure:
         held = _held[model] = _Held(structure)
+    if held.content != content:
+        check_finite(model)
     shapes: Key = (layout, *((t.shape[1:], t.dtype) for t in (example, *others)))
     if shapes not in held.graphs:
         check_steady(model, example, others)
         held.graphs[shapes] = trace(model, example, others, layout)
     if held.content != content:
-        held.forwards, held.content = {}, content
+        held.forwards, held.content, held.double = {}, content, None
     place: Key = (shapes, dtype, str(device))
     if place not in held.forwards:
         held.forwards[place] = Forward(held.graphs[shapes], dtype, device)
     return held.forwards[place]
 
 
-def forget(model: nn.Module) -> None:
-    """Drop what is cached for a model."""
-    _held.pop(model, None)
+def in_double(model: nn.Module) -> nn.Module:
+    """A float64 copy of a model that has just been traced, kept as long as the trace if it is small."""
+    held = _held[model]
+    if held.double is not None:
+        return held.double
+    with quiet():  # torch.export's own attributes warn when they are copied
+        made = copy.deepcopy(model).double()
+    if sum(p.numel() for p in made.parameters()) <= KEPT_IN_DOUBLE:
+        held.double = made
+    return made
 
 
 def _structure(model: nn.Module) -> Key:

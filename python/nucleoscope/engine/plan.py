@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import prod
 from typing import Any
 
 import numpy as np
 
+from nucleoscope.engine.batches import Loose, Mixed, cut_batches, merge
 from nucleoscope.engine.forward import forward_work
 from nucleoscope.engine.graph import Axes, Graph, Rule
 from nucleoscope.engine.report import report
@@ -16,9 +18,13 @@ from nucleoscope.engine.rows import Ints, Rows
 from nucleoscope.engine.target import Target
 from nucleoscope.engine.windows import clip, hull
 
-# Deltas of one layer that stay in the cache between its producer and its consumer, in bytes. Measured:
-# batches of 1-6 MB run at the matrix product's own rate, larger ones lose up to a third.
-CACHE = 4 << 20
+# Deltas of one layer that stay in the cache between its producer and its consumer, in bytes. Measured on
+# Basset and BPNet: below 4 MB the calls themselves begin to count, above 16 MB memory does.
+CACHE = 8 << 20
+
+
+# Sites planned at one time: enough that the planning of a layer is one pass, few enough to be small.
+STRETCH = 4096
 
 
 @dataclass(frozen=True)
@@ -27,13 +33,6 @@ class Chunk:
 
     sites: slice  # into the plan's ordered sites
     rows: dict[str, Rows]
-
-
-class Mixed(Exception):
-    """The sites of a batch do not share one window structure; `alike` marks those like the first."""
-
-    def __init__(self, alike: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> None:
-        self.alike = alike
 
 
 @dataclass(repr=False)
@@ -46,6 +45,7 @@ class Plan:
     bytes_per_number: int
     memory: int  # bytes
     sites: tuple[int, int]  # the range that is edited
+    workers: int = 1  # batches that are in the making at one time
     order: list[str] = field(init=False)  # rippling nodes with a rule, as they are computed
     cones: dict[str, tuple[int, int]] = field(init=False)
 
@@ -130,63 +130,67 @@ class Plan:
     def rows(self, sites: Ints, wide: int = 1) -> dict[str, Rows]:
         """The rows every layer keeps for edits `wide` positions wide that begin at these sites.
 
-        A layer that none of them reaches is absent.
+        A layer that none of them reaches is absent. Raises Mixed where the sites do not share one
+        window structure.
         """
-        graph = self.graph
-        loose: dict[str, list[tuple[Ints, Ints]]] = {graph.edited: [(sites, sites + wide)]}
-        rows: dict[str, Rows] = {}
-        for name in [graph.edited, *self.order]:
-            length = self.axes(name).length
-            if length == 1 and name != graph.edited:  # a plain vector: its one row, for every site
-                loose[name] = [(np.zeros_like(sites), np.ones_like(sites))]
-            elif name != graph.edited:
-                loose[name] = _merge(list(self._spread(name, loose)))
-            pieces = [_tighten(lo, hi, self.cones[name], length) for lo, hi in loose[name]]
-            held = [p for p in pieces if p is not None]
-            if held:
-                rows[name] = Rows(tuple(p[0] for p in held), tuple(p[1] for p in held), length)
-        return rows
+        return next(self._batches(self._loose(sites, wide), len(sites)))
 
-    def _spread(
-        self, name: str, loose: dict[str, list[tuple[Ints, Ints]]]
-    ) -> Iterator[tuple[Ints, Ints]]:
+    def _loose(self, sites: Ints, wide: int = 1) -> Loose:
+        """Every layer's window for every site, as pieces (lo, hi), not clipped to anything."""
+        loose: Loose = {self.graph.edited: [(sites, sites + wide)]}
+        for name in self.order:
+            if self.axes(name).length == 1:  # a plain vector: its one row, for every site
+                loose[name] = [(np.zeros_like(sites), np.ones_like(sites))]
+            else:
+                loose[name] = merge(list(self._spread(name, loose)))
+        return loose
+
+    def _spread(self, name: str, loose: Loose) -> Iterator[tuple[Ints, Ints]]:
         rule = self._rule(name)
         for index, source in enumerate(rule.inputs):
             for lo, hi in loose[source]:
                 for tooth in rule.reach(index).teeth(int((hi - lo).max())):
                     yield tooth.spread(lo, hi)
 
+    def _batches(self, loose: Loose, size: int) -> Iterator[dict[str, Rows]]:
+        """Cut the windows of many sites into batches of `size` sites, each with shapes of its own."""
+        limits = {name: (self.cones[name], self.axes(name).length) for name in loose}
+        return cut_batches(loose, limits, size)
+
     def chunks(self, site: Ints) -> Iterator[Chunk]:
         """Batches over the sites, in the order given: by sequence, then site."""
         size = self.sites_per_batch(site)
-        for first in range(0, len(site), size):
-            yield from self._split(site, slice(first, min(first + size, len(site))))
+        stretch = size * max(1, STRETCH // size)
+        for first in range(0, len(site), stretch):
+            yield from self._chunks(site, first, min(first + stretch, len(site)), size)
 
-    def _split(self, site: Ints, part: slice) -> Iterator[Chunk]:
+    def _chunks(self, site: Ints, first: int, last: int, size: int) -> Iterator[Chunk]:
         try:
-            yield Chunk(part, self.rows(site[part]))
-        except Mixed as mixed:
-            like = int(np.argmin(mixed.alike)) if not mixed.alike.all() else len(mixed.alike)
-            cut = part.start + max(like, 1)
-            yield from self._split(site, slice(part.start, cut))
-            if cut < part.stop:
-                yield from self._split(site, slice(cut, part.stop))
+            loose = self._loose(site[first:last])
+        except Mixed as mixed:  # cut where the sites stop, or begin, to be like the first
+            changes = np.flatnonzero(np.diff(mixed.alike.astype(np.int8))) + 1 + first
+            for low, high in pairwise([first, *changes.tolist(), last]):
+                yield from self._chunks(site, low, high, size)
+            return
+        for at, rows in enumerate(self._batches(loose, size)):
+            low = first + at * size
+            yield Chunk(slice(low, min(low + size, last)), rows)
 
     def sites_per_batch(self, site: Ints) -> int:
         """How many sites a batch takes: what the cache holds, and never more than the budget."""
         number = self.letters * self.bytes_per_number
-        sample = site[np.linspace(0, len(site) - 1, min(len(site), 16)).astype(int)]
+        sample = site[np.linspace(0, len(site) - 1, min(len(site), 5)).astype(int)]
         layer, live, tail = 1, 1, self.tail_bytes() * self.letters
         for one in sample:
             rows = self.rows(one[None])
             made = [r.width * self.axes(n).channels * number for n, r in rows.items()]
             widest = max(made, default=0)
             layer, live = max(layer, widest), max(live, 3 * widest + sum(made) // 4)
-        if tail:
-            return int(
-                max(1, min(len(site), self.memory // (live + tail), TAIL_BATCH // self.letters))
-            )
-        return int(max(1, min(len(site), CACHE // layer, self.memory // live)))
+        budget = self.memory // 2 // self.workers  # the other half is for the originals
+        fit = TAIL_BATCH // self.letters if tail else CACHE // layer
+        most = int(max(1, min(len(site), fit, budget // (live + tail))))
+        rounds = -(-len(site) // (most * self.workers))
+        return -(-len(site) // (rounds * self.workers))  # so that all workers end together
 
     def tail_bytes(self) -> int:
         """Bytes that one edit's way through the tail holds at its peak, roughly."""
@@ -248,30 +252,3 @@ def _needed(graph: Graph) -> list[str]:
         if name in wanted and rule is not None:
             wanted.update(rule.inputs)
     return [n for n, node in graph.nodes.items() if n in wanted and node.rule is not None]
-
-
-def _merge(pieces: list[tuple[Ints, Ints]]) -> list[tuple[Ints, Ints]]:
-    """Union of intervals, per site; Mixed where the sites differ in which of them touch."""
-    pieces.sort(key=lambda p: (int(p[0][0]), int(p[1][0])))
-    merged = pieces[:1]
-    for lo, hi in pieces[1:]:
-        last_lo, last_hi = merged[-1]
-        apart = lo > last_hi
-        touch = (lo <= last_hi) & (hi >= last_lo)
-        if touch.all():
-            merged[-1] = (np.minimum(last_lo, lo), np.maximum(last_hi, hi))
-        elif apart.all():
-            merged.append((lo, hi))
-        else:
-            raise Mixed(touch if touch[0] else apart)
-    return merged
-
-
-def _tighten(lo: Ints, hi: Ints, cone: tuple[int, int], length: int) -> tuple[Ints, int] | None:
-    """One shape for all sites: the loose window less what every site loses to its ends or the cone."""
-    low, high = np.maximum(lo, max(cone[0], 0)), np.minimum(hi, min(cone[1], length))
-    live = low < high
-    if not live.any():
-        return None
-    first = int((low - lo)[live].min())
-    return lo + first, int((high - lo)[live].max()) - first

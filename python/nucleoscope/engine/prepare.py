@@ -17,6 +17,7 @@ from nucleoscope.engine.plan import Plan
 from nucleoscope.engine.rows import Ints
 from nucleoscope.engine.step import Edits
 from nucleoscope.engine.target import Target
+from nucleoscope.engine.workers import side_by_side
 from nucleoscope.reading import (
     Sequences,
     read_model,
@@ -83,7 +84,8 @@ def make_plan(asked: Asked, held: Forward, target: Any, func: Func | None) -> Pl
     letters = asked.sequences.letters[:, asked.start : asked.end]
     plain = bool(((letters >= 0) & (letters < size)).all())
     sites = (asked.start, asked.end)
-    return Plan(held.graph, read, size - plain, held.like.element_size(), asked.memory, sites)
+    number, workers = held.like.element_size(), side_by_side(asked.device)
+    return Plan(held.graph, read, size - plain, number, asked.memory, sites, workers)
 
 
 def substitutions(sequences: Sequences, start: int, end: int) -> list[Edits]:

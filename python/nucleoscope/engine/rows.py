@@ -48,12 +48,12 @@ class Rows:
         )
 
     @cached_property
-    def outside(self) -> Tensor | None:
-        """Mask [W, S] of the rows beyond the layer's ends, or None where there are none."""
+    def outside(self) -> npt.NDArray[np.bool_] | None:
+        """Which rows [W, S] lie beyond the layer's ends; None where none does."""
         ends = zip(self.starts, self.widths, strict=True)
         if all(s.min() >= 0 and s.max() + w <= self.length for s, w in ends):
             return None
-        return torch.from_numpy((self.positions < 0) | (self.positions >= self.length))
+        return (self.positions < 0) | (self.positions >= self.length)
 
     def find(self, positions: Ints) -> Ints:
         """Row index of each position [W', S] within its site's rows; -1 where it is not kept."""
@@ -96,6 +96,16 @@ class Delta:
             return gather(self.values, self.rows.find(rows.positions))
         return cut(self.values, shift, rows.width)
 
+    def add_to(self, out: Tensor, rows: Rows, factor: float = 1.0) -> None:
+        """out [W, S, E, C] on `rows` += factor times this delta."""
+        shift = self.rows.shift(rows)
+        if shift is None:
+            out.add_(self.on(rows), alpha=factor)
+            return
+        lo, hi = max(shift, 0), min(shift + rows.width, len(self.values))
+        if lo < hi:
+            out[lo - shift : hi - shift].add_(self.values[lo:hi], alpha=factor)
+
 
 def uniform(offsets: Ints) -> int | None:
     """The one value of all offsets, or None."""
@@ -119,7 +129,12 @@ def gather(values: Tensor, index: Ints) -> Tensor:
     w, s, e, c = values.shape
     flat = torch.from_numpy(np.maximum(index, 0) * s + np.arange(s)).to(values.device)
     out = values.reshape(w * s, e * c).index_select(0, flat.view(-1)).view(*index.shape, e, c)
-    if (index < 0).any():
-        absent = torch.from_numpy(index < 0).to(values.device)
-        out.masked_fill_(absent[:, :, None, None], 0.0)
-    return out
+    return fill_rows(out, index < 0, 0.0)
+
+
+def fill_rows(values: Tensor, rows: npt.NDArray[np.bool_], number: float) -> Tensor:
+    """Put a number into the marked rows [W, S] of values [W, S, E, C], in place."""
+    marked = np.flatnonzero(rows)
+    if len(marked):  # by index, so that only these rows are touched
+        values.flatten(0, 1).index_fill_(0, torch.from_numpy(marked).to(values.device), number)
+    return values

@@ -14,6 +14,13 @@ from nucleoscope.engine.graph import FixedBatch
 ROUNDING = 1e-3
 
 
+def check_finite(model: nn.Module) -> None:
+    """Refuse weights that hold NaN or infinite numbers, by name."""
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise ValueError(f"model: weight {name!r} holds NaN or infinite numbers")
+
+
 def check_steady(model: nn.Module, example: Tensor, others: tuple[Tensor, ...]) -> None:
     """Run one sequence alone, first of two, and second of two; refuse a model that tells them apart."""
     one = [t[:1] for t in (example, *others)]

@@ -91,6 +91,11 @@ class Step:
         shape = (self.rows.width, self.rows.sites, self.edits.new.shape[1], channels)
         return self.like.new_zeros(shape)
 
+    def empty(self, channels: int) -> Tensor:
+        """An unwritten delta on the output rows."""
+        shape = (self.rows.width, self.rows.sites, self.edits.new.shape[1], channels)
+        return self.like.new_empty(shape)
+
     def given(self, index: int) -> Delta:
         """The index-th input's delta."""
         delta = self.inputs[index]

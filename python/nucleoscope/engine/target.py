@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nucleoscope.engine.graph import Axes
-from nucleoscope.engine.rows import Delta
+from nucleoscope.engine.rows import Delta, fill_rows
 
 Index = Any  # int, slice, tuple of them, or None
 
@@ -81,7 +81,7 @@ class Reader:
         position = np.clip(rows.positions, 0, rows.length - 1)
         weights = self.weights[torch.from_numpy(position).to(self.weights.device)]  # [W, S, C, T]
         if rows.outside is not None:
-            weights = weights.masked_fill(rows.outside.to(weights.device)[:, :, None, None], 0.0)
+            weights = fill_rows(weights.contiguous(), rows.outside, 0.0)
         return torch.einsum("wsec,wsct->set", delta.values, weights)
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nucleoscope.engine.cache import in_double
 from nucleoscope.engine.changes import Changes, Read
 from nucleoscope.engine.prepare import Asked
-from nucleoscope.engine.trace import quiet
 
 Edit = tuple[int, int, int]  # sequence, letter, site
 
@@ -89,8 +88,7 @@ def _recompute(asked: Asked, read: Read, where: list[Edit]) -> tuple[torch.dtype
     size = sum(p.numel() for p in asked.model.parameters()) * asked.sequences.letters.shape[1]
     if asked.native == torch.float32 and size <= SMALL:
         try:
-            with quiet():
-                double = copy.deepcopy(asked.model).double()
+            double = in_double(asked.model)
             return torch.float64, _changes(asked, double, torch.float64, read, where)
         except (
             RuntimeError,

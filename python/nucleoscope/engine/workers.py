@@ -13,6 +13,11 @@ Job = TypeVar("Job")
 Made = TypeVar("Made")
 
 
+def side_by_side(device: torch.device) -> int:
+    """How many batches are made at one time: torch's thread setting on a CPU, one elsewhere."""
+    return torch.get_num_threads() if device.type == "cpu" else 1
+
+
 def in_order(
     make: Callable[[Job], Made], jobs: Iterable[Job], device: torch.device
 ) -> Iterator[Made]:
@@ -21,8 +26,8 @@ def in_order(
     A batch of edits is hundreds of small ops. Splitting each over the cores costs a barrier an op, which a
     busy neighbour turns into a wait; a batch a core costs none and keeps its deltas in that core's cache.
     """
-    threads = torch.get_num_threads()
-    if device.type != "cpu" or threads == 1:
+    threads = side_by_side(device)
+    if threads == 1:
         yield from map(make, jobs)
         return
     pool = ThreadPoolExecutor(

@@ -21,9 +21,15 @@ class Sum(Rule):
 
     factors: tuple[float, float]
 
+    @staticmethod
+    def _cost(step: Step, index: int) -> bool:
+        """The one to add the other to: already on the output's rows, and free to be overwritten."""
+        given = step.inputs[index]
+        return not (step.owned[index] and given is not None and given.rows.same(step.rows))
+
     def delta(self, step: Step) -> Tensor:
         out: Tensor | None = None
-        for index in sorted((0, 1), key=lambda i: not step.owned[i]):
+        for index in sorted((0, 1), key=lambda i: self._cost(step, i)):
             if step.inputs[index] is None:
                 continue
             factor = self.factors[index]
@@ -31,7 +37,7 @@ class Sum(Rule):
                 out = step.aligned(index)
                 out = out if factor == 1.0 else out.mul_(factor)
             else:
-                out.add_(step.given(index).on(step.rows), alpha=factor)
+                step.given(index).add_to(out, step.rows, factor)
         assert out is not None
         return out
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nucleoscope.engine.graph import Axes, NotLocal, Rule, Static
-from nucleoscope.engine.rows import Delta, Rows
+from nucleoscope.engine.rows import Delta, Rows, fill_rows
 from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule, sample_shape, value
 from nucleoscope.engine.step import Step
 from nucleoscope.engine.windows import Stencil
@@ -46,11 +46,29 @@ class Conv(Rule):
     def delta(self, step: Step) -> Tensor:
         if step.entry and self.groups == 1:
             return self._look_up(step)
-        out = step.zeros(self.axes.channels)
-        given = step.given(0)
-        for tap in self._live_taps(given.rows, step.rows):
-            add_tap(out, given, step.rows, self.stencil, tap, step.packed[tap], self.groups)
+        given, taps = step.given(0), list(self._live_taps(step.given(0).rows, step.rows))
+        out, begun = self._begin(step, given, taps)
+        for tap in taps:
+            if tap != begun:
+                add_tap(out, given, step.rows, self.stencil, tap, step.packed[tap], self.groups)
         return zero_outside(out, step.rows)
+
+    def _begin(self, step: Step, given: Delta, taps: list[int]) -> tuple[Tensor, int | None]:
+        """The output with one tap's product written to it, which saves a pass over zeros; or zeros."""
+        first = step.rows.shift(given.rows) if self.stencil.stride == 1 else None
+        if first is None or self.groups != 1 or not taps:
+            return step.zeros(self.axes.channels), None
+        tap = taps[len(taps) // 2]
+        block = meet(first - tap * self.stencil.dilation + self.stencil.pad, given.rows, step.rows)
+        if block is None:
+            return step.zeros(self.axes.channels), None
+        out = step.empty(self.axes.channels)
+        (lo, hi), source = block
+        out[:lo].zero_()
+        out[hi:].zero_()
+        flat = given.values[source].flatten(0, 2)
+        torch.mm(flat, step.packed[tap], out=out[lo:hi].view(-1, self.axes.channels))
+        return out, tap
 
     def _live_taps(self, rows_in: Rows, rows_out: Rows) -> range:
         """The taps that any kept input row meets: all of them, but for flatten -> linear."""
@@ -91,22 +109,31 @@ def add_tap(
     distance = tap * stencil.dilation - stencil.pad
     first = rows.shift(given.rows) if stencil.stride == 1 else None
     if first is not None:  # every site alike: a block of rows meets a block of rows
-        first -= distance
-        lo, hi = max(first, 0), min(first + given.rows.width, rows.width)
-        if lo < hi:
-            multiply_add(out[lo:hi], given.values[lo - first : hi - first], weight, groups)
+        block = meet(first - distance, given.rows, rows)
+        if block is not None:
+            (lo, hi), source = block
+            multiply_add(out[lo:hi], given.values[source], weight, groups)
         return
     index = given.rows.find(rows.positions * stencil.stride + distance)
     to, site = np.nonzero(index >= 0)
     if len(to) == 0:
         return
     sites = rows.sites
-    source = torch.from_numpy(index[to, site] * sites + site).to(out.device)
+    origin = torch.from_numpy(index[to, site] * sites + site).to(out.device)
     target = torch.from_numpy(to * sites + site).to(out.device)
-    picked = given.values.flatten(0, 1).index_select(0, source)
-    product = picked.new_zeros((len(source), *out.shape[2:]))
-    multiply_add(product, picked, weight, groups)
+    picked = given.values.flatten(0, 1).index_select(0, origin)
+    if groups == 1:
+        product = (picked.view(-1, picked.shape[-1]) @ weight).view(len(picked), *out.shape[2:])
+    else:
+        product = picked.new_zeros((len(picked), *out.shape[2:]))
+        multiply_add(product, picked, weight, groups)
     out.view(-1, *out.shape[2:]).index_add_(0, target, product)
+
+
+def meet(first: int, given: Rows, rows: Rows) -> tuple[tuple[int, int], slice] | None:
+    """Which output rows the given rows fall on if their first falls on `first`, and which these are."""
+    lo, hi = max(first, 0), min(first + given.width, rows.width)
+    return ((lo, hi), slice(lo - first, hi - first)) if lo < hi else None
 
 
 def multiply_add(out: Tensor, values: Tensor, weight: Tensor, groups: int) -> None:
@@ -125,7 +152,7 @@ def multiply_add(out: Tensor, values: Tensor, weight: Tensor, groups: int) -> No
 def zero_outside(out: Tensor, rows: Rows) -> Tensor:
     """Positions beyond the layer's ends do not exist: their delta is zero."""
     if rows.outside is not None:
-        out.masked_fill_(rows.outside.to(out.device)[:, :, None, None], 0.0)
+        fill_rows(out, rows.outside, 0.0)
     return out
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -28,14 +28,20 @@ class Move(Rule):
         return self.where
 
     def delta(self, step: Step) -> Tensor:
-        given, to = step.given(0), step.rows.positions
-        where = self.where
-        source = (
-            where.length - 1 - to if isinstance(where, Mirror) else to * where.stride - where.pad
-        )
-        moved = gather(given.values, given.rows.find(source))
+        given, where = step.given(0), self.where
+        if isinstance(where, Mirror):
+            moved = gather(given.values, given.rows.find(where.length - 1 - step.rows.positions))
+        elif where.stride == 1:
+            starts = tuple(start - where.pad for start in step.rows.starts)
+            moved = given.on(replace(step.rows, starts=starts))
+        else:
+            source = step.rows.positions * where.stride - where.pad
+            moved = gather(given.values, given.rows.find(source))
         if self.index:
             moved = moved[..., list(self.index)]
+        whole = given.values.untyped_storage().data_ptr()
+        if moved.untyped_storage().data_ptr() == whole and not step.owned[0]:
+            moved = moved.clone()  # who reads this may write to it; others still read the input
         return zero_outside(moved, step.rows)
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nucleoscope.engine.graph import Axes, Rule
-from nucleoscope.engine.rows import Rows, gather
+from nucleoscope.engine.rows import Rows, fill_rows, gather
 from nucleoscope.engine.rules.conv import axes_of_conv, one_axis, zero_outside
 from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule, sample_shape, value
 from nucleoscope.engine.step import Step
@@ -41,9 +41,7 @@ class MaxPool(Rule):
             member = step.original(self.reads[0], one)
             candidate = gather(given.values, given.rows.find(position)).sub_(_gap(top, member))
             beyond = (position < 0) | (position >= self.length_in)
-            if beyond.any():
-                mask = torch.from_numpy(beyond).to(candidate.device)[:, :, None, None]
-                candidate.masked_fill_(mask, -torch.inf)
+            fill_rows(candidate, beyond, -torch.inf)
             out = candidate if out is None else torch.maximum(out, candidate, out=out)
         assert out is not None
         return zero_outside(out, step.rows)
