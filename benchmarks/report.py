@@ -23,8 +23,8 @@ def row(result: dict[str, Any]) -> str:
     peer, loop = (best(info["medians"], side) for side in ("tangermeme", "plain loop"))
     cells = [
         result["params"]["name"], f"{info['edits']:,}", spread,
-        f"{peer[1]:.1f} s, **{peer[1] / own['median']:.0f}x**",
-        f"{loop[1]:.1f} s, **{loop[1] / own['median']:.0f}x**",
+        f"{peer[1]:.1f} s, **{peer[1] / own['median']:.1f}x**",
+        f"{loop[1]:.1f} s, **{loop[1] / own['median']:.1f}x**",
         f"{info['error']['ours']:.0e}",
     ]  # fmt: skip
     return "| " + " | ".join(cells) + " |"
@@ -42,7 +42,8 @@ def table(results: dict[str, Any]) -> str:
     ]
     note = (
         f"Medians (least–most) of rounds with the sides in turn, peers at their best batch, the loop sampled "
-        f"and scaled; error against float64 relative to the largest effect. {info['processor']}, "
+        f"and scaled; error against float64 relative to the largest effect. {info['processor']} "
+        f"({info['instruction_set']}), "
         f"{info['threads']} threads, torch {info['torch']}, Python {info['python']}. "
         f"`pytest benchmarks/methods --benchmark-only --benchmark-json={RESULTS.relative_to(ROOT)}`"
     )

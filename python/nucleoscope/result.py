@@ -28,7 +28,7 @@ class Check:
         return f"{'passed' if self.passed else 'FAILED'}  {self.name}: {self.detail}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Attribution:
     """What each letter at each site does to the model's output.
 

@@ -8,6 +8,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -100,7 +101,22 @@ def _mark(value: Any) -> Key:
         return (type(value), *map(_mark, value))
     if isinstance(value, int | float | str | bytes | None):
         return (type(value), value)
+    if isinstance(value, np.ndarray):
+        return (
+            value.shape,
+            value.dtype.str,
+            zlib.crc32(np.ascontiguousarray(value).data.cast("B")),
+        )
+    if isinstance(value, nn.Module):  # one that is kept in a list, unregistered
+        return (*_structure(value), *_content(value))
+    held = getattr(value, "__dict__", None)
+    if held and not callable(value):  # a settings object: its fields are what counts
+        return (type(value), *((k, _mark(v)) for k, v in held.items() if _plain(v)))
     return (type(value), id(value))
+
+
+def _plain(value: Any) -> bool:
+    return isinstance(value, int | float | str | bytes | None | Tensor | list | tuple | dict)
 
 
 def _content(model: nn.Module) -> Key:

@@ -72,7 +72,8 @@ def _runs(asked: Asked, held: Forward, plan: Plan) -> Iterator[tuple[int, Run]]:
     """Groups of sequences, and stretches of sites, whose originals fit the budget."""
     start, end = plan.seen
     tiles = plan.tiles(start, end) if start < end else [(start, start)]
-    group = max(1, asked.memory // 2 // max(1, plan.original_bytes(*tiles[0])))
+    each = plan.original_bytes(*tiles[0]) + plan.forward_bytes()
+    group = max(1, asked.memory // 2 // each)
     names = (held.graph.edited, *held.graph.others)
     for first in range(0, len(asked.sequences.letters), group):
         inputs = {

@@ -222,6 +222,16 @@ class Plan:
         naive, tail = forward_work(self.graph)
         return total / len(sample), tail, naive
 
+    def forward_bytes(self) -> int:
+        """Bytes that one sequence's ordinary forward holds at its peak, roughly."""
+        shapes: list[Any] = [getattr(n.meta.get("val"), "shape", ()) for n in self.graph.fx]
+        sizes = [
+            prod(int(s) for s in shape[1:] if isinstance(s, int))
+            for shape in shapes
+            if len(shape) > 1
+        ]
+        return 4 * max(sizes, default=1) * self.bytes_per_number
+
     def original_bytes(self, start: int, end: int) -> int:
         """Bytes of the original activations that edits at sites [start, end) of one sequence need."""
         kept = self.kept

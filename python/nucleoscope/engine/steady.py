@@ -16,9 +16,12 @@ ROUNDING = 1e-3
 
 def check_finite(model: nn.Module) -> None:
     """Refuse weights that hold NaN or infinite numbers, by name."""
-    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+    for name, tensor in model.named_parameters():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise ValueError(f"model: weight {name!r} holds NaN or infinite numbers")
+    for name, buffer in model.named_buffers():  # an attention mask is a buffer of -inf by right
+        if buffer.is_floating_point() and torch.isnan(buffer).any():
+            raise ValueError(f"model: weight {name!r} holds NaN")
 
 
 def check_steady(model: nn.Module, example: Tensor, others: tuple[Tensor, ...]) -> None:

@@ -58,8 +58,10 @@ def verify(asked: Asked, found: Changes, read: Read, count: int, seed: int) -> V
     verdict = Verdict(len(where), worst, allowed, judge)
     if not worst <= allowed:
         raise Disagreement(
-            f"the engine and the model disagree: {verdict}. The result is withheld. Please report the "
-            "model; until then use nucleoscope.naive.methods.saturation_mutagenesis."
+            f"the engine and the model disagree: {verdict}. The result is withheld. If func treats every "
+            "row by itself and the model is not random, please report the model; until then, "
+            "`from nucleoscope.naive.methods.saturation_mutagenesis import saturation_mutagenesis` is the "
+            "plain loop: saturation_mutagenesis(model, X, sites=range(X.shape[2]))."
         )
     return verdict
 
@@ -89,13 +91,21 @@ def _recompute(asked: Asked, read: Read, where: list[Edit]) -> tuple[torch.dtype
     if asked.native == torch.float32 and size <= SMALL:
         try:
             double = in_double(asked.model)
-            return torch.float64, _changes(asked, double, torch.float64, read, where)
+            if _answers_in_double(asked, double):
+                return torch.float64, _changes(asked, double, torch.float64, read, where)
         except (
             RuntimeError,
             TypeError,
         ):  # a model may pin its number type anywhere; it judges itself
             pass
     return asked.native, _changes(asked, asked.model, asked.native, read, where)
+
+
+def _answers_in_double(asked: Asked, model: nn.Module) -> bool:
+    """Whether the copy's answer is float64: a model may end in a cast of its own."""
+    own = [t[:1].double() if t.is_floating_point() else t[:1] for t in asked.inputs]
+    with torch.no_grad():
+        return bool(model(*own).dtype == torch.float64)
 
 
 def _changes(

@@ -115,7 +115,7 @@ def saturation_mutagenesis(
     axes = ("sequence", "target", "letter", "site") if many else ("sequence", "letter", "site")
     facts = {
         "method": "saturation_mutagenesis", "target": _describe(target), "center": center,
-        "hypothetical": hypothetical, "precision": precision, "engine": engine, **_versions(),
+        "hypothetical": hypothetical, "precision": str(found.raw.dtype).removeprefix("torch."), "engine": engine, **_versions(),
     }  # fmt: skip
     return Attribution(
         scores if many else scores[:, 0], axes, alphabet, asked.start, found.original, facts, checks
@@ -161,12 +161,19 @@ def _changes(
                 stacklevel=_levels_to_the_caller(),
             )
             batch = 1 if isinstance(why, FixedBatch) else 64
-            return _by_the_loop(asked, target, func, bar.update, batch), "plain loop", ()
+            found, engine = _by_the_loop(asked, target, func, bar.update, batch), "plain loop"
+        else:
+            engine = "delta" if found.local else "delta, then the model's own tail"
     if not torch.isfinite(found.raw).all():
         raise ValueError(
             "model: some edits make its output NaN or infinite; no scores can be given"
         )
-    engine = "delta" if found.local else "delta, then the model's own tail"
+    if engine == "plain loop":
+        return (
+            found,
+            engine,
+            (Check("verification", True, "none needed: the plain loop is the definition"),),
+        )
     if not verify:
         return found, engine, ()
     verdict = verify_edits(asked, found, reader(target, func), verify, seed=0)
