@@ -115,7 +115,8 @@ def saturation_mutagenesis(
     axes = ("sequence", "target", "letter", "site") if many else ("sequence", "letter", "site")
     facts = {
         "method": "saturation_mutagenesis", "target": _describe(target), "center": center,
-        "hypothetical": hypothetical, "precision": str(found.raw.dtype).removeprefix("torch."), "engine": engine, **_versions(),
+        "hypothetical": hypothetical, "precision": str(found.raw.dtype).removeprefix("torch."),
+        "engine": engine, **_versions(),
     }  # fmt: skip
     return Attribution(
         scores if many else scores[:, 0], axes, alphabet, asked.start, found.original, facts, checks
