@@ -1,74 +1,73 @@
-"""The networks that are timed, at their published geometry, random weights: cost does not depend on them."""
+"""What is timed: a network, a length, the sites that are edited, and what the answer is read off."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-
-class Basset(nn.Module):
-    """Basset (Kelley et al. 2016): [N, 4, 600] -> 164 DNase probabilities."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        widths, kernels = (4, 300, 200, 200), (19, 11, 7)
-        self.convs = nn.ModuleList(
-            nn.Conv1d(a, b, k) for a, b, k in zip(widths[:-1], widths[1:], kernels, strict=True)
-        )
-        self.norms = nn.ModuleList(nn.BatchNorm1d(width) for width in widths[1:])
-        layers: list[nn.Module] = []
-        for wide in (2000, 1000):
-            layers += [nn.Linear(wide, 1000), nn.BatchNorm1d(1000), nn.ReLU(), nn.Dropout(0.3)]
-        self.head = nn.Sequential(*layers, nn.Linear(1000, 164), nn.Sigmoid())
-
-    def forward(self, x: Tensor) -> Tensor:
-        for conv, norm, pool in zip(self.convs, self.norms, (3, 4, 4), strict=True):
-            x = F.max_pool1d(F.relu(norm(conv(x))), pool)
-        made: Tensor = self.head(x.flatten(1))
-        return made
-
-
-class BPNetCounts(nn.Module):
-    """BPNet's body (Avsec et al. 2021, zero padded) and counts head: [N, 4, 2114] -> [N, 1]."""
-
-    def __init__(self, filters: int = 64, layers: int = 8, trim: int = 520) -> None:
-        super().__init__()
-        self.first = nn.Conv1d(4, filters, 21, padding=10)
-        self.rest = nn.ModuleList(
-            nn.Conv1d(filters, filters, 3, padding=2**i, dilation=2**i)
-            for i in range(1, layers + 1)
-        )
-        self.counts = nn.Linear(filters, 1)
-        self.trim = trim
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = F.relu(self.first(x))
-        for conv in self.rest:
-            x = x + F.relu(conv(x))
-        made: Tensor = self.counts(x[:, :, self.trim : -self.trim].mean(2))
-        return made
+from benchmarks.nets import (
+    Basset,
+    Beluga,
+    BPNetCounts,
+    FactorizedBasset,
+    Gated,
+    SpliceNet10k,
+)
 
 
 @dataclass(frozen=True)
 class Case:
-    """A network and the length it is asked at."""
+    """A network, the length it is asked at, and how many sites around the middle (None: all)."""
 
     make: Callable[[], nn.Module]
     length: int
+    sites: int | None = None
+    peer: bool = True  # whether tangermeme's windowed path is timed beside it
+    loop_sites: int = 16  # of the plain loop's sample
+    target: Any = None
+
+    @property
+    def range(self) -> range:
+        """The sites that are edited."""
+        if self.sites is None:
+            return range(self.length)
+        first = (self.length - self.sites) // 2
+        return range(first, first + self.sites)
 
     def ready(self) -> tuple[nn.Module, Tensor]:
-        """The network in eval mode and one random sequence, the same each time."""
+        """The network in eval mode and one random sequence, the same each time.
+
+        BatchNorm's statistics are those of random sequences: left at 0 and 1, a deep random net answers
+        everything alike, and its effects drown in rounding.
+        """
         torch.manual_seed(0)
-        model = self.make().eval()
-        letters = torch.randint(0, 4, (1, self.length))
-        return model, F.one_hot(letters, 4).movedim(2, 1).float().contiguous()
+        model = self.make()
+        letters = torch.randint(0, 4, (5, self.length))
+        X = F.one_hot(letters, 4).movedim(2, 1).float().contiguous()
+        norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm1d)]
+        for norm in norms:
+            norm.momentum = None  # the plain average
+        if norms:
+            with torch.no_grad():
+                model(X[1:])
+        return model.eval(), X[:1]
 
 
 CASES = {
     "Basset, 600 bp": Case(Basset, 600),
+    "Basset, 2 kb": Case(lambda: Basset(2000), 2000),
+    "Factorized Basset, 1 kb": Case(FactorizedBasset, 1000),
     "BPNet 64 filters, 2,114 bp, counts": Case(BPNetCounts, 2114),
+    "ChromBPNet 512 filters, 2,114 bp, counts": Case(
+        lambda: BPNetCounts(512), 2114, 24, loop_sites=2
+    ),
+    "Beluga, 2 kb": Case(Beluga, 2000, 64, loop_sites=4),
+    "SpliceAI-10k, 15 kb": Case(SpliceNet10k, 15000, 48, loop_sites=4),
+    "BPNet 64 filters, 100 kb": Case(BPNetCounts, 100_000, 256, peer=False, loop_sites=2),
+    "squeeze-excitation, 1 kb": Case(Gated, 1000, 128, peer=False),
 }

@@ -32,3 +32,80 @@ def edit_lookup_float64(
     threads: int,
     /,
 ) -> None: ...
+
+# What Rows and Original are handed over as: addresses and sizes in the order of the C++ struct.
+_Rows = tuple[int, tuple[int, ...], int]
+_Original = tuple[int, int, int, int, int]
+
+def delta_relu_float32(
+    given: int,
+    rows: _Rows,
+    original: _Original,
+    delta: int,
+    E: int,
+    C: int,
+    length: int,
+    threads: int,
+    /,
+) -> None: ...
+def delta_relu_float64(
+    given: int,
+    rows: _Rows,
+    original: _Original,
+    delta: int,
+    E: int,
+    C: int,
+    length: int,
+    threads: int,
+    /,
+) -> None: ...
+def delta_max_pool_float32(
+    given: int,
+    rows_in: _Rows,
+    rows_out: _Rows,
+    original: _Original,
+    pooled: _Original,
+    delta: int,
+    sizes: list[int],
+    threads: int,
+    /,
+) -> None: ...
+def delta_max_pool_float64(
+    given: int,
+    rows_in: _Rows,
+    rows_out: _Rows,
+    original: _Original,
+    pooled: _Original,
+    delta: int,
+    sizes: list[int],
+    threads: int,
+    /,
+) -> None: ...
+def delta_conv_float32(
+    given: int,
+    rows_in: _Rows,
+    rows_out: _Rows,
+    weight: int,
+    original: _Original,
+    residual: int,
+    beside: _Rows,
+    residual_first: bool,
+    delta: int,
+    sizes: list[int],
+    threads: int,
+    /,
+) -> None: ...
+def delta_conv_float64(
+    given: int,
+    rows_in: _Rows,
+    rows_out: _Rows,
+    weight: int,
+    original: _Original,
+    residual: int,
+    beside: _Rows,
+    residual_first: bool,
+    delta: int,
+    sizes: list[int],
+    threads: int,
+    /,
+) -> None: ...

@@ -76,8 +76,11 @@ def test_a_list_is_its_targets_one_by_one() -> None:
         assert (many[:, at] - alone).abs().max() <= 1e-6 * alone.abs().max()
 
 
-@pytest.mark.parametrize("hypothetical", [True, False])
-@pytest.mark.parametrize("center", ["mean", "alternatives", "none"])
+@pytest.mark.parametrize(
+    ("center", "hypothetical"),
+    [("mean", True), ("mean", False), ("alternatives", True), ("alternatives", False),
+     ("none", True)],
+)  # fmt: skip
 def test_conventions(center: str, hypothetical: bool) -> None:
     raw = truth(small(), X, target=1)[:, 0]
     if center == "mean":
@@ -89,10 +92,26 @@ def test_conventions(center: str, hypothetical: bool) -> None:
         small(), X, target=1, center=center, hypothetical=hypothetical, precision="fp64"
     ).scores
     assert (got - want).abs().max() <= 1e-10 * raw.abs().max()
-    if center == "none" and hypothetical:
+    if center == "none":
         assert (got[X == 1] == 0).all()
     if center == "mean" and hypothetical:
         assert got.sum(1).abs().max() <= 1e-10
+
+
+def test_changes_as_they_are_are_nothing_at_the_letters_that_stand_there() -> None:
+    with pytest.raises(ValueError, match="Pass hypothetical=True"):
+        run(small(), X, center="none")
+
+
+@pytest.mark.parametrize("target", [True, [0, False]], ids=str)
+def test_a_truth_value_is_no_target(target: Any) -> None:
+    with pytest.raises(IndexError, match="give the index of an output"):
+        run(small(), X, target=target)
+
+
+def test_whole_numbers_of_any_kind_are_taken() -> None:
+    plain = run(small(), X, verify=1, memory=1 << 26).scores
+    assert torch.equal(run(small(), X, verify=np.int64(1), memory=np.int64(1 << 26)).scores, plain)
 
 
 def test_conventions_at_an_unknown_base() -> None:

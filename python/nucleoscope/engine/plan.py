@@ -217,7 +217,7 @@ class Plan:
             for name in self.order:
                 rule = self._rule(name)
                 given = [rows[s].width for s in rule.inputs if s in rows]
-                if name in rows and given and rule.inputs[0] != self.graph.edited:
+                if name in rows and given:
                     total += rule.work(max(given), rows[name].width)
         naive, tail = forward_work(self.graph)
         return total / len(sample), tail, naive

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -127,11 +128,11 @@ def _home(model: nn.Module) -> torch.device:
 def _budget(memory: int | None, device: torch.device) -> int:
     """Bytes the engine may hold: what the user says, else a quarter of what is free now."""
     if memory is not None:
-        if not isinstance(memory, int):
+        if not isinstance(memory, Integral) or isinstance(memory, bool):
             raise TypeError(f"memory={memory!r}: a number of bytes, e.g. 2 << 30 for 2 GiB")
         if memory < 1 << 20:
             raise ValueError(f"memory={memory}: bytes; give at least 1 MiB (1 << 20)")
-        return memory
+        return int(memory)
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0] // 4
     return free_memory() // 4

@@ -10,6 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from nucleoscope import ops
+
 Ints = npt.NDArray[np.int64]
 
 
@@ -39,6 +41,12 @@ class Rows:
         """The smallest interval that holds all rows of all sites."""
         ends = zip(self.starts, self.widths, strict=True)
         return min(int(s.min()) for s in self.starts), max(int(s.max()) + w for s, w in ends)
+
+    @cached_property
+    def for_ops(self) -> ops.Rows:
+        """The same rows as the ops take them."""
+        starts = self.starts[0][None] if len(self.starts) == 1 else np.stack(self.starts)
+        return ops.Rows(torch.from_numpy(starts), self.widths)
 
     @cached_property
     def positions(self) -> Ints:
@@ -138,3 +146,8 @@ def fill_rows(values: Tensor, rows: npt.NDArray[np.bool_], number: float) -> Ten
     if len(marked):  # by index, so that only these rows are touched
         values.flatten(0, 1).index_fill_(0, torch.from_numpy(marked).to(values.device), number)
     return values
+
+
+def zero_outside(values: Tensor, rows: Rows) -> Tensor:
+    """Positions beyond the layer's ends do not exist: their delta is zero. In place."""
+    return values if rows.outside is None else fill_rows(values, rows.outside, 0.0)

@@ -98,9 +98,8 @@ class Run:
                 deltas[name] = None
             else:
                 owned = [left[s] == 0 for s in rule.inputs]
-                entry = rule.inputs[0] == graph.edited
                 packed = self.forward.packed[name]
-                step = Step(rows, given, owned, packed, edits, self.originals, entry, like)
+                step = Step(rows, given, owned, packed, edits, self.originals, like)
                 deltas[name] = Delta(rows, rule.delta(step))
             for source in rule.inputs:
                 if left[source] == 0:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from nucleoscope import ops
 from nucleoscope.engine.graph import Axes
 from nucleoscope.engine.rows import Delta, Ints, Rows
 
@@ -29,6 +31,11 @@ class Edits:
 
     def __len__(self) -> int:
         return len(self.site)
+
+    @cached_property
+    def which(self) -> Tensor:
+        """The sequence of each site, [S] int32."""
+        return torch.from_numpy(self.sequence.astype(np.int32))
 
     def part(self, index: Any) -> Edits:
         """The edits at some of the sites."""
@@ -72,6 +79,11 @@ class Originals:
         picked = values.view(n * length, channels).index_select(0, flat)
         return picked.view(rows.width, rows.sites, 1, channels)
 
+    def for_ops(self, name: str, edits: Edits) -> ops.Original:
+        """The activations of `name` as the ops take them: they find each row's place themselves."""
+        values, first = self.kept[name]
+        return ops.Original(values, edits.which.to(values.device), first)
+
 
 @dataclass
 class Step:
@@ -83,7 +95,6 @@ class Step:
     packed: Any
     edits: Edits
     originals: Originals
-    entry: bool  # whether the input is the edited sequence itself
     like: Tensor  # an empty tensor of the engine's dtype and device
 
     def zeros(self, channels: int) -> Tensor:
@@ -95,6 +106,26 @@ class Step:
         """An unwritten delta on the output rows."""
         shape = (self.rows.width, self.rows.sites, self.edits.new.shape[1], channels)
         return self.like.new_empty(shape)
+
+    def rows_of(self, index: int) -> ops.Rows:
+        """Which rows the index-th input's delta is on, as the ops take them; none if it has none."""
+        delta = self.inputs[index]
+        if delta is None:
+            none = torch.zeros(0, self.rows.sites, dtype=torch.int64, device=self.like.device)
+            return ops.Rows(none, ())
+        return on_device(delta.rows, self.like)
+
+    @property
+    def rows_out(self) -> ops.Rows:
+        """The output's rows as the ops take them."""
+        return on_device(self.rows, self.like)
+
+    def values(self, index: int, channels: int) -> Tensor:
+        """The index-th input's delta on its own rows; without any row if it has none."""
+        delta = self.inputs[index]
+        if delta is not None:
+            return delta.values
+        return self.like.new_empty(0, *self.edits.new.shape, channels)
 
     def given(self, index: int) -> Delta:
         """The index-th input's delta."""
@@ -117,6 +148,16 @@ class Step:
     def original(self, name: str, rows: Rows | None = None) -> Tensor:
         """The original activation of `name` on the output rows (or on `rows`): [W, S, 1, C]."""
         return self.originals.at(name, self.rows if rows is None else rows, self.edits.sequence)
+
+    def original_for_ops(self, name: str) -> ops.Original:
+        """The original activation of `name`, from which an op takes the rows it wants."""
+        return self.originals.for_ops(name, self.edits)
+
+
+def on_device(rows: Rows, like: Tensor) -> ops.Rows:
+    """Rows as the ops take them, where the deltas are."""
+    held = rows.for_ops
+    return held if like.device.type == "cpu" else ops.Rows(held.starts.to(like.device), held.widths)
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,8 @@ def _pick(target: Index, numbers: Tensor) -> Tensor:
     shape = tuple(numbers.shape)
     if target is None:
         return numbers.flatten()
+    if isinstance(target, bool):
+        raise IndexError(f"target={target}: give the index of an output, or None for their mean")
     if len(shape) == 0:
         raise IndexError(
             f"target={target!r}: the model returns one number per sequence; use target=None"

@@ -15,10 +15,9 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 from torch.export.graph_signature import InputKind
 
+from nucleoscope.engine.fuse import fuse
 from nucleoscope.engine.graph import Axes, Graph, Node, NotLocal, Untraceable
 from nucleoscope.engine.rules import RULES, Lowering
-from nucleoscope.engine.rules.arithmetic import Scale
-from nucleoscope.engine.rules.conv import Conv, with_scale
 from nucleoscope.engine.rules.registry import value
 from nucleoscope.engine.step import Alias
 
@@ -119,7 +118,7 @@ def _lower(program: ExportedProgram, layout: str) -> Graph:
     outputs = list(next(n for n in program.graph.nodes if n.op == "output").args[0])
     _check_outputs(outputs)
     graph = Graph(program, nodes, users[0], tuple(users[1:]), outputs[0].name)
-    return _fold_scales(graph)
+    return fuse(graph)
 
 
 def _check_outputs(outputs: list[Any]) -> None:
@@ -174,26 +173,3 @@ def _call(low: Lowering, node: torch.fx.Node) -> Node:
     if isinstance(made, Alias):
         return Node(node.name, "ripple", line, made.axes, alias=made.of)
     return Node(node.name, "ripple", line, made.axes, made)
-
-
-def _fold_scales(graph: Graph) -> Graph:
-    """Fold a scale whose only input is a convolution, read by nothing else, into its weights."""
-    readers: dict[str, int] = {}
-    for node in graph.nodes.values():
-        for name in (
-            *(node.rule.inputs if node.rule else ()),
-            *([node.alias] if node.alias else ()),
-        ):
-            readers[graph.resolve(name)] = readers.get(graph.resolve(name), 0) + 1
-    for name in (graph.output, *graph.frontier):
-        readers[graph.resolve(name)] = readers.get(graph.resolve(name), 0) + 1
-    nodes = dict(graph.nodes)
-    for name, node in graph.nodes.items():
-        if not isinstance(node.rule, Scale) or node.rule.per_position:
-            continue
-        conv = nodes[node.rule.inputs[0]].rule
-        if isinstance(conv, Conv) and conv.scale is None and readers[node.rule.inputs[0]] == 1:
-            folded = with_scale(conv, node.rule.axes, node.rule.factor)
-            both = f"{nodes[node.rule.inputs[0]].module} + {node.module}"
-            nodes[name] = replace(node, axes=folded.axes, rule=folded, module=both)
-    return Graph(graph.program, nodes, graph.edited, graph.others, graph.output)

@@ -6,6 +6,7 @@ import importlib.metadata
 import sys
 import warnings
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -73,7 +74,7 @@ def saturation_mutagenesis(
     center
         ``"mean"``: less the mean over all letters, the letter there counting 0 (tangermeme);
         ``"alternatives"``: less the mean over the other letters (AlphaGenome); ``"none"``: changes as
-        they are (CREsted, Borzoi). The last needs ``hypothetical=True`` to show anything.
+        they are (CREsted, Borzoi); with ``hypothetical=True`` only.
     precision
         ``"fp32"`` or ``"fp64"``: what the engine computes in.
     memory
@@ -99,7 +100,12 @@ def saturation_mutagenesis(
     """
     if center not in CENTERS:
         raise ValueError(f"center={center!r}: use one of {', '.join(map(repr, CENTERS))}")
-    if not isinstance(verify, int) or verify < 0:
+    if center == "none" and not hypothetical:
+        raise ValueError(
+            "center='none': at the letters that stand there every change is 0, so nothing would be "
+            "shown. Pass hypothetical=True, or center='mean'."
+        )
+    if not isinstance(verify, Integral) or isinstance(verify, bool) or verify < 0:
         raise ValueError(f"verify={verify!r}: a number of edits, 0 or more")
     if func is not None and not callable(func):
         raise TypeError(f"func={func!r}: a function of the model's output [B, ...]")
@@ -107,7 +113,7 @@ def saturation_mutagenesis(
         model, X, args, start=start, end=end, layout=layout, alphabet=alphabet,
         precision=precision, memory=memory, device=device,
     )  # fmt: skip
-    found, engine, checks = _changes(asked, target, func, verify, progress)
+    found, engine, checks = _changes(asked, target, func, int(verify), progress)
     scores = _centered(found.raw, center)
     if not hypothetical:
         scores = project(scores, asked.sequences.columns[:, :, asked.start : asked.end].cpu())

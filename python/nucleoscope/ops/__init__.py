@@ -4,6 +4,18 @@ Each is also ``torch.ops.nucleoscope.<op>``, and goes by device: CPU to C++, CUD
 other to ``nucleoscope.naive.ops``, which defines what it means.
 """
 
+from nucleoscope.naive.ops import Original, Rows
+from nucleoscope.ops.delta_conv import delta_conv, pack_weight
+from nucleoscope.ops.delta_max_pool import delta_max_pool
+from nucleoscope.ops.delta_relu import delta_relu
 from nucleoscope.ops.edit_lookup import edit_lookup
 
-__all__ = ["edit_lookup"]
+__all__ = [
+    "Original",
+    "Rows",
+    "delta_conv",
+    "delta_max_pool",
+    "delta_relu",
+    "edit_lookup",
+    "pack_weight",
+]

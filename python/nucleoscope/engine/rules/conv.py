@@ -3,37 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from nucleoscope.engine.graph import Axes, NotLocal, Rule, Static
-from nucleoscope.engine.rows import Delta, Rows, fill_rows
+from nucleoscope.engine.graph import Axes, NotLocal, Rule, Static, vector
+from nucleoscope.engine.rows import zero_outside
 from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule, sample_shape, value
 from nucleoscope.engine.step import Step
-from nucleoscope.engine.windows import Stencil
-from nucleoscope.ops import edit_lookup
+from nucleoscope.engine.windows import SAME, Stencil
+from nucleoscope.ops import delta_conv, delta_relu, edit_lookup, pack_weight
 
 
 @dataclass(frozen=True)
 class Conv(Rule):
-    """A convolution over the length, an eval BatchNorm's scale folded in where one follows."""
+    """A convolution over the length, or a linear layer, with what is done to its output at once.
+
+    An eval BatchNorm's scale is folded into the weights. A ReLU (where `reads` names its input) and a
+    second input, the residual, are taken before a delta is stored.
+    """
 
     channels_in: int
     stencil: Stencil
     weight: str
     groups: int = 1
     order: tuple[int, ...] = ()  # of a linear over a flattened length: (left, length, right)
+    first: bool = False  # whether its input is the edited sequence itself
     scale: Callable[[Static], Tensor] | None = None
+    residual_first: bool = False  # whether the residual is added before the ReLU
 
     def reach(self, index: int) -> Stencil:
-        return self.stencil
+        return SAME if index else self.stencil
+
+    @property
+    def looks_up(self) -> bool:
+        """Whether its input's edited column selects rows of a table: there is nothing to multiply."""
+        return self.first and self.groups == 1
 
     def pack(self, static: Static) -> Tensor:
-        """[taps, C_in / groups, C_out]."""
         weight = static(self.weight)
         if self.order:
             left, length, right = self.order
@@ -41,43 +51,22 @@ class Conv(Rule):
             taps = cube.permute(2, 1, 3, 0).reshape(length, left * right, len(weight))
         else:
             taps = weight.reshape(len(weight), -1, self.stencil.taps).permute(2, 1, 0)
-        return (taps if self.scale is None else taps * self.scale(static)).contiguous()
+        taps = (taps if self.scale is None else taps * self.scale(static)).contiguous()
+        return taps if self.looks_up else pack_weight(taps, self.groups)
 
     def delta(self, step: Step) -> Tensor:
-        if step.entry and self.groups == 1:
+        if self.looks_up:
             return self._look_up(step)
-        given, taps = step.given(0), list(self._live_taps(step.given(0).rows, step.rows))
-        out, begun = self._begin(step, given, taps)
-        for tap in taps:
-            if tap != begun:
-                add_tap(out, given, step.rows, self.stencil, tap, step.packed[tap], self.groups)
-        return zero_outside(out, step.rows)
-
-    def _begin(self, step: Step, given: Delta, taps: list[int]) -> tuple[Tensor, int | None]:
-        """The output with one tap's product written to it, which saves a pass over zeros; or zeros."""
-        first = step.rows.shift(given.rows) if self.stencil.stride == 1 else None
-        if first is None or self.groups != 1 or not taps:
-            return step.zeros(self.axes.channels), None
-        tap = taps[len(taps) // 2]
-        block = meet(first - tap * self.stencil.dilation + self.stencil.pad, given.rows, step.rows)
-        if block is None:
-            return step.zeros(self.axes.channels), None
-        out = step.empty(self.axes.channels)
-        (lo, hi), source = block
-        out[:lo].zero_()
-        out[hi:].zero_()
-        flat = given.values[source].flatten(0, 2)
-        torch.mm(flat, step.packed[tap], out=out[lo:hi].view(-1, self.axes.channels))
-        return out, tap
-
-    def _live_taps(self, rows_in: Rows, rows_out: Rows) -> range:
-        """The taps that any kept input row meets: all of them, but for flatten -> linear."""
-        if rows_out.length > 1 or self.stencil.dilation > 1:
-            return range(self.stencil.taps)
-        low = min(int(s.min()) for s in rows_in.starts)
-        high = max(int(s.max()) + w for s, w in zip(rows_in.starts, rows_in.widths, strict=True))
-        first = self.stencil.pad + low
-        return range(max(first, 0), min(self.stencil.pad + high, self.stencil.taps))
+        s, channels, joins = self.stencil, self.axes.channels, len(self.inputs) > 1
+        return delta_conv(
+            step.values(0, self.channels_in), step.rows_of(0), step.packed, step.rows_out,
+            channels=channels, stride=s.stride, dilation=s.dilation, pad=s.pad,
+            length=step.rows.length,
+            original=step.original_for_ops(self.reads[0]) if self.reads else None,
+            residual=step.values(1, channels) if joins else None,
+            beside=step.rows_of(1) if joins else None,
+            residual_first=self.residual_first,
+        )  # fmt: skip
 
     def _look_up(self, step: Step) -> Tensor:
         """The first layer: one edited column is one row of the weight table for each output row."""
@@ -92,68 +81,20 @@ class Conv(Rule):
             torch.from_numpy(a.astype(np.int32)).to(table.device)
             for a in (taps, edits.old, edits.new)
         ]
-        return zero_outside(edit_lookup(table, *index), step.rows)
+        made = zero_outside(edit_lookup(table, *index), step.rows)
+        if not self.reads:
+            return made
+        z = step.original_for_ops(self.reads[0])
+        return delta_relu(made, step.rows_out, z, step.rows.length)
 
     def work(self, rows_in: int, rows_out: int) -> int:
+        if self.looks_up:
+            return rows_out * self.axes.channels  # subtractions
         live = rows_in * self.stencil.taps // self.stencil.stride
         if rows_out == 1 and self.axes.length == 1:
             live = rows_in
         width = max(self.stencil.taps, 1)
         return min(live, rows_out * width) * self.channels_in // self.groups * self.axes.channels
-
-
-def add_tap(
-    out: Tensor, given: Delta, rows: Rows, stencil: Stencil, tap: int, weight: Tensor, groups: int
-) -> None:
-    """Add one tap's product over its live rows to out [W, S, E, C_out]."""
-    distance = tap * stencil.dilation - stencil.pad
-    first = rows.shift(given.rows) if stencil.stride == 1 else None
-    if first is not None:  # every site alike: a block of rows meets a block of rows
-        block = meet(first - distance, given.rows, rows)
-        if block is not None:
-            (lo, hi), source = block
-            multiply_add(out[lo:hi], given.values[source], weight, groups)
-        return
-    index = given.rows.find(rows.positions * stencil.stride + distance)
-    to, site = np.nonzero(index >= 0)
-    if len(to) == 0:
-        return
-    sites = rows.sites
-    origin = torch.from_numpy(index[to, site] * sites + site).to(out.device)
-    target = torch.from_numpy(to * sites + site).to(out.device)
-    picked = given.values.flatten(0, 1).index_select(0, origin)
-    if groups == 1:
-        product = (picked.view(-1, picked.shape[-1]) @ weight).view(len(picked), *out.shape[2:])
-    else:
-        product = picked.new_zeros((len(picked), *out.shape[2:]))
-        multiply_add(product, picked, weight, groups)
-    out.view(-1, *out.shape[2:]).index_add_(0, target, product)
-
-
-def meet(first: int, given: Rows, rows: Rows) -> tuple[tuple[int, int], slice] | None:
-    """Which output rows the given rows fall on if their first falls on `first`, and which these are."""
-    lo, hi = max(first, 0), min(first + given.width, rows.width)
-    return ((lo, hi), slice(lo - first, hi - first)) if lo < hi else None
-
-
-def multiply_add(out: Tensor, values: Tensor, weight: Tensor, groups: int) -> None:
-    """out [..., C_out] += values [..., C_in] @ weight [C_in / groups, C_out], group by group."""
-    flat, given = out.view(-1, out.shape[-1]), values.reshape(-1, values.shape[-1])
-    if groups == 1:
-        flat.addmm_(given, weight)
-    elif groups == flat.shape[1] == given.shape[1]:
-        flat.addcmul_(given, weight)
-    else:
-        blocks = weight.view(weight.shape[0], groups, -1).transpose(0, 1)  # [G, C_in/G, C_out/G]
-        product = torch.bmm(given.view(len(given), groups, -1).transpose(0, 1), blocks)
-        flat.view(len(flat), groups, -1).add_(product.transpose(0, 1))
-
-
-def zero_outside(out: Tensor, rows: Rows) -> Tensor:
-    """Positions beyond the layer's ends do not exist: their delta is zero."""
-    if rows.outside is not None:
-        fill_rows(out, rows.outside, 0.0)
-    return out
 
 
 @dataclass(frozen=True)
@@ -181,10 +122,9 @@ def one_axis(axes: Axes, spatial: int, collapse: bool = True, **sizes: Any) -> G
     for axis in range(spatial):
         if axis != dim - 1:
             across = axes.shape[1 + axis]
-            if (
-                per_axis["kernel"][axis] != (across if collapse else 1)
-                or per_axis["pad"][axis] != 0
-            ):
+            kernel, pad, stride = (per_axis[k][axis] for k in ("kernel", "pad", "stride"))
+            thins = not collapse and across > 1 and stride != 1
+            if kernel != (across if collapse else 1) or pad != 0 or thins:
                 raise NotLocal("its second spatial axis is not a dummy axis")
     at = dim - 1
     return Geometry(*(int(per_axis[k][at]) for k in ("kernel", "stride", "pad", "dilation")))
@@ -211,7 +151,8 @@ def lower_conv(low: Lowering, node: torch.fx.Node) -> Conv:
     shape = sample_shape(node)
     out = axes_of_conv(shape, axes)
     stencil = Stencil(g.kernel, g.stride, g.dilation, g.pad)
-    return Conv((name,), out, (), axes.channels, stencil, weight.name, groups)
+    first = low.is_edited(name)
+    return Conv((name,), out, (), axes.channels, stencil, weight.name, groups, first=first)
 
 
 def axes_of_conv(shape: tuple[int, ...], axes: Axes) -> Axes:
@@ -230,22 +171,26 @@ def lower_linear(low: Lowering, node: torch.fx.Node) -> Conv | Linear:
         raise NotLocal("its weights depend on the input")
     wide = int(weight.meta["val"].shape[1])
     shape = sample_shape(node)
-    if axes.length == 1:
-        return Linear((name,), Axes(shape, 1, 1, int(np.prod(shape))), (), weight.name, wide)
-    if axes.shape == (wide,):  # flattened: every position has its own columns
+    first = low.is_edited(name)
+    if axes.shape == (wide,) and axes.length > 1:  # flattened: every position has its own columns
         order = (axes.left, axes.length, axes.right)
-        out = Axes(shape, 1, 1, shape[0])
         stencil = Stencil(taps=axes.length)
-        return Conv((name,), out, (), axes.channels, stencil, weight.name, order=order)
-    if axes.dim is None or axes.dim == len(axes.shape) - 1 or axes.right % wide:
+        out = vector(shape)
+        return Conv((name,), out, (), axes.channels, stencil, weight.name, order=order, first=first)
+    if axes.length > 1 and (
+        axes.dim is None or axes.dim == len(axes.shape) - 1 or axes.right % wide
+    ):
         raise NotLocal("it mixes positions along the length")
-    right = axes.right // wide * shape[-1]
-    return Linear((name,), Axes(shape, axes.left, axes.length, right), (), weight.name, wide)
+    many = axes.right // wide * shape[-1]
+    out = vector(shape) if axes.length == 1 else Axes(shape, axes.left, axes.length, many)
+    if wide == axes.channels:  # a convolution of one tap
+        return Conv((name,), out, (), wide, SAME, weight.name, first=first)
+    return Linear((name,), out, (), weight.name, wide)
 
 
 @dataclass(frozen=True)
 class Linear(Rule):
-    """A position-wise linear over the last axis (or over a plain vector)."""
+    """A linear over the last of several channel axes."""
 
     weight: str
     wide: int
@@ -264,8 +209,3 @@ class Linear(Rule):
 
     def work(self, rows_in: int, rows_out: int) -> int:
         return rows_out * self.wide * self.axes.channels
-
-
-def with_scale(conv: Conv, axes: Axes, scale: Callable[[Static], Tensor]) -> Conv:
-    """The convolution with a per-channel factor behind it folded into its weights."""
-    return replace(conv, axes=axes, scale=scale)

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from nucleoscope.engine.graph import Axes, NotLocal, Rule, Static, vector
-from nucleoscope.engine.rows import gather
-from nucleoscope.engine.rules.conv import zero_outside
+from nucleoscope.engine.rows import gather, zero_outside
 from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule, sample_shape
 from nucleoscope.engine.step import Alias, Step
 from nucleoscope.engine.windows import Mirror, Reach, Stencil

@@ -13,6 +13,7 @@ from torch import Tensor
 from nucleoscope.engine.graph import NotLocal, Rule
 from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule
 from nucleoscope.engine.step import Step
+from nucleoscope.ops import delta_relu
 
 Change = Callable[[Tensor, Tensor], Tensor]  # (z, d) -> g(z + d) - g(z); may overwrite d
 
@@ -25,6 +26,16 @@ class Pointwise(Rule):
 
     def delta(self, step: Step) -> Tensor:
         return self.change(step.original(self.reads[0]), step.aligned(0))
+
+
+@dataclass(frozen=True)
+class Relu(Rule):
+    """max(d + min(z, 0), -max(z, 0))."""
+
+    def delta(self, step: Step) -> Tensor:
+        z, given = step.original_for_ops(self.reads[0]), step.given(0)
+        values = given.on(step.rows)
+        return delta_relu(values, step.rows_out, z, step.rows.length)
 
 
 def clamp(low: float, high: float) -> Change:
@@ -214,7 +225,6 @@ def _pointwise(low: Lowering, node: torch.fx.Node, change: Change) -> Pointwise:
 
 
 for _target, _change in {
-    aten.relu.default: relu,
     aten.relu6.default: clamp(0.0, 6.0),
     aten.sigmoid.default: sigmoid,
     aten.tanh.default: tanh,
@@ -228,6 +238,12 @@ for _target, _change in {
     aten.abs.default: absolute,
 }.items():
     rule(_target)(_plain(_change))
+
+
+@rule(aten.relu.default)
+def lower_relu(low: Lowering, node: torch.fx.Node) -> Relu:
+    source: Any = node.args[0]
+    return Relu((low.ripple(source),), low.axes(source), (source.name,))
 
 
 @rule(aten.gelu.default)

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from nucleoscope.engine.graph import Axes, Rule
-from nucleoscope.engine.rows import Rows, fill_rows, gather
-from nucleoscope.engine.rules.conv import axes_of_conv, one_axis, zero_outside
+from nucleoscope.engine.rows import gather, zero_outside
+from nucleoscope.engine.rules.conv import axes_of_conv, one_axis
 from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule, sample_shape, value
 from nucleoscope.engine.step import Step
 from nucleoscope.engine.windows import Stencil
+from nucleoscope.ops import delta_max_pool
 
 
 def cells(step: Step, stencil: Stencil, tap: int) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -33,23 +34,11 @@ class MaxPool(Rule):
         return self.stencil
 
     def delta(self, step: Step) -> Tensor:
-        given, top = step.given(0), step.original(self.reads[1])
-        out: Tensor | None = None
-        for tap in range(self.stencil.taps):
-            position = cells(step, self.stencil, tap)
-            one = Rows(tuple(position), (1,) * len(position), self.length_in)
-            member = step.original(self.reads[0], one)
-            candidate = gather(given.values, given.rows.find(position)).sub_(_gap(top, member))
-            beyond = (position < 0) | (position >= self.length_in)
-            fill_rows(candidate, beyond, -torch.inf)
-            out = candidate if out is None else torch.maximum(out, candidate, out=out)
-        assert out is not None
-        return zero_outside(out, step.rows)
-
-
-def _gap(top: Tensor, member: Tensor) -> Tensor:
-    """How far a member lies below its cell's maximum; 0 where both are -inf."""
-    return torch.where(member == top, 0.0, top - member)
+        s, (z, m) = self.stencil, (step.original_for_ops(name) for name in self.reads)
+        return delta_max_pool(
+            step.given(0).values, step.rows_of(0), step.rows_out, z, m, taps=s.taps, stride=s.stride,
+            dilation=s.dilation, pad=s.pad, length_in=self.length_in, length=step.rows.length,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

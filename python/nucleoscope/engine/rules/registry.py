@@ -39,6 +39,10 @@ class Lowering:
             name = alias
         return str(name)
 
+    def is_edited(self, name: str) -> bool:
+        """Whether this rippling node is the edited sequence itself."""
+        return self.nodes[name].rule is None
+
     def axes(self, arg: torch.fx.Node) -> Axes:
         """Axes of an edited argument."""
         axes = self.nodes[arg.name].axes

@@ -1,5 +1,17 @@
 """The meaning of each op: same name, same arguments and same result as in ``nucleoscope.ops``."""
 
+from nucleoscope.naive.ops._rows import Original, Rows
+from nucleoscope.naive.ops.delta_conv import delta_conv, pack_weight
+from nucleoscope.naive.ops.delta_max_pool import delta_max_pool
+from nucleoscope.naive.ops.delta_relu import delta_relu
 from nucleoscope.naive.ops.edit_lookup import edit_lookup
 
-__all__ = ["edit_lookup"]
+__all__ = [
+    "Original",
+    "Rows",
+    "delta_conv",
+    "delta_max_pool",
+    "delta_relu",
+    "edit_lookup",
+    "pack_weight",
+]

@@ -1,0 +1,205 @@
+#include "ops/delta_conv.h"
+
+#include "support/conv_tile.h"
+#include "support/find.h"
+#include "support/nonzero.h"
+#include "support/parallel.h"
+#include "support/scratch.h"
+
+namespace nucleoscope::NUCLEOSCOPE_ISA {
+namespace {
+
+// Weights that a pass over the rows keeps in the L1 cache, which also holds some rows.
+constexpr std::int64_t weight_bytes = 24 << 10;
+
+inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+template <class T>
+class Convolution {
+ public:
+  explicit Convolution(const DeltaConv<T>& call)
+      : call(call),
+        S(call.in.S),
+        given_groups(width(call.in) * S),
+        groups(width(call.out) * S),
+        wide(call.C_in / call.G),
+        made(call.C_out / call.G),
+        chunks(ceil_div(wide, most_channels)),
+        chunk(ceil_div(wide, chunks)),
+        taps_at_once(chunks > 1 ? 1 : most_channels / wide),
+        passes(chunks * ceil_div(call.K, taps_at_once)),
+        lists(given_groups * call.G * list_room()),
+        ends(given_groups * call.G * (chunks + 1)),
+        pairs(groups * call.K),
+        pair_ends(groups + 1),
+        positions(groups),
+        partial(passes > 1 ? groups * tile_size : 0),
+        next(groups) {}
+
+  void run(int threads) {
+    const std::int64_t work = call.E * call.C_in * call.K + 1;
+    parallel_ranges(given_groups, grain / (call.E * call.C_in) + 1, threads,
+                    [this](std::int64_t begin, std::int64_t end) { list_channels(begin, end); });
+    list_pairs();
+    parallel_ranges(groups, grain / work + 1, threads,
+                    [this](std::int64_t begin, std::int64_t end) {
+                      for (std::int64_t g = 0; g < call.G; ++g)
+                        for (std::int64_t c = 0; c < made; c += tile_vectors * lanes<T>)
+                          columns(g, c, begin, end);
+                    });
+  }
+
+ private:
+  static constexpr std::int64_t most_channels =
+      weight_bytes / (tile_vectors * vector_bytes);  // of weights in one pass
+  static constexpr std::int64_t tile_size = tile_rows * tile_vectors * lanes<T>;
+  static constexpr std::int64_t grain = 1 << 16;  // multiply-adds that are worth a thread
+  static constexpr std::int64_t list_slack = 16;
+
+  std::int64_t list_room() const { return wide + list_slack; }
+
+  const DeltaConv<T>& call;
+  const std::int64_t S, given_groups, groups;  // a group: the alternatives at one site and position
+  const std::int64_t wide, made;               // channels in and out of one of the G parts
+  const std::int64_t chunks, chunk, taps_at_once, passes;
+  Scratch<std::uint32_t> lists;     // [given_groups, G, wide + slack] channels that are not zero
+  Scratch<std::int32_t> ends;       // [given_groups, G, chunks + 1] where each chunk of them ends
+  Scratch<Pair> pairs;              // live pairs, group after group, by tap
+  Scratch<std::int64_t> pair_ends;  // [groups + 1]
+  Scratch<std::int64_t> positions;  // [groups] of the output; -1 beyond its ends
+  Scratch<T> partial;               // [groups, tile] sums between two passes
+  Scratch<std::int64_t> next;       // [groups] the first pair of the next pass
+
+  void list_channels(std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i)
+      for (std::int64_t g = 0; g < call.G; ++g) {
+        const T* rows = call.given + i * call.E * call.C_in + g * wide;
+        std::uint32_t* list = lists.data() + (i * call.G + g) * list_room();
+        std::int32_t* at = ends.data() + (i * call.G + g) * (chunks + 1);
+        at[0] = 0;
+        for (std::int64_t k = 0; k < chunks; ++k) {
+          const std::int64_t last = (k + 1) * chunk < wide ? (k + 1) * chunk : wide;
+          at[k + 1] = at[k] + static_cast<std::int32_t>(list_nonzero(
+                                  rows, call.E, call.C_in, k * chunk, last, list + at[k]));
+        }
+      }
+  }
+
+  void list_pairs() {
+    std::int64_t n = 0;
+    for (std::int64_t i = 0; i < groups; ++i) {
+      const std::int64_t s = i % S, o = position(call.out, i / S, s);
+      pair_ends[i] = n;
+      positions[i] = o < 0 || o >= call.length ? -1 : o;
+      if (positions[i] < 0) continue;
+      for (std::int64_t t = 0; t < call.K; ++t) {
+        const std::int64_t row = find(call.in, o * call.stride - call.pad + t * call.dilation, s);
+        if (row >= 0)
+          pairs[n++] = {static_cast<std::int32_t>(t), static_cast<std::int32_t>(row * S + s)};
+      }
+    }
+    pair_ends[groups] = n;
+  }
+
+  /// One tile of columns, for the groups [begin, end).
+  void columns(std::int64_t g, std::int64_t c, std::int64_t begin, std::int64_t end) {
+    const std::int64_t left = made - c;
+    const int vectors =
+        static_cast<int>(left >= tile_vectors * lanes<T> ? tile_vectors : ceil_div(left, lanes<T>));
+    const std::int64_t parts = ceil_div(call.E, tile_rows);
+    for (std::int64_t part = 0; part < parts; ++part) {
+      const std::int64_t first = call.E * part / parts, last = call.E * (part + 1) / parts;
+      const Place place{g, c, first, begin, end};
+      switch ((last - first) * 8 + vectors) {
+#define NUCLEOSCOPE_TILE(R, V) \
+  case R * 8 + V:              \
+    sweep<R, V>(place);        \
+    break;
+#define NUCLEOSCOPE_TILES(R) \
+  NUCLEOSCOPE_TILE(R, 1) NUCLEOSCOPE_TILE(R, 2) NUCLEOSCOPE_TILE(R, 3) NUCLEOSCOPE_TILE(R, 4)
+        NUCLEOSCOPE_TILES(1)
+        NUCLEOSCOPE_TILES(2)
+        NUCLEOSCOPE_TILES(3)
+#undef NUCLEOSCOPE_TILES
+#undef NUCLEOSCOPE_TILE
+      }
+    }
+  }
+
+  struct Place {
+    std::int64_t g, c, e, begin, end;  // part, first column, first alternative, groups
+  };
+
+  /// Pass after pass over the groups, each with weights that stay in the cache.
+  template <int R, int V>
+  __attribute__((noinline)) void sweep(const Place& place) {
+    for (std::int64_t i = place.begin; i < place.end; ++i) next[i] = pair_ends[i];
+    for (std::int64_t pass = 0; pass < passes; ++pass) {
+      const std::int64_t k = pass % chunks, beyond = (pass / chunks + 1) * taps_at_once;
+      const bool first = pass == 0, last = pass == passes - 1;
+      for (std::int64_t i = place.begin; i < place.end; ++i) {
+        std::int64_t to = next[i];
+        while (to < pair_ends[i + 1] && pairs[to].tap < beyond) ++to;
+        if (to == next[i] && !first && !last) continue;
+        T* held = partial.data() + i * tile_size;
+        Tile<T, R, V> tile;
+        if (first)
+          tile.clear();
+        else
+          tile.take(held);
+        for (std::int64_t p = next[i]; p < to; ++p)
+          tile.add(segment(pairs[p], place, k), call.C_in, block());
+        if (last)
+          finish(tile, place, i);
+        else
+          tile.leave(held);
+        if (k == chunks - 1) next[i] = to;
+      }
+    }
+  }
+
+  std::int64_t block() const { return call.K * wide * weight_block; }
+
+  Segment<T> segment(const Pair& pair, const Place& place, std::int64_t k) const {
+    const std::int64_t part = pair.row * call.G + place.g;
+    const std::int32_t* at = &ends[part * (chunks + 1) + k];
+    const std::int64_t blocks = ceil_div(made, weight_block);
+    return {call.given + (pair.row * call.E + place.e) * call.C_in + place.g * wide,
+            &lists[part * list_room() + at[0]], at[1] - at[0],
+            call.weight + (place.g * blocks + place.c / weight_block) * block() +
+                pair.tap * wide * weight_block + place.c % weight_block};
+  }
+
+  template <int R, int V>
+  inline __attribute__((always_inline)) void finish(Tile<T, R, V>& tile, const Place& place,
+                                                    std::int64_t group) {
+    const std::int64_t column = place.g * made + place.c, left = made - place.c;
+    Finish<T> end{.original = nullptr,
+                  .residual = nullptr,
+                  .residual_first = call.residual_first,
+                  .delta = call.delta + (group * call.E + place.e) * call.C_out + column,
+                  .stride = call.C_out,
+                  .columns = left < V * lanes<T> ? left : V * lanes<T>};
+    const std::int64_t here = positions[group], s = group % S;
+    if (here >= 0) {  // beyond the ends no tap is live, and the sums are zero
+      if (call.original.values) end.original = at(call.original, here, s) + column;
+      const std::int64_t row = call.residual ? find(call.beside, here, s) : -1;
+      if (row >= 0)
+        end.residual = call.residual + ((row * S + s) * call.E + place.e) * call.C_out + column;
+    }
+    tile.finish(end);
+  }
+};
+
+}  // namespace
+
+template <class T>
+void delta_conv(const DeltaConv<T>& call, int threads) {
+  if (width(call.out) * call.out.S * call.E * call.C_out == 0) return;
+  Convolution<T>(call).run(threads);
+}
+
+template void delta_conv<float>(const DeltaConv<float>&, int);
+template void delta_conv<double>(const DeltaConv<double>&, int);
+
+}  // namespace nucleoscope::NUCLEOSCOPE_ISA

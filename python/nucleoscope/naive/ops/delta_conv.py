@@ -1,0 +1,72 @@
+"""The meaning of ``delta_conv``."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from nucleoscope.naive.ops._rows import Original, Rows, at, find, positions, take
+from nucleoscope.naive.ops.delta_relu import relu, zero_outside
+
+BLOCK = 16  # columns of a block of packed weights: 64 bytes of float32
+
+
+def pack_weight(weight: Tensor, groups: int = 1) -> Tensor:
+    """Weights [K, C_in / G, C_out] as ``delta_conv`` takes them: [G, B, K, C_in / G, 16].
+
+    Each group's C_out / G columns, filled up with zeros to B blocks of 16.
+    """
+    taps, wide, channels = weight.shape
+    made = channels // groups
+    blocks = -(-made // BLOCK)
+    full = weight.new_zeros(taps, wide, groups, blocks * BLOCK)
+    full[..., :made] = weight.view(taps, wide, groups, made)
+    return full.view(taps, wide, groups, blocks, BLOCK).permute(2, 3, 0, 1, 4).contiguous()
+
+
+def unpack_weight(packed: Tensor, channels: int) -> Tensor:
+    """The weights [K, C_in / G, C_out] that were packed."""
+    groups, blocks, taps, wide, _ = packed.shape
+    full = packed.permute(2, 3, 0, 1, 4).reshape(taps, wide, groups, blocks * BLOCK)
+    return full[..., : channels // groups].reshape(taps, wide, channels)
+
+
+def delta_conv(
+    given: Tensor,  # [V, S, E, C_in]
+    rows_in: Rows,
+    weight: Tensor,  # [G, B, K, C_in / G, 16]
+    rows_out: Rows,
+    *,
+    channels: int,
+    stride: int = 1,
+    dilation: int = 1,
+    pad: int = 0,
+    length: int,
+    original: Original | None = None,
+    residual: Tensor | None = None,  # [R, S, E, C_out]
+    beside: Rows | None = None,
+    residual_first: bool = False,
+) -> Tensor:  # [W, S, E, C_out]
+    """Change of a convolution, of the ReLU behind it, and of the residual that joins it."""
+    groups, out = weight.shape[0], positions(rows_out)
+    plain = unpack_weight(weight, channels)
+    shape = (*out.shape, given.shape[2], groups, given.shape[3] // groups)
+    total = given.new_zeros(*out.shape, given.shape[2], channels)
+    for tap, matrix in enumerate(plain):
+        row = find(rows_in, out * stride - pad + tap * dilation)
+        parts = matrix.view(len(matrix), groups, channels // groups)
+        total += torch.einsum("wsegi,igo->wsego", take(given, row).view(shape), parts).flatten(3)
+    joined = 0.0 if residual is None else take(residual, find(_some(beside), out))
+    if residual_first:
+        total = total + joined
+    if original is not None:
+        total = relu(total, at(original, out))
+    if not residual_first:
+        total = total + joined
+    return zero_outside(total, out, length)
+
+
+def _some(rows: Rows | None) -> Rows:
+    if rows is None:
+        raise TypeError("beside: say which rows the residual is on")
+    return rows
