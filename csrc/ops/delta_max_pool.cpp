@@ -40,6 +40,8 @@ void pool_row(const DeltaMaxPool<T>& call, std::int64_t w, std::int64_t s, T* ou
     }
     first = false;
   }
+  if (first)  // a cell of padding alone
+    for (std::int64_t i = 0; i < call.E * call.C; ++i) out[i] = -static_cast<T>(__builtin_inf());
 }
 
 }  // namespace

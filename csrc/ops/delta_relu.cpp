@@ -12,7 +12,7 @@ template <class T>
 void change(const T* given, const T* __restrict z, T* delta, std::int64_t channels) {
   for (std::int64_t c = 0; c < channels; ++c) {
     const T above = z[c] > 0 ? z[c] : T(0);
-    const T moved = given[c] + (z[c] - above);
+    const T moved = given[c] + (z[c] > 0 ? T(0) : z[c]);
     delta[c] = moved < -above ? -above : moved;  // a NaN stays
   }
 }

@@ -1,4 +1,4 @@
-"""delta_conv: C++ is what the naive sum over taps is, and that is the change of a real convolution."""
+"""delta_conv: C++ gives what the definition gives, which is the change of a real convolution."""
 
 from __future__ import annotations
 
@@ -7,159 +7,235 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given as drawn
-from hypothesis import settings
-from hypothesis import strategies as some
+from hypothesis import HealthCheck, settings
+from hypothesis import given as for_all
+from hypothesis import strategies as st
 from torch import Tensor
 
 from nucleoscope import _C
 from nucleoscope.naive import ops as naive
-from nucleoscope.ops import Rows, delta_conv, pack_weight
-from tests.ops.windows import LENGTH, assert_same, delta, forced, original, refuses, rows
+from nucleoscope.naive.ops.delta_conv import unpack_weight
+from nucleoscope.ops import Original, Rows, delta_conv, pack_weight
+from tests.ops.conv_cases import CASES, HEADS, Case, judged, tolerance
+from tests.ops.conv_refusals import REFUSED, accepted
+from tests.ops.rows import (
+    DTYPES,
+    assert_equal,
+    changed,
+    instruction_set,
+    laid,
+    poisoned_malloc,
+    read_off,
+    strided,
+)
 
 pytestmark = pytest.mark.usefixtures("poisoned_empty")
 
-DTYPES = [torch.float32, torch.float64]
-GEOMETRIES = {  # taps, channels in, channels out, groups, stride, dilation, pad
-    "one of all": (1, 1, 1, 1, 1, 1, 0),
-    "odd": (3, 7, 5, 1, 2, 1, 1),
-    "bpnet": (3, 64, 64, 1, 1, 4, 4),
-    "basset": (11, 300, 33, 1, 1, 1, 0),
-    "many passes": (2, 700, 17, 1, 1, 1, 0),
-    "strided, dilated": (4, 33, 100, 1, 3, 2, 4),
-    "groups": (5, 12, 20, 4, 1, 1, 2),
-    "depthwise": (3, 9, 9, 9, 1, 2, 2),
-    "24 filters": (11, 24, 24, 1, 1, 4, 20),
-    "flatten, linear": (LENGTH, 3, 15, 1, 1, 1, 0),
-}
+
+def assert_close(got: Tensor, case: dict[str, Any]) -> None:
+    """As close to the definition in float64 as sums of this many products can be."""
+    expected = judged(case)
+    assert got.dtype == case["given"].dtype
+    assert got.shape == expected.shape
+    error, allowed = (got.double() - expected).abs(), tolerance(case)
+    assert (error <= allowed).all(), (error - allowed).max()
 
 
-def case(
-    geometry: tuple[int, ...], dtype: torch.dtype, sites: int = 4, edits: int = 3, pieces: int = 1,
-    relu: bool = True, residual: bool = True, first: bool = False,
-) -> dict[str, Any]:  # fmt: skip
-    taps, wide, channels, groups, stride, dilation, pad = geometry
-    on = rows(sites, *[7] * pieces)
-    out = rows(sites, *[9] * pieces) if taps < LENGTH else Rows(torch.zeros(1, sites).long(), (1,))
-    weight = torch.randn(taps, wide // groups, channels, dtype=dtype)
-    made: dict[str, Any] = {
-        "given": delta(on, edits, wide, dtype), "rows_in": on, "rows_out": out,
-        "weight": pack_weight(weight, groups), "channels": channels, "stride": stride,
-        "dilation": dilation, "pad": pad, "length": LENGTH if taps < LENGTH else 1,
-    }  # fmt: skip
-    if relu:
-        made["original"] = original(sites, channels, dtype, made["length"])
-    if residual:
-        beside = rows(sites, 6, 3)
-        made |= {"residual": delta(beside, edits, channels, dtype), "beside": beside}
-        made["residual_first"] = first
-    return made
+def real_layer(case: Case, arguments: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    """The layer itself, on original and edited inputs: its change, and its ReLU's originals."""
+    weight = unpack_weight(arguments["weight"], case.channels)
+    x = torch.randn(case.sites, 1, case.wide, case.length_in, dtype=torch.float64)
+    y = torch.randn(case.sites, 1, case.channels, case.length, dtype=torch.float64)
+    edited = x + laid(arguments["given"], arguments["rows_in"], case.length_in)
+    both = y
+    if case.residual:
+        both = y + laid(arguments["residual"], arguments["beside"], case.length)
+
+    def convolved(x: Tensor) -> Tensor:
+        padded = F.pad(x.flatten(0, 1), (case.pad, case.pad))
+        made = F.conv1d(
+            padded, weight.permute(2, 1, 0), None, case.stride, 0, case.dilation, case.groups
+        )
+        return made.unflatten(0, x.shape[:2])
+
+    z = convolved(x) + (y if case.residual_first else 0.0)
+    after = convolved(edited) + (both if case.residual_first else 0.0)
+    change = torch.relu(after) - torch.relu(z) if case.relu else after - z
+    return (change if case.residual_first else change + (both - y)), z[:, 0].mT.contiguous()
 
 
-def scale(made: dict[str, Any]) -> float:
-    _, _, taps, wide, _ = made["weight"].shape
-    return float((taps * wide) ** 0.5)
+@pytest.mark.parametrize("name", [name for name in CASES if not name.startswith("no ")])
+def test_naive_is_the_change_of_a_convolution(name: str) -> None:
+    for head in HEADS.values():
+        case = CASES[name].with_(head)
+        arguments = case.arguments(torch.float64)
+        inside = read_off(torch.ones(case.sites, 1, 1, case.length_in), arguments["rows_in"])
+        arguments["given"] *= inside  # a delta beyond the ends would change nothing
+        change, z = real_layer(case, arguments)
+        if case.relu:
+            sequence = torch.arange(case.sites, dtype=torch.int32)
+            arguments["original"] = Original(z, sequence)
+        got = naive.delta_conv(**arguments)
+        expected = read_off(change, arguments["rows_out"])
+        assert expected.any() or case.relu  # or else nothing is tested
+        torch.testing.assert_close(got, expected, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("name", CASES)
+def test_equals_naive(name: str, head: str, device: torch.device) -> None:
+    for dtype in DTYPES:
+        arguments = CASES[name].with_(HEADS[head]).arguments(dtype, device)
+        assert_close(delta_conv(**arguments), arguments)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("isa", _C.available_isas())
-@pytest.mark.parametrize("name", GEOMETRIES)
-def test_equals_naive(name: str, isa: str, dtype: torch.dtype) -> None:
-    for pieces, first in ((1, False), (2, True), (3, False)):
-        made = case(GEOMETRIES[name], dtype, pieces=pieces, first=first)
-        assert_same(forced(isa, delta_conv, **made), naive.delta_conv(**made), scale(made))
+def test_every_instruction_set(isa: str, dtype: torch.dtype) -> None:
+    for case in CASES.values():
+        arguments = case.with_(HEADS["relu, residual behind"]).arguments(dtype)
+        with instruction_set(isa), poisoned_malloc():
+            got = delta_conv(**arguments)
+        assert_close(got, arguments)
 
 
-@pytest.mark.parametrize("edits", [0, 1, 2, 4, 5, 7])
-def test_any_number_of_edits(edits: int) -> None:
-    made = case(GEOMETRIES["odd"], torch.float64, edits=edits)
-    assert_same(delta_conv(**made), naive.delta_conv(**made))
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("isa", _C.available_isas())
+def test_two_threads(isa: str, dtype: torch.dtype, threads: Any) -> None:
+    # large enough to be shared: lists of channels, and rows; in one pass and in several
+    for name in ("300 channels", "basset", "dilation 128"):
+        arguments = CASES[name].with_(HEADS["relu, residual before"]).arguments(dtype)
+        made = []
+        for many in (1, 2):
+            threads(many)
+            with instruction_set(isa), poisoned_malloc():
+                made.append(delta_conv(**arguments))
+        assert_equal(*made)
+        assert_close(made[1], arguments)
 
 
-@pytest.mark.parametrize("parts", ["relu", "residual", "neither", "no rows in", "no sites"])
-def test_what_may_be_absent(parts: str) -> None:
-    sites = 0 if parts == "no sites" else 4
-    made = case(GEOMETRIES["bpnet"], torch.float64, sites, relu=parts == "relu",
-                residual=parts == "residual")  # fmt: skip
-    if parts == "no rows in":
-        made["rows_in"] = Rows(torch.zeros(0, sites).long(), ())
-        made["given"] = made["given"][:0]
-    assert_same(delta_conv(**made), naive.delta_conv(**made), 10)
+counts = st.lists(st.integers(0, 6), min_size=1, max_size=3).map(tuple)
 
 
-def test_threads_share_the_rows(threads: Any) -> None:
-    made = case(GEOMETRIES["basset"], torch.float32, sites=40)
-    threads(1)
-    alone = delta_conv(**made)
-    threads(2)
-    assert torch.equal(delta_conv(**made), alone)
-
-
-@drawn(
-    some.tuples(*(some.integers(1, most) for most in (6, 20, 40))),
-    some.tuples(some.integers(1, 3), some.integers(1, 5), some.integers(0, 7)),
-    some.integers(0, 2**16),
-)
-@settings(max_examples=60, deadline=None)
-def test_any_geometry(shape: tuple[int, ...], places: tuple[int, ...], seed: int) -> None:
+@settings(
+    max_examples=80, deadline=None, derandomize=True, database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)  # fmt: skip
+@for_all(
+    st.builds(
+        Case, counts, counts, *(st.integers(1, most) for most in (4, 5, 9, 9, 7, 4, 3, 5)),
+        pad=st.integers(0, 9), residual=st.just(()) | counts, relu=st.booleans(),
+        residual_first=st.booleans(), first=st.integers(-1, 3),
+    ),
+    st.integers(0, 2**16),
+)  # fmt: skip
+def test_any_geometry(case: Case, seed: int) -> None:
     torch.manual_seed(seed)
-    taps, wide, channels = shape
-    made = case((taps, wide, channels, 1, *places), torch.float32, pieces=1 + seed % 2)
-    assert_same(delta_conv(**made), naive.delta_conv(**made), scale(made))
+    arguments = case.arguments(torch.float32)
+    assert_close(delta_conv(**arguments), arguments)
 
 
-def test_naive_is_the_change_of_a_real_layer() -> None:
-    conv = torch.nn.Conv1d(3, 5, 4, stride=2, dilation=3, padding=2, dtype=torch.float64)
-    x = torch.randn(1, 3, 40, dtype=torch.float64)
-    edited = x.clone()
-    edited[:, :, 11:14] += torch.randn(1, 3, 3, dtype=torch.float64)
-
-    def layer(x: Tensor) -> Tensor:
-        return F.relu(conv(x))[0].T
-
-    z = conv(x)[0].T[None]
-    made = delta_conv(
-        (edited - x)[0].T[11:14, None, None].contiguous(), Rows(torch.tensor([[11]]), (3,)),
-        pack_weight(conv.weight.detach().permute(2, 1, 0).contiguous()),
-        Rows(torch.tensor([[0]]), (len(z[0]),)), channels=5, stride=2, dilation=3, pad=2,
-        length=len(z[0]), original=(z.detach(), torch.zeros(1, dtype=torch.int32), 0),
-    )  # fmt: skip
-    torch.testing.assert_close(made[:, 0, 0], (layer(edited) - layer(x)).detach())
+def test_rows_beyond_both_ends_are_zero_whatever_is_given() -> None:
+    case = CASES["two pieces"].with_(HEADS["relu, residual behind"])
+    arguments = case.arguments(torch.float32)
+    sites = case.sites
+    arguments["rows_out"] = Rows(torch.tensor([[-3] * sites, [case.length] * sites]), (3, 5))
+    arguments["rows_in"].starts.zero_()
+    arguments["given"].fill_(torch.nan)
+    assert_equal(delta_conv(**arguments), torch.zeros(8, sites, case.edits, case.channels))
 
 
-def test_a_nan_reaches_those_who_read_it_and_nobody_else() -> None:
-    made = case(GEOMETRIES["bpnet"], torch.float32)
-    made["given"][3, 1, 2, 5] = torch.nan
-    got, expected = delta_conv(**made), naive.delta_conv(**made)
-    assert expected.isnan().any()
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("name", ["basset", "groups", "depthwise", "two pieces"])
+def test_nan_reaches_who_reads_it_and_nobody_else(name: str, head: str) -> None:
+    case = CASES[name].with_(HEADS[head])
+    arguments = case.arguments(torch.float32)
+    arguments["given"][1:5, :, 1, 3] = torch.nan
+    expected, got = naive.delta_conv(**arguments), delta_conv(**arguments)
+    assert 0 < expected.isnan().sum() < expected.numel()
     assert torch.equal(got.isnan(), expected.isnan())
 
 
-@pytest.mark.parametrize(
-    ("change", "kind", "message"),
-    [
-        ({"given": torch.zeros(7, 4, 3, 64).half()}, TypeError, "given has dtype"),
-        ({"given": torch.zeros(6, 4, 3, 64)}, ValueError, "rows_in keeps 7 rows a site"),
-        ({"given": torch.zeros(7, 5, 3, 64)}, ValueError, "make the two agree"),
-        ({"weight": torch.zeros(3, 64, 64)}, ValueError, "weight has 3 axes"),
-        ({"weight": torch.zeros(1, 4, 3, 32, 16)}, ValueError, "make it with pack_weight"),
-        ({"channels": 80}, ValueError, "make it with pack_weight"),
-        ({"stride": 0}, ValueError, "stride=0"),
-        ({"beside": None}, ValueError, "say with beside="),
-        ({"residual": torch.zeros(9, 4, 3, 63)}, ValueError, "residual .*make the two agree"),
-        ({"rows_out": Rows(torch.zeros(1, 4).long(), (3, 4))}, ValueError, "for 1 pieces"),
-        ({"rows_out": Rows(torch.zeros(1, 4), (3,))}, TypeError, "rows_out.starts has dtype"),
-    ],
-    ids=lambda value: ", ".join(value) if isinstance(value, dict) else None,
-)
-def test_bad_arguments_are_refused(change: dict[str, Any], kind: Any, message: str) -> None:
-    made = case(GEOMETRIES["bpnet"], torch.float32)
-    with refuses(message, kind):
-        delta_conv(**(made | change))
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("place", ["residual", "original"])
+@pytest.mark.parametrize("head", ["relu, residual before", "relu, residual behind"])
+def test_what_joins_may_be_not_finite(head: str, place: str, value: float) -> None:
+    arguments = CASES["odd"].with_(HEADS[head]).arguments(torch.float64)
+    tensor = arguments["residual"] if place == "residual" else arguments["original"].values
+    tensor[1:9:2, ..., 1::3] = value
+    got, expected = delta_conv(**arguments), naive.delta_conv(**arguments)
+    torch.testing.assert_close(got, expected, rtol=0, atol=1e-12, equal_nan=True)
 
 
-def test_a_sequence_that_is_not_there_is_refused() -> None:
-    made = case(GEOMETRIES["bpnet"], torch.float32)
-    made["original"].sequence[2] = 3
-    with refuses(r"original.sequence\[2\] is 3"):
-        delta_conv(**made)
+def test_no_delta_at_all_is_zero_to_the_bit() -> None:
+    arguments = CASES["basset"].with_(HEADS["relu"]).arguments(torch.float32)
+    arguments["given"].zero_()
+    assert_equal(delta_conv(**arguments), torch.zeros_like(judged(arguments)).float())
+
+
+def test_strided_arguments() -> None:
+    arguments = CASES["two pieces"].with_(HEADS["relu, residual behind"]).arguments(torch.float32)
+    apart = changed(arguments, strided)
+    for name in ("rows_in", "rows_out", "beside"):
+        rows = arguments[name]
+        apart[name] = Rows(rows.starts.T.contiguous().T, rows.widths)
+    apart["original"] = apart["original"]._replace(sequence=strided(arguments["original"].sequence))
+    assert_equal(delta_conv(**apart), delta_conv(**arguments))
+    assert_close(delta_conv(**apart), arguments)
+
+
+def test_a_linear_over_a_flattened_layer() -> None:
+    case = CASES["flatten, linear"]
+    arguments = case.arguments(torch.float64)
+    flat = laid(arguments["given"], arguments["rows_in"], case.taps)  # [S, E, C_in, K]
+    weight = unpack_weight(arguments["weight"], case.channels)
+    expected = F.linear(flat.flatten(2), weight.permute(2, 1, 0).flatten(1))
+    arguments["rows_out"] = Rows(torch.zeros(1, case.sites, dtype=torch.int64), (1,))
+    torch.testing.assert_close(delta_conv(**arguments)[0], expected, rtol=0, atol=1e-11)
+
+
+def schema(arguments: dict[str, Any]) -> tuple[Any, ...]:
+    """The arguments as torch.ops takes them."""
+    a = arguments
+    sizes = [a[name] for name in ("channels", "stride", "dilation", "pad", "length")]
+    return (
+        a["given"], *a["rows_in"], *a["rows_out"], a["weight"],
+        *a.get("original", (None, None, 0)), a.get("residual"), *a.get("beside", (None, ())),
+        a.get("residual_first", False), sizes,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("dense", [True, False])
+@pytest.mark.parametrize("head", ["plain", "relu, residual behind"])
+def test_opcheck(head: str, dense: bool, device: torch.device) -> None:
+    arguments = CASES["groups"].with_(HEADS[head]).arguments(torch.float32, device)
+    if not dense:
+        arguments["given"] = arguments["given"].mT.contiguous().mT
+    torch.library.opcheck(torch.ops.nucleoscope.delta_conv.default, schema(arguments))
+
+
+def test_meta_gives_the_shape_alone() -> None:
+    case = CASES["two pieces"].with_(HEADS["relu, residual behind"])
+    out = delta_conv(**changed(case.arguments(torch.float64), lambda tensor: tensor.to("meta")))
+    assert (out.device.type, out.dtype) == ("meta", torch.float64)
+    assert out.shape == (sum(case.rows_out), case.sites, case.edits, case.channels)
+
+
+@pytest.mark.parametrize(("wide", "channels", "groups"), [(5, 33, 1), (2, 34, 2), (1, 7, 7)])
+def test_pack_weight(wide: int, channels: int, groups: int) -> None:
+    weight, made = torch.randn(3, wide, channels), channels // groups
+    packed = pack_weight(weight, groups)
+    assert packed.shape == (groups, -(-made // 16), 3, wide, 16)
+    for g, part in enumerate(packed.permute(0, 2, 3, 1, 4).flatten(3)):
+        assert_equal(part[..., :made], weight[..., g * made : (g + 1) * made])
+        assert not part[..., made:].any()
+
+
+def test_what_the_refusals_change_is_accepted() -> None:
+    assert delta_conv(**accepted()).shape == (2, 4, 3, 20)
+
+
+@pytest.mark.parametrize(("change", "error", "message"), REFUSED, ids=map(str, range(len(REFUSED))))
+def test_bad_arguments_are_refused(change: dict[str, Any], error: Any, message: str) -> None:
+    with pytest.raises(error, match=f"delta_conv: .*{message}"):
+        delta_conv(**{**accepted(), **change})

@@ -51,6 +51,17 @@ def read_original(
     arguments.read(f"{name}.values", original.values, axes, *dtypes)
     arguments.read(f"{name}.sequence", original.sequence, "S", torch.int32)
     arguments.check_indices(f"{name}.sequence", letter)
+    sequence, positions = original.sequence, original.values.shape[1]
+    if len(sequence) == 0:
+        return
+    if positions == 0:
+        raise ValueError(f"{arguments.op}: {name}.values keeps no position; it needs one at least")
+    least = int(sequence.argmin())
+    if sequence[least] < 0:
+        raise ValueError(
+            f"{arguments.op}: {name}.sequence[{least}] is {int(sequence[least])}; every site has one: "
+            "give its index"
+        )
 
 
 def pieces(rows: Rows) -> Pieces:

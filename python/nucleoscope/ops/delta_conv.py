@@ -123,7 +123,9 @@ class _Call:
     def _check_weight(self) -> None:
         groups, blocks, taps, wide, columns = self.weight.shape
         made = self.channels // max(groups, 1)
-        fits = columns == 16 and groups * wide == self.given.shape[3] and taps > 0 and wide > 0
+        fits = (
+            columns == 16 and groups * wide == self.given.shape[3] and min(groups, taps, wide) > 0
+        )
         if not fits or self.channels % groups or blocks != -(-made // 16):
             raise ValueError(
                 f"delta_conv: weight {list(self.weight.shape)} does not take {self.given.shape[3]} "

@@ -69,13 +69,20 @@ def delta_max_pool(
     return out
 
 
-def _check(given: Tensor, rows_in: Rows, rows_out: Rows, z: Original, m: Original) -> None:
+def _check(
+    given: Tensor, rows_in: Rows, rows_out: Rows, z: Original, m: Original, sizes: list[int]
+) -> None:  # fmt: skip
     arguments = Arguments("delta_max_pool")
     arguments.read("given", given, "VSEC", torch.float32, torch.float64)
     _rows.read_rows(arguments, "rows_in", rows_in, given.shape[0])
     _rows.read_rows(arguments, "rows_out", rows_out, None)
     _rows.read_original(arguments, "original", z, "C", given.dtype)
     _rows.read_original(arguments, "pooled", m, "C", given.dtype)
+    taps, stride, dilation = sizes[:3]
+    if min(taps, stride, dilation) < 1:
+        raise ValueError(
+            f"delta_max_pool: taps={taps}, stride={stride} and dilation={dilation} must be at least 1"
+        )
 
 
 def _gathered(args: tuple[Any, ...]) -> tuple[Tensor, Rows, Rows, Original, Original, list[int]]:
@@ -92,7 +99,7 @@ def _fake(*args: Any) -> Tensor:
 
 def _cpu(*args: Any) -> Tensor:
     given, rows_in, rows_out, z, m, sizes = _gathered(args)
-    _check(given, rows_in, rows_out, z, m)
+    _check(given, rows_in, rows_out, z, m, sizes)
     given, rows_in, rows_out = given.contiguous(), *map(_rows.dense_rows, (rows_in, rows_out))
     z, m = _rows.dense_original(z), _rows.dense_original(m)
     out = given.new_empty((sum(rows_out.widths), *given.shape[1:]))
@@ -111,7 +118,7 @@ def _cpu(*args: Any) -> Tensor:
 
 def _other(*args: Any) -> Tensor:
     given, rows_in, rows_out, z, m, sizes = _gathered(args)
-    _check(given, rows_in, rows_out, z, m)
+    _check(given, rows_in, rows_out, z, m, sizes)
     names = ("taps", "stride", "dilation", "pad", "length_in", "length")
     return naive.delta_max_pool(
         given, rows_in, rows_out, z, m, **dict(zip(names, sizes, strict=True))
