@@ -33,7 +33,7 @@ def row(result: dict[str, Any]) -> str:
     cells = [
         result["params"]["name"], f"{info['edits']:,}",
         f"{median:.2f} s ({own['min']:.2f}–{own['max']:.2f})", f"{bare:.2f} s",
-        against("tangermeme"), against("plain loop"), share, f"{info['error']['ours']:.0e}",
+        against("tangermeme"), against("plain loop"), share, f"{info['error']['ours']:.1e}",
     ]  # fmt: skip
     return "| " + " | ".join(cells) + " |"
 
@@ -55,7 +55,8 @@ def table(results: dict[str, Any]) -> str:
         f"effect; random weights. {info['processor']} "
         f"({info['instruction_set']}), "
         f"{info['threads']} threads, torch {info['torch']}, Python {info['python']}. "
-        f"`pytest benchmarks/methods --benchmark-only --benchmark-json={RESULTS.relative_to(ROOT)}`"
+        f"`pytest benchmarks/methods --benchmark-only --benchmark-json={RESULTS.relative_to(ROOT)}`, "
+        f"{len(results['benchmarks'])} of its cases"
     )
     return "\n".join([*head, *map(row, results["benchmarks"]), "", note])
 
