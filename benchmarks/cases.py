@@ -29,7 +29,7 @@ class Case:
     peer: bool = True  # whether tangermeme's windowed path is timed beside it
     loop_sites: int = 16  # of the plain loop's sample
     local: bool = True  # whether deltas go all the way: its structure can be counted
-    tolerance: float = 2e-5  # of the largest effect, against float64: what verification allows
+    tolerance: float = 1e-5  # of the largest effect, against float64
 
     @property
     def range(self) -> range:

@@ -19,11 +19,16 @@ CLAIMS = (
     aten.sym_constrain_range_for_size.default,
 )
 
+# Constants of a model that are kept in float64 as well, in numbers: 512 MB of them.
+HELD_TWICE = 1 << 26
+
 
 class Forward:
     """A Graph with its weights, in one number type on one device."""
 
-    def __init__(self, graph: Graph, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(
+        self, graph: Graph, dtype: torch.dtype, device: torch.device, pack: bool = True
+    ) -> None:
         self.graph = graph
         self.like = torch.empty(0, dtype=dtype, device=device)
         self._last = _last_uses(graph)
@@ -32,8 +37,21 @@ class Forward:
         self.packed = {
             name: node.rule.pack(self.static)
             for name, node in graph.nodes.items()
-            if node.rule is not None
+            if node.rule is not None and pack
         }
+        self._precise: Forward | None = None
+
+    def precise(self) -> Forward:
+        """The same program in float64, for originals: a rounded one hides which side of a kink it is on.
+
+        Itself where its constants are too many to be held twice.
+        """
+        numbers = sum(v.numel() for v in self._constants.values() if isinstance(v, Tensor))
+        if self.like.dtype == torch.float64 or numbers > HELD_TWICE:
+            return self
+        if self._precise is None:
+            self._precise = Forward(self.graph, torch.float64, self.like.device, pack=False)
+        return self._precise
 
     def static(self, name: str) -> Tensor:
         """A weight or other constant of the model by node name; "" gives an empty tensor."""

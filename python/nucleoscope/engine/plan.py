@@ -230,7 +230,7 @@ class Plan:
             for shape in shapes
             if len(shape) > 1
         ]
-        return 4 * max(sizes, default=1) * self.bytes_per_number
+        return 4 * max(sizes, default=1) * (8 if self.local else self.bytes_per_number)  # float64
 
     def original_bytes(self, start: int, end: int) -> int:
         """Bytes of the original activations that edits at sites [start, end) of one sequence need."""

@@ -36,7 +36,11 @@ class Run:
         self._steady_names = _steady_values(plan)
         self._steady: dict[str, Tensor] = {}
         self._kept: dict[str, tuple[Tensor, int]] = {}
-        self.output = forward.original(inputs, self._keep)
+        # A tail subtracts two outputs: both must come of one arithmetic.
+        source = forward.precise() if plan.local else forward
+        kind = source.like.dtype
+        given = {n: t.to(kind) if t.is_floating_point() else t for n, t in inputs.items()}
+        self.output = source.original(given, self._keep).to(forward.like.dtype)
         self.originals = Originals(self._kept)
         self._reads = _reader_counts(plan)
         if plan.local and plan.target is not None:
@@ -46,7 +50,7 @@ class Run:
         if name in self._held:
             lo, hi = self._held[name]
             rows = self._axes[name].rows(value.expand(len(value), *self._axes[name].shape))
-            self._kept[name] = (rows[:, lo:hi].contiguous(), lo)
+            self._kept[name] = (rows[:, lo:hi].contiguous().to(self.forward.like.dtype), lo)
         if name in self._steady_names:
             self._steady[name] = value
 

@@ -102,11 +102,6 @@ class Step:
         shape = (self.rows.width, self.rows.sites, self.edits.new.shape[1], channels)
         return self.like.new_zeros(shape)
 
-    def empty(self, channels: int) -> Tensor:
-        """An unwritten delta on the output rows."""
-        shape = (self.rows.width, self.rows.sites, self.edits.new.shape[1], channels)
-        return self.like.new_empty(shape)
-
     def rows_of(self, index: int) -> ops.Rows:
         """Which rows the index-th input's delta is on, as the ops take them; none if it has none."""
         delta = self.inputs[index]

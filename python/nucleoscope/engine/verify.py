@@ -42,8 +42,7 @@ class Verdict:
 def verify(asked: Asked, found: Changes, read: Read, count: int, seed: int) -> Verdict:
     """Recompute the strongest edit and random others; raise Disagreement if one is off.
 
-    Where deltas go all the way only the rounding of the effects themselves is allowed, and a thousandth of
-    the output's, which a net with next to no effects shows through its rounded originals; where two
+    Where deltas go all the way only the rounding of the effects themselves is allowed; where two
     outputs were subtracted, the model's own fp32 noise is.
     """
     raw, original, exact = found.raw, found.original, found.exact
@@ -53,7 +52,7 @@ def verify(asked: Asked, found: Changes, read: Read, count: int, seed: int) -> V
     worst = float((mine.to(changes) - changes).abs().max())
     largest, level = float(raw.abs().max()), float(original.abs().max())
     noise = float(torch.finfo(asked.dtype if exact else asked.native).eps) * level
-    doubtful = (1e-3 if exact and judge == torch.float64 else 64) * noise
+    doubtful = 0.0 if exact and judge == torch.float64 else 64 * noise
     doubtful += 0.0 if judge == torch.float64 else 64 * float(torch.finfo(judge).eps) * level
     allowed = 2e-5 * largest + doubtful + float(torch.finfo(torch.float32).tiny)
     verdict = Verdict(len(where), worst, allowed, judge)
