@@ -163,7 +163,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", ["counts", "profile", "basset", "attention"])
 def test_the_numbers_are_tangermemes(name: str, options: dict[str, Any], X: Tensor) -> None:
     truth = exact(name, X, **options)
-    check(ours(net(name), X, **options), truth, EXACT)
+    tail = name == "attention"  # differences of its outputs, which are float32
+    check(ours(net(name), X, **options), truth, NOISE if tail else EXACT)
     check(ours(net(name), X, fast=False, batch_size=50, **options), truth, NOISE)
 
 
