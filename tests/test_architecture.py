@@ -56,7 +56,10 @@ LAW = {
     "engine.prepare": engine(
         "cache", "plan", "forward", "target", "step", "rows", "workers", "reading"
     ),
-    "engine.run": engine("plan", "forward", "graph", "rules", "step", "rows", "workers", "ops"),
+    "engine.run": engine(
+        "plan", "forward", "graph", "rules", "step", "chain", "rows", "workers", "ops"
+    ),
+    "engine.chain": engine("graph", "rows", "step", "ops"),
     "engine.workers": engine(),
     "engine.reduce": engine("ops"),
     "engine.plan": engine(
@@ -71,10 +74,10 @@ LAW = {
     "engine.forward": engine("rules", "graph"),
     "engine.steady": engine("graph"),
     "engine.target": engine("graph", "rows"),
-    "engine.rules": engine("step", "rows", "graph", "windows", "ops"),
+    "engine.rules": engine("chain", "step", "rows", "graph", "windows", "ops"),
     "engine.step": engine("rows", "graph", "windows", "ops"),
     "engine.rows": engine("ops"),
-    "engine.graph": engine("windows", lazily=("engine.step",)),
+    "engine.graph": engine("windows", lazily=("engine.step", "engine.chain", "ops")),
     "engine.windows": room(outside=frozenset()),
     "ops": room("_C", "naive.ops", lazily=("kernels",), outside=TORCH),
     "naive": room(outside=TORCH),

@@ -12,9 +12,11 @@
 #include <tuple>
 #include <vector>
 
+#include "ops/delta_chain.h"
 #include "ops/delta_conv.h"
 #include "ops/delta_max_pool.h"
 #include "ops/delta_relu.h"
+#include "ops/delta_sum.h"
 #include "ops/edit_lookup.h"
 #include "support/indices.h"
 #include "support/isa.h"
@@ -37,6 +39,9 @@ T* at(Address address) {
 using RowsArgument = std::tuple<Address, std::vector<Size>, Size>;
 using OriginalArgument = std::tuple<Address, Address, Size, Size, Size>;
 
+using TermArgument = std::tuple<Address, RowsArgument, double>;
+using LinkArgument = std::tuple<std::array<Size, 20>, std::array<double, 2>>;
+
 Rows rows(const RowsArgument& given) {
   const auto& [starts, widths, S] = given;
   return {at<const Size>(starts), widths.data(), static_cast<Size>(widths.size()), S};
@@ -46,6 +51,38 @@ template <class T>
 Original<T> original(const OriginalArgument& given) {
   const auto& [values, sequence, first, L, C] = given;
   return {at<const T>(values), at<const std::int32_t>(sequence), first, L, C};
+}
+
+template <class T>
+Term<T> term(const TermArgument& given) {
+  const auto& [values, in, factor] = given;
+  return {at<const T>(values), rows(in), static_cast<T>(factor)};
+}
+
+template <class T>
+Link<T> link(const LinkArgument& given) {
+  const auto& [n, factors] = given;
+  return {.op = static_cast<Op>(n[0]),
+          .given = n[1],
+          .beside = n[2],
+          .C_in = n[3],
+          .C_out = n[4],
+          .G = n[5],
+          .K = n[6],
+          .stride = n[7],
+          .dilation = n[8],
+          .pad = n[9],
+          .length_in = n[10],
+          .length = n[11],
+          .residual_first = n[12],
+          .weight = at<const T>(n[13]),
+          .original = at<const T>(n[14]),
+          .original_first = n[15],
+          .original_length = n[16],
+          .pooled = at<const T>(n[17]),
+          .pooled_first = n[18],
+          .pooled_length = n[19],
+          .factors = {static_cast<T>(factors[0]), static_cast<T>(factors[1])}};
 }
 
 template <class... Arguments>
@@ -133,6 +170,52 @@ void define_ops(py::module_& m, const std::string& type) {
           .E = E,
           .C = C,
           .length = length},
+         threads);
+      });
+  define_op(
+      m, "delta_sum_" + type,
+      +[](const std::array<TermArgument, 2>& terms, Address scale, const RowsArgument& out,
+          Address delta, std::array<Size, 6> sizes, int threads) {
+        const auto& [E, C, K, stride, pad, length] = sizes;
+        NUCLEOSCOPE_SELECT(delta_sum<T>)
+        ({.terms = {term<T>(terms[0]), term<T>(terms[1])},
+          .scale = at<const T>(scale),
+          .out = rows(out),
+          .delta = at<T>(delta),
+          .E = E,
+          .C = C,
+          .K = K,
+          .stride = stride,
+          .pad = pad,
+          .length = length},
+         threads);
+      });
+  define_op(
+      m, "delta_chain_" + type,
+      +[](const std::vector<LinkArgument>& links, const std::vector<RowsArgument>& on,
+          const std::vector<Address>& given, const std::vector<Size>& channels,
+          const std::vector<Address>& kept, const std::array<Address, 4>& edits,
+          std::array<Size, 3> sizes, int threads) {
+        std::vector<Link<T>> chain;
+        for (const LinkArgument& each : links) chain.push_back(link<T>(each));
+        std::vector<Rows> held;
+        for (const RowsArgument& each : on) held.push_back(rows(each));
+        const auto& [S, E, A] = sizes;
+        NUCLEOSCOPE_SELECT(delta_chain<T>)
+        ({.links = chain.data(),
+          .count = static_cast<Size>(chain.size()),
+          .rows = held.data(),
+          .given = reinterpret_cast<const T* const*>(given.data()),
+          .channels = channels.data(),
+          .givens = static_cast<Size>(given.size()),
+          .kept = reinterpret_cast<T* const*>(kept.data()),
+          .sequence = at<const std::int32_t>(edits[0]),
+          .site = at<const std::int64_t>(edits[1]),
+          .old = at<const std::int32_t>(edits[2]),
+          .fresh = at<const std::int32_t>(edits[3]),
+          .S = S,
+          .E = E,
+          .A = A},
          threads);
       });
 }

@@ -79,7 +79,8 @@ struct Tile {
       for (int r = 0; r < R; ++r) values[r] = all<T>(rows[r][channel]);
 #pragma GCC unroll 4
       for (int v = 0; v < V; ++v) {
-        const Vector<T> weight = load(weights[v] + channel * 16);
+        Vector<T> weight = load(weights[v] + channel * 16);
+        hold(weight);
 #pragma GCC unroll 4
         for (int r = 0; r < R; ++r) sums[r][v] += values[r] * weight;
       }

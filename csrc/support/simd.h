@@ -46,6 +46,17 @@ inline void store(T* to, Vector<T> value) {
   *reinterpret_cast<Vector<T>*>(to) = value;
 }
 
+/// Holds a vector in a register. GCC would rather read it again with each product, and the loads,
+/// not the products, would set the pace.
+template <class V>
+inline void hold(V& value) {
+#if defined(__x86_64__)
+  asm("" : "+v"(value));
+#elif defined(__aarch64__)
+  asm("" : "+w"(value));
+#endif
+}
+
 /// One value in every lane. (x - 0 is x whatever its sign, and costs nothing; 0 + x is not.)
 template <class T>
 inline Vector<T> all(T value) {

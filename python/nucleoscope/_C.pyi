@@ -109,3 +109,35 @@ def delta_conv_float64(
     threads: int,
     /,
 ) -> None: ...
+
+_Term = tuple[int, _Rows, float]
+_Link = tuple[list[int], tuple[float, float]]
+
+def delta_sum_float32(
+    terms: list[_Term], scale: int, rows_out: _Rows, delta: int, sizes: list[int], threads: int, /
+) -> None: ...
+def delta_sum_float64(
+    terms: list[_Term], scale: int, rows_out: _Rows, delta: int, sizes: list[int], threads: int, /
+) -> None: ...
+def delta_chain_float32(
+    links: list[_Link],
+    rows: list[_Rows],
+    given: list[int],
+    channels: list[int],
+    kept: list[int],
+    letters: list[int],
+    sizes: list[int],
+    threads: int,
+    /,
+) -> None: ...
+def delta_chain_float64(
+    links: list[_Link],
+    rows: list[_Rows],
+    given: list[int],
+    channels: list[int],
+    kept: list[int],
+    letters: list[int],
+    sizes: list[int],
+    threads: int,
+    /,
+) -> None: ...

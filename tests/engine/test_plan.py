@@ -120,7 +120,8 @@ def test_a_batch_stays_within_the_budget() -> None:
     size = plan.sites_per_batch(np.arange(700))
     for sites in (np.arange(size), np.arange(300, 300 + size)):
         rows = plan.rows(sites)
-        largest_layer = max(r.width * plan.axes(n).channels for n, r in rows.items())
+        stored = {n: rows[n] for n in plan.stored}  # the others go from op to op a few at a time
+        largest_layer = max(r.width * plan.axes(n).channels for n, r in stored.items())
         assert size == 1 or largest_layer * 3 * 4 * size <= 2 * MiB
 
 

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     import torch.fx
     from torch.export import ExportedProgram
 
+    from nucleoscope.engine.chain import Place
     from nucleoscope.engine.step import Step
+    from nucleoscope.ops import Link
 
 
 Static = Callable[[str], Tensor]  # a constant of the model by node name; "" an empty tensor
@@ -112,6 +114,20 @@ class Rule:
     def pack(self, static: Static) -> Any:
         """Weights in the form `delta` wants, made once per set of weights."""
         return None
+
+    @property
+    def chained(self) -> bool:
+        """Whether a compiled op takes its deltas: `link` says which. Otherwise `delta` does."""
+        return False
+
+    @property
+    def looks_up(self) -> bool:
+        """Whether it reads the edited letters themselves, not their columns."""
+        return False
+
+    def link(self, place: Place) -> Link:
+        """The compiled op as a link of a chain."""
+        raise NotImplementedError
 
     def delta(self, step: Step) -> Tensor:
         """The output's delta on ``step.rows``: [W, S, E, C]."""

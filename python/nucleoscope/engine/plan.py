@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
+from functools import cached_property
+from itertools import groupby, pairwise
 from math import prod
 from typing import Any
 
@@ -22,6 +23,10 @@ from nucleoscope.engine.windows import clip, hull
 # Basset and BPNet: below 4 MB the calls themselves begin to count, above 16 MB memory does.
 CACHE = 8 << 20
 
+
+# Multiply-adds of a batch that is one chain, which needs no cache of its own: long enough that Python
+# does not count, short enough that progress shows and Ctrl-C is heard.
+WORK = 2e9
 
 # Sites planned at one time: enough that the planning of a layer is one pass, few enough to be small.
 STRETCH = 4096
@@ -63,6 +68,29 @@ class Plan:
     def local(self) -> bool:
         """Whether the output itself is reached by deltas: no tail is run."""
         return self.graph.nodes[self.graph.output].role == "ripple"
+
+    @cached_property
+    def stretches(self) -> list[tuple[str, ...]]:
+        """The layers in order: those that a chain of compiled ops takes together, and single ones."""
+        together = groupby(self.order, key=lambda name: self._rule(name).chained)
+        return [
+            part
+            for chained, names in together
+            for part in ([tuple(names)] if chained else [(name,) for name in names])
+        ]
+
+    @cached_property
+    def stored(self) -> set[str]:
+        """The layers whose deltas are stored for a whole batch, not passed on within a chain."""
+        within = {n: at for at, names in enumerate(self.stretches) for n in names}
+        read = {
+            source
+            for name in self.order
+            for source in self._rule(name).inputs
+            if within.get(source) != within[name]
+        }
+        leaves = {self.graph.resolve(n) for n in (*self.graph.frontier, self.graph.output)}
+        return {name for name in within if name in read | leaves}
 
     @property
     def kept(self) -> dict[str, Axes]:
@@ -180,15 +208,19 @@ class Plan:
         """How many sites a batch takes: what the cache holds, and never more than the budget."""
         number = self.letters * self.bytes_per_number
         sample = site[np.linspace(0, len(site) - 1, min(len(site), 5)).astype(int)]
-        layer, live, tail = 1, 1, self.tail_bytes() * self.letters
+        layer, live, work, tail = 1, 1, 1, self.tail_bytes() * self.letters
         for one in sample:
             rows = self.rows(one[None])
-            made = [r.width * self.axes(n).channels * number for n, r in rows.items()]
+            made = [
+                rows[n].width * self.axes(n).channels * number for n in self.stored if n in rows
+            ]
             widest = max(made, default=0)
             layer, live = max(layer, widest), max(live, 3 * widest + sum(made) // 4)
+            work = max(work, self._window_work(rows) * self.letters)
         budget = self.memory // 2 // self.workers  # the other half is for the originals
         fit = TAIL_BATCH // self.letters if tail else CACHE // layer
-        most = int(max(1, min(len(site), fit, budget // (live + tail))))
+        brief = int(WORK / work) if len(self.stretches) == 1 else len(site)
+        most = int(max(1, min(len(site), fit, brief, budget // (live + tail))))
         rounds = -(-len(site) // (most * self.workers))
         return -(-len(site) // (rounds * self.workers))  # so that all workers end together
 
@@ -211,16 +243,19 @@ class Plan:
     def work(self, sites: Ints) -> tuple[float, float, float]:
         """Multiply-adds of one edit, averaged over sites: in windows, in the tail, and naive."""
         sample = sites[np.linspace(0, len(sites) - 1, min(len(sites), 256)).astype(int)]
-        total = 0
-        for site in sample:
-            rows = self.rows(site[None])
-            for name in self.order:
-                rule = self._rule(name)
-                given = [rows[s].width for s in rule.inputs if s in rows]
-                if name in rows and given:
-                    total += rule.work(max(given), rows[name].width)
+        total = sum(self._window_work(self.rows(site[None])) for site in sample)
         naive, tail = forward_work(self.graph)
         return total / len(sample), tail, naive
+
+    def _window_work(self, rows: dict[str, Rows]) -> int:
+        """Multiply-adds of one edit with these windows."""
+        total = 0
+        for name in self.order:
+            rule = self._rule(name)
+            given = [rows[s].width for s in rule.inputs if s in rows]
+            if name in rows and given:
+                total += rule.work(max(given), rows[name].width)
+        return total
 
     def forward_bytes(self) -> int:
         """Bytes that one sequence's ordinary forward holds at its peak, roughly."""

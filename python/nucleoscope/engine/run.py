@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from nucleoscope.engine.chain import Chain
 from nucleoscope.engine.forward import Forward
-from nucleoscope.engine.graph import Axes, batch_dim
+from nucleoscope.engine.graph import Axes, Rule, batch_dim
 from nucleoscope.engine.plan import Chunk, Plan
 from nucleoscope.engine.rows import Delta, Rows
 from nucleoscope.engine.step import Edits, Originals, Step
@@ -43,6 +44,8 @@ class Run:
         self.output = source.original(given, self._keep).to(forward.like.dtype)
         self.originals = Originals(self._kept)
         self._reads = _reader_counts(plan)
+        looking = sum(self._rule(name).looks_up for name in plan.order)
+        self._columns = self._reads[plan.graph.edited] > looking  # whether any reads it as numbers
         if plan.local and plan.target is not None:
             self._reader = plan.target.reader(_output_axes(plan), forward.like)
 
@@ -85,30 +88,59 @@ class Run:
         change = edited - self.output.index_select(0, which)
         return plan.target.of_values(change).view(*shape, -1)
 
-    def _deltas(self, chunk: Chunk, edits: Edits) -> dict[str, Delta | None]:
-        plan, graph, like = self.plan, self.plan.graph, self.forward.like
-        deltas: dict[str, Delta | None] = {
-            graph.edited: _if(chunk.rows.get(graph.edited), lambda r: Delta(r, edits.columns(like)))
-        }
-        left = dict(self._reads)
-        for name in plan.order:
-            rule = graph.nodes[name].rule
-            assert rule is not None
-            for source in rule.inputs:
+    def _deltas(self, chunk: Chunk, edits: Edits) -> dict[str, Delta]:
+        """The deltas that the output or the tail reads."""
+        deltas = {}
+        edited = self.plan.graph.edited
+        if edited in chunk.rows and self._columns:
+            columns = edits.columns(self.forward.like)
+            deltas[edited] = Delta(chunk.rows[edited], columns)
+        left, reached = dict(self._reads), {edited} & chunk.rows.keys()
+        for names in self.plan.stretches:
+            live = [n for n in names if self._reaches(n, chunk, reached)]
+            for source in (s for n in names for s in self._rule(n).inputs):
                 left[source] -= 1
-            given = [deltas[s] for s in rule.inputs]
-            rows = chunk.rows.get(name)
-            if rows is None or all(g is None for g in given):
-                deltas[name] = None
+            if not live:
+                continue
+            if self._rule(names[0]).chained:
+                deltas |= self._chain(live, chunk, edits, deltas, [n for n in live if left[n]])
             else:
-                owned = [left[s] == 0 for s in rule.inputs]
-                packed = self.forward.packed[name]
-                step = Step(rows, given, owned, packed, edits, self.originals, like)
-                deltas[name] = Delta(rows, rule.delta(step))
-            for source in rule.inputs:
-                if left[source] == 0:
-                    deltas[source] = None
+                deltas[names[0]] = self._step(names[0], chunk, edits, deltas, left)
+            deltas = {name: delta for name, delta in deltas.items() if left[name]}
         return deltas
+
+    def _rule(self, name: str) -> Rule:
+        rule = self.plan.graph.nodes[name].rule
+        assert rule is not None
+        return rule
+
+    def _reaches(self, name: str, chunk: Chunk, reached: set[str]) -> bool:
+        """Whether any edit of the batch changes this layer; it is then among the reached."""
+        live = name in chunk.rows and not reached.isdisjoint(self._rule(name).inputs)
+        if live:
+            reached.add(name)
+        return live
+
+    def _chain(
+        self, names: list[str], chunk: Chunk, edits: Edits, deltas: dict[str, Delta], asked: list[str]
+    ) -> dict[str, Delta]:  # fmt: skip
+        read = {s for n in names if not self._rule(n).looks_up for s in self._rule(n).inputs}
+        given = {name: delta for name, delta in deltas.items() if name in read}
+        chain = Chain(given, edits, self.originals, self.forward.like)
+        for name in names:
+            chain.add(name, self._rule(name), chunk.rows[name], self.forward.packed[name])
+        return chain.run(asked)
+
+    def _step(
+        self, name: str, chunk: Chunk, edits: Edits, deltas: dict[str, Delta], left: dict[str, int]
+    ) -> Delta:
+        rule, rows = self._rule(name), chunk.rows[name]
+        given = [deltas.get(s) for s in rule.inputs]
+        owned = [left[s] == 0 for s in rule.inputs]
+        packed, like = self.forward.packed[name], self.forward.like
+        return Delta(
+            rows, rule.delta(Step(rows, given, owned, packed, edits, self.originals, like))
+        )
 
     def _lay(self, name: str, delta: Delta | None, edits: Edits) -> Tensor:
         """The edited value of a node, whole: the original with the window's delta added. [S * E, *shape]"""
@@ -135,10 +167,6 @@ def _output_axes(plan: Plan) -> Axes:
     axes = plan.graph.nodes[plan.graph.output].axes
     assert axes is not None
     return axes
-
-
-def _if(rows: Rows | None, make: Callable[[Rows], Delta]) -> Delta | None:
-    return None if rows is None else make(rows)
 
 
 def _reader_counts(plan: Plan) -> dict[str, int]:

@@ -33,9 +33,11 @@ class Edits:
         return len(self.site)
 
     @cached_property
-    def which(self) -> Tensor:
-        """The sequence of each site, [S] int32."""
-        return torch.from_numpy(self.sequence.astype(np.int32))
+    def letters(self) -> ops.Letters:
+        """The same edits as the ops take them."""
+        small = (torch.from_numpy(a.astype(np.int32)) for a in (self.sequence, self.old, self.new))
+        sequence, old, new = small
+        return ops.Letters(sequence, torch.from_numpy(np.ascontiguousarray(self.site)), old, new)
 
     def part(self, index: Any) -> Edits:
         """The edits at some of the sites."""
@@ -79,11 +81,6 @@ class Originals:
         picked = values.view(n * length, channels).index_select(0, flat)
         return picked.view(rows.width, rows.sites, 1, channels)
 
-    def for_ops(self, name: str, edits: Edits) -> ops.Original:
-        """The activations of `name` as the ops take them: they find each row's place themselves."""
-        values, first = self.kept[name]
-        return ops.Original(values, edits.which.to(values.device), first)
-
 
 @dataclass
 class Step:
@@ -101,26 +98,6 @@ class Step:
         """A zero delta on the output rows."""
         shape = (self.rows.width, self.rows.sites, self.edits.new.shape[1], channels)
         return self.like.new_zeros(shape)
-
-    def rows_of(self, index: int) -> ops.Rows:
-        """Which rows the index-th input's delta is on, as the ops take them; none if it has none."""
-        delta = self.inputs[index]
-        if delta is None:
-            none = torch.zeros(0, self.rows.sites, dtype=torch.int64, device=self.like.device)
-            return ops.Rows(none, ())
-        return on_device(delta.rows, self.like)
-
-    @property
-    def rows_out(self) -> ops.Rows:
-        """The output's rows as the ops take them."""
-        return on_device(self.rows, self.like)
-
-    def values(self, index: int, channels: int) -> Tensor:
-        """The index-th input's delta on its own rows; without any row if it has none."""
-        delta = self.inputs[index]
-        if delta is not None:
-            return delta.values
-        return self.like.new_empty(0, *self.edits.new.shape, channels)
 
     def given(self, index: int) -> Delta:
         """The index-th input's delta."""
@@ -143,10 +120,6 @@ class Step:
     def original(self, name: str, rows: Rows | None = None) -> Tensor:
         """The original activation of `name` on the output rows (or on `rows`): [W, S, 1, C]."""
         return self.originals.at(name, self.rows if rows is None else rows, self.edits.sequence)
-
-    def original_for_ops(self, name: str) -> ops.Original:
-        """The original activation of `name`, from which an op takes the rows it wants."""
-        return self.originals.for_ops(name, self.edits)
 
 
 def on_device(rows: Rows, like: Tensor) -> ops.Rows:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nucleoscope.engine.cache import in_double
 from nucleoscope.engine.changes import Changes, Read
@@ -89,10 +90,16 @@ def _recompute(asked: Asked, read: Read, where: list[Edit]) -> tuple[torch.dtype
     """The model's own changes [edits, T], by a float64 copy of it where that is affordable and runs."""
     size = sum(p.numel() for p in asked.model.parameters()) * asked.sequences.letters.shape[1]
     if asked.native == torch.float32 and size <= SMALL:
+        double = in_double(asked.model)
+
+        def answer(*inputs: Tensor) -> Tensor:
+            made: Tensor = double(*inputs)
+            if made.dtype != torch.float64:
+                raise TypeError("the model ends in a cast of its own")
+            return made
+
         try:
-            double = in_double(asked.model)
-            if _answers_in_double(asked, double):
-                return torch.float64, _changes(asked, double, torch.float64, read, where)
+            return torch.float64, _changes(asked, answer, torch.float64, read, where)
         except (
             RuntimeError,
             TypeError,
@@ -101,16 +108,9 @@ def _recompute(asked: Asked, read: Read, where: list[Edit]) -> tuple[torch.dtype
     return asked.native, _changes(asked, asked.model, asked.native, read, where)
 
 
-def _answers_in_double(asked: Asked, model: nn.Module) -> bool:
-    """Whether the copy's answer is float64: a model may end in a cast of its own."""
-    own = [t[:1].double() if t.is_floating_point() else t[:1] for t in asked.inputs]
-    with torch.no_grad():
-        return bool(model(*own).dtype == torch.float64)
-
-
 def _changes(
     asked: Asked,
-    model: nn.Module,
+    model: Callable[..., Tensor],
     kind: torch.dtype,
     read: Read,
     where: list[Edit],

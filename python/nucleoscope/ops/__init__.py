@@ -4,18 +4,25 @@ Each is also ``torch.ops.nucleoscope.<op>``, and goes by device: CPU to C++, CUD
 other to ``nucleoscope.naive.ops``, which defines what it means.
 """
 
-from nucleoscope.naive.ops import Original, Rows
+from nucleoscope.naive.ops import Kept, Letters, Link, Original, Rows
+from nucleoscope.ops.delta_chain import delta_chain
 from nucleoscope.ops.delta_conv import delta_conv, pack_weight
 from nucleoscope.ops.delta_max_pool import delta_max_pool
 from nucleoscope.ops.delta_relu import delta_relu
+from nucleoscope.ops.delta_sum import delta_sum
 from nucleoscope.ops.edit_lookup import edit_lookup
 
 __all__ = [
+    "Kept",
+    "Letters",
+    "Link",
     "Original",
     "Rows",
+    "delta_chain",
     "delta_conv",
     "delta_max_pool",
     "delta_relu",
+    "delta_sum",
     "edit_lookup",
     "pack_weight",
 ]

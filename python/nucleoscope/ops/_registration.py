@@ -7,16 +7,18 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+Made = Tensor | list[Tensor]
+
 _library = torch.library.Library("nucleoscope", "FRAGMENT")
 
 
 def register(
     schema: str,
     *,
-    fake: Callable[..., Tensor],
-    cpu: Callable[..., Tensor],
-    cuda: Callable[..., Tensor],
-    other: Callable[..., Tensor],
+    fake: Callable[..., Made],
+    cpu: Callable[..., Made],
+    cuda: Callable[..., Made],
+    other: Callable[..., Made],
 ) -> None:
     """Define an op and say who computes it where; ``fake`` gives its shape without its values.
 

@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nucleoscope.engine.chain import Place
 from nucleoscope.engine.graph import Axes, NotLocal, Rule, Static
 from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule, sample_shape, value
 from nucleoscope.engine.step import Alias, Step
+from nucleoscope.ops import Link
 
 
 @dataclass(frozen=True)
@@ -21,25 +23,14 @@ class Sum(Rule):
 
     factors: tuple[float, float]
 
-    @staticmethod
-    def _cost(step: Step, index: int) -> bool:
-        """The one to add the other to: already on the output's rows, and free to be overwritten."""
-        given = step.inputs[index]
-        return not (step.owned[index] and given is not None and given.rows.same(step.rows))
+    @property
+    def chained(self) -> bool:
+        return True
 
-    def delta(self, step: Step) -> Tensor:
-        out: Tensor | None = None
-        for index in sorted((0, 1), key=lambda i: self._cost(step, i)):
-            if step.inputs[index] is None:
-                continue
-            factor = self.factors[index]
-            if out is None:
-                out = step.aligned(index)
-                out = out if factor == 1.0 else out.mul_(factor)
-            else:
-                step.given(index).add_to(out, step.rows, factor)
-        assert out is not None
-        return out
+    def link(self, place: Place) -> Link:
+        terms = [(place.value(i), self.factors[i]) for i in (0, 1) if place.value(i) >= 0]
+        (given, a), (beside, b) = [*terms, (-1, 0.0)][:2]
+        return place.link("delta_sum", given=given, beside=beside, factors=(a, b))
 
 
 @dataclass(frozen=True)
@@ -49,14 +40,20 @@ class Scale(Rule):
     factor: Callable[[Static], Tensor]  # [1 or length, 1 or channels] rows
     per_position: bool = False
 
+    @property
+    def chained(self) -> bool:
+        return not self.per_position
+
     def pack(self, static: Static) -> Tensor:
-        return self.factor(static)
+        factor = self.factor(static)
+        return factor if self.per_position else factor[0].expand(self.axes.channels).contiguous()
+
+    def link(self, place: Place) -> Link:
+        return place.link("delta_sum", given=place.value(0), weight=place.packed)
 
     def delta(self, step: Step) -> Tensor:
-        factor = step.packed
-        if self.per_position:
-            position = np.clip(step.rows.positions, 0, len(factor) - 1)
-            factor = factor[torch.from_numpy(position).to(factor.device)][:, :, None]
+        position = np.clip(step.rows.positions, 0, len(step.packed) - 1)
+        factor = step.packed[torch.from_numpy(position).to(step.packed.device)][:, :, None]
         return step.aligned(0).mul_(factor)
 
 

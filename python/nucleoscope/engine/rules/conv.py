@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nucleoscope.engine.chain import Place
 from nucleoscope.engine.graph import Axes, NotLocal, Rule, Static, vector
-from nucleoscope.engine.rows import zero_outside
 from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule, sample_shape, value
 from nucleoscope.engine.step import Step
 from nucleoscope.engine.windows import SAME, Stencil
-from nucleoscope.ops import delta_conv, delta_relu, edit_lookup, pack_weight
+from nucleoscope.ops import Link, pack_weight
 
 
 @dataclass(frozen=True)
@@ -54,38 +54,23 @@ class Conv(Rule):
         taps = (taps if self.scale is None else taps * self.scale(static)).contiguous()
         return taps if self.looks_up else pack_weight(taps, self.groups)
 
-    def delta(self, step: Step) -> Tensor:
-        if self.looks_up:
-            return self._look_up(step)
-        s, channels, joins = self.stencil, self.axes.channels, len(self.inputs) > 1
-        return delta_conv(
-            step.values(0, self.channels_in), step.rows_of(0), step.packed, step.rows_out,
-            channels=channels, stride=s.stride, dilation=s.dilation, pad=s.pad,
-            length=step.rows.length,
-            original=step.original_for_ops(self.reads[0]) if self.reads else None,
-            residual=step.values(1, channels) if joins else None,
-            beside=step.rows_of(1) if joins else None,
-            residual_first=self.residual_first,
-        )  # fmt: skip
+    @property
+    def chained(self) -> bool:
+        return True
 
-    def _look_up(self, step: Step) -> Tensor:
-        """The first layer: one edited column is one row of the weight table for each output row."""
-        s, edits = self.stencil, step.edits
-        offset = edits.site + s.pad - step.rows.positions * s.stride  # [W, S]
-        taps = np.where(offset % s.dilation == 0, offset // s.dilation, -1)
-        taps[(taps < 0) | (taps >= s.taps)] = -1
-        table = step.packed
-        if len(edits.ambiguous):
-            table = torch.cat([table, edits.ambiguous.to(table) @ table], dim=1)
-        index = [
-            torch.from_numpy(a.astype(np.int32)).to(table.device)
-            for a in (taps, edits.old, edits.new)
-        ]
-        made = zero_outside(edit_lookup(table, *index), step.rows)
-        if not self.reads:
-            return made
-        z = step.original_for_ops(self.reads[0])
-        return delta_relu(made, step.rows_out, z, step.rows.length)
+    def link(self, place: Place) -> Link:
+        s = self.stencil
+        original = place.kept(self.reads[0]) if self.reads else None
+        if self.looks_up:
+            return place.link(
+                "edit_lookup", weight=place.table(), original=original, taps=s.taps,
+                stride=s.stride, dilation=s.dilation, pad=s.pad,
+            )  # fmt: skip
+        return place.link(
+            "delta_conv", given=place.value(0), weight=place.packed, original=original,
+            beside=place.value(1) if len(self.inputs) > 1 else -1, stride=s.stride,
+            dilation=s.dilation, pad=s.pad, residual_first=self.residual_first,
+        )  # fmt: skip
 
     def work(self, rows_in: int, rows_out: int) -> int:
         if self.looks_up:

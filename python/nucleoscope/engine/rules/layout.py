@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from nucleoscope.engine.chain import Place
 from nucleoscope.engine.graph import Axes, NotLocal, Rule, Static, vector
 from nucleoscope.engine.rows import gather, zero_outside
 from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule, sample_shape
 from nucleoscope.engine.step import Alias, Step
 from nucleoscope.engine.windows import Mirror, Reach, Stencil
+from nucleoscope.ops import Link
 
 
 @dataclass(frozen=True)
@@ -26,21 +28,21 @@ class Move(Rule):
     def reach(self, index: int) -> Reach:
         return self.where
 
+    @property
+    def chained(self) -> bool:
+        return not isinstance(self.where, Mirror)
+
+    def link(self, place: Place) -> Link:
+        where = self.where
+        assert isinstance(where, Stencil)
+        return place.link("delta_sum", given=place.value(0), stride=where.stride, pad=where.pad)
+
     def delta(self, step: Step) -> Tensor:
         given, where = step.given(0), self.where
-        if isinstance(where, Mirror):
-            moved = gather(given.values, given.rows.find(where.length - 1 - step.rows.positions))
-        elif where.stride == 1:
-            starts = tuple(start - where.pad for start in step.rows.starts)
-            moved = given.on(replace(step.rows, starts=starts))
-        else:
-            source = step.rows.positions * where.stride - where.pad
-            moved = gather(given.values, given.rows.find(source))
+        assert isinstance(where, Mirror)
+        moved = gather(given.values, given.rows.find(where.length - 1 - step.rows.positions))
         if self.index:
             moved = moved[..., list(self.index)]
-        whole = given.values.untyped_storage().data_ptr()
-        if moved.untyped_storage().data_ptr() == whole and not step.owned[0]:
-            moved = moved.clone()  # who reads this may write to it; others still read the input
         return zero_outside(moved, step.rows)
 
 

@@ -10,10 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nucleoscope.engine.chain import Place
 from nucleoscope.engine.graph import NotLocal, Rule
 from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule
 from nucleoscope.engine.step import Step
-from nucleoscope.ops import delta_relu
+from nucleoscope.ops import Link
 
 Change = Callable[[Tensor, Tensor], Tensor]  # (z, d) -> g(z + d) - g(z); may overwrite d
 
@@ -32,10 +33,12 @@ class Pointwise(Rule):
 class Relu(Rule):
     """max(d + min(z, 0), -max(z, 0))."""
 
-    def delta(self, step: Step) -> Tensor:
-        z, given = step.original_for_ops(self.reads[0]), step.given(0)
-        values = given.on(step.rows)
-        return delta_relu(values, step.rows_out, z, step.rows.length)
+    @property
+    def chained(self) -> bool:
+        return True
+
+    def link(self, place: Place) -> Link:
+        return place.link("delta_relu", given=place.aligned(0), original=place.kept(self.reads[0]))
 
 
 def clamp(low: float, high: float) -> Change:

@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nucleoscope.engine.chain import Place
 from nucleoscope.engine.graph import Axes, Rule
 from nucleoscope.engine.rows import gather, zero_outside
 from nucleoscope.engine.rules.conv import axes_of_conv, one_axis
 from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule, sample_shape, value
 from nucleoscope.engine.step import Step
 from nucleoscope.engine.windows import Stencil
-from nucleoscope.ops import delta_max_pool
+from nucleoscope.ops import Link
 
 
 def cells(step: Step, stencil: Stencil, tap: int) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -33,11 +34,15 @@ class MaxPool(Rule):
     def reach(self, index: int) -> Stencil:
         return self.stencil
 
-    def delta(self, step: Step) -> Tensor:
-        s, (z, m) = self.stencil, (step.original_for_ops(name) for name in self.reads)
-        return delta_max_pool(
-            step.given(0).values, step.rows_of(0), step.rows_out, z, m, taps=s.taps, stride=s.stride,
-            dilation=s.dilation, pad=s.pad, length_in=self.length_in, length=step.rows.length,
+    @property
+    def chained(self) -> bool:
+        return True
+
+    def link(self, place: Place) -> Link:
+        s, (z, m) = self.stencil, map(place.kept, self.reads)
+        return place.link(
+            "delta_max_pool", given=place.value(0), original=z, pooled=m, taps=s.taps,
+            stride=s.stride, dilation=s.dilation, pad=s.pad, length_in=self.length_in,
         )  # fmt: skip
 
 
@@ -50,6 +55,16 @@ class AveragePool(Rule):
 
     def reach(self, index: int) -> Stencil:
         return self.stencil
+
+    @property
+    def chained(self) -> bool:
+        return len(set(self.divisors)) == 1
+
+    def link(self, place: Place) -> Link:
+        s, factors = self.stencil, (1.0 / self.divisors[0], 0.0)
+        return place.link(
+            "delta_sum", given=place.value(0), factors=factors, taps=s.taps, stride=s.stride, pad=s.pad
+        )  # fmt: skip
 
     def delta(self, step: Step) -> Tensor:
         given, out = step.given(0), step.zeros(self.axes.channels)

@@ -9,10 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nucleoscope.engine.chain import Place
 from nucleoscope.engine.graph import Axes, NotLocal, Rule, vector
 from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule, sample_shape
 from nucleoscope.engine.step import Step
 from nucleoscope.engine.windows import SAME, Stencil, whole
+from nucleoscope.ops import Link
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,14 @@ class Reduction(Rule):
 
     def reach(self, index: int) -> Stencil:
         return whole(self.length_in) if self.along else SAME
+
+    @property
+    def chained(self) -> bool:
+        return self.along and not self.dims
+
+    def link(self, place: Place) -> Link:
+        factors = (self.factor, 0.0)
+        return place.link("delta_sum", given=place.value(0), factors=factors, taps=self.length_in)
 
     def delta(self, step: Step) -> Tensor:
         given = step.given(0)

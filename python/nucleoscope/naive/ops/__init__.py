@@ -1,17 +1,25 @@
 """The meaning of each op: same name, same arguments and same result as in ``nucleoscope.ops``."""
 
+from nucleoscope.naive.ops._links import Kept, Letters, Link
 from nucleoscope.naive.ops._rows import Original, Rows
+from nucleoscope.naive.ops.delta_chain import delta_chain
 from nucleoscope.naive.ops.delta_conv import delta_conv, pack_weight
 from nucleoscope.naive.ops.delta_max_pool import delta_max_pool
 from nucleoscope.naive.ops.delta_relu import delta_relu
+from nucleoscope.naive.ops.delta_sum import delta_sum
 from nucleoscope.naive.ops.edit_lookup import edit_lookup
 
 __all__ = [
+    "Kept",
+    "Letters",
+    "Link",
     "Original",
     "Rows",
+    "delta_chain",
     "delta_conv",
     "delta_max_pool",
     "delta_relu",
+    "delta_sum",
     "edit_lookup",
     "pack_weight",
 ]

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+
+namespace nucleoscope::NUCLEOSCOPE_ISA {
+
+/// One value of a chain: its size, the step that makes it, and the last step that reads it.
+struct Span {
+  std::int64_t size, made, last;
+};
+
+/// Gives each value the lowest place where it overlaps none that is alive beside it, in order of
+/// making; returns the room they take together. A step's output does not overlap its inputs.
+inline std::int64_t find_places(const Span* spans, std::int64_t count, std::int64_t* places) {
+  std::int64_t room = 0;
+  for (std::int64_t v = 0; v < count; ++v) {
+    std::int64_t place = 0;
+    for (std::int64_t u = 0; u < v;) {
+      const bool alive = spans[u].last >= spans[v].made;
+      const bool apart = places[u] + spans[u].size <= place || place + spans[v].size <= places[u];
+      if (alive && !apart) {
+        place = places[u] + spans[u].size;
+        u = 0;
+      } else {
+        ++u;
+      }
+    }
+    places[v] = place;
+    if (place + spans[v].size > room) room = place + spans[v].size;
+  }
+  return room;
+}
+
+}  // namespace nucleoscope::NUCLEOSCOPE_ISA

@@ -1,0 +1,53 @@
+"""A chain of layers: which op each is, on which earlier values, with what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor
+
+from nucleoscope.naive.ops._rows import Rows
+
+OPS = ("edit_lookup", "delta_conv", "delta_max_pool", "delta_relu", "delta_sum")
+
+
+class Letters(NamedTuple):
+    """Single-base substitutions: E letters at each of S sites. -1 is no letter, an all-zero column."""
+
+    sequence: Tensor  # [S] int32: which original each site edits
+    site: Tensor  # [S] int64: its position
+    old: Tensor  # [S] int32: the letter that stands there
+    new: Tensor  # [S, E] int32: the letters put in
+
+
+class Kept(NamedTuple):
+    """Original activations of one layer, at positions first, first + 1, ... of N sequences."""
+
+    values: Tensor  # [N, L, C]
+    first: int = 0
+
+
+@dataclass(frozen=True)
+class Link:
+    """One layer of a chain. What its op has no use for stays as it is.
+
+    Values are numbered: first those that come from outside, then one a link.
+    """
+
+    op: str  # one of OPS
+    rows: Rows  # of its output
+    channels: int  # of its output
+    length: int  # of its output
+    given: int = -1  # the value it takes; an edit_lookup takes the letters
+    beside: int = -1  # a second value: delta_conv's residual, delta_sum's second term
+    weight: Tensor | None = None  # delta_conv's, edit_lookup's table, delta_sum's scale
+    original: Kept | None = None  # of the ReLU's input, or of a max-pool's
+    pooled: Kept | None = None
+    taps: int = 1
+    stride: int = 1
+    dilation: int = 1
+    pad: int = 0
+    length_in: int = 0
+    residual_first: bool = False
+    factors: tuple[float, float] = (1.0, 1.0)  # of delta_sum's terms

@@ -1,0 +1,93 @@
+"""The meaning of ``delta_chain``."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import torch
+from torch import Tensor
+
+from nucleoscope.naive.ops._links import Kept, Letters, Link
+from nucleoscope.naive.ops._rows import Original, Rows, positions
+from nucleoscope.naive.ops.delta_conv import delta_conv
+from nucleoscope.naive.ops.delta_max_pool import delta_max_pool
+from nucleoscope.naive.ops.delta_relu import delta_relu
+from nucleoscope.naive.ops.delta_sum import delta_sum
+from nucleoscope.naive.ops.edit_lookup import edit_lookup
+
+Value = tuple[Tensor, Rows]
+NAIVE = SimpleNamespace(
+    edit_lookup=edit_lookup, delta_conv=delta_conv, delta_max_pool=delta_max_pool,
+    delta_relu=delta_relu, delta_sum=delta_sum,
+)  # fmt: skip
+
+
+def delta_chain(
+    links: list[Link],
+    letters: Letters,
+    given: list[Value],  # each [V, S, E, C], and its rows
+    asked: list[int],
+    by: SimpleNamespace = NAIVE,
+) -> list[Tensor]:  # each [W, S, E, C]
+    """Layer after layer, each an op on earlier values; what the asked-for values are."""
+    values = list(given)
+    for link in links:
+        values.append((_apply(link, values, letters, by), link.rows))
+    return [values[index][0] for index in asked]
+
+
+def _nothing(link: Link, letters: Letters) -> Value:
+    """A delta without rows, for a convolution of which only the residual is reached."""
+    assert link.weight is not None
+    groups, _, _, wide, _ = link.weight.shape
+    none = link.weight.new_zeros(0, *letters.new.shape, groups * wide)
+    return none, Rows(letters.site.new_zeros(0, len(letters.site)), ())
+
+
+def _apply(link: Link, values: list[Value], letters: Letters, by: SimpleNamespace) -> Tensor:
+    def original(kept: Kept | None) -> Original | None:
+        return None if kept is None else Original(kept.values, letters.sequence, kept.first)
+
+    z, pooled = original(link.original), original(link.pooled)
+    made: Tensor
+    if link.op == "edit_lookup":
+        made = by.edit_lookup(link.weight, taps_of(link, letters.site), letters.old, letters.new)
+        return made if z is None else _relu(made, link, z, by)
+    source, rows = values[link.given] if link.given >= 0 else _nothing(link, letters)
+    if link.op == "delta_relu":
+        return _relu(source, link, z, by)
+    if link.op == "delta_conv":
+        residual, beside = (None, None) if link.beside < 0 else values[link.beside]
+        made = by.delta_conv(
+            source, rows, link.weight, link.rows, channels=link.channels, stride=link.stride,
+            dilation=link.dilation, pad=link.pad, length=link.length, original=z,
+            residual=residual, beside=beside, residual_first=link.residual_first,
+        )  # fmt: skip
+    elif link.op == "delta_max_pool":
+        made = by.delta_max_pool(
+            source, rows, link.rows, z, pooled, taps=link.taps, stride=link.stride,
+            dilation=link.dilation, pad=link.pad, length_in=link.length_in, length=link.length,
+        )  # fmt: skip
+    else:
+        both = zip((link.given, link.beside), link.factors, strict=True)
+        terms = [(*values[index], factor) for index, factor in both if index >= 0]
+        made = by.delta_sum(
+            terms, link.rows, taps=link.taps, stride=link.stride, pad=link.pad, length=link.length,
+            scale=link.weight,
+        )  # fmt: skip
+    return made
+
+
+def _relu(given: Tensor, link: Link, z: Original | None, by: SimpleNamespace) -> Tensor:
+    made: Tensor = by.delta_relu(given, link.rows, z, link.length)
+    return made
+
+
+def taps_of(link: Link, site: Tensor) -> Tensor:
+    """The tap through which each row [W, S] sees its site's edited position; -1 where none does."""
+    where = positions(link.rows)
+    past = site + link.pad - where * link.stride
+    tap = past // link.dilation
+    seen = (past >= 0) & (tap < link.taps) & (tap * link.dilation == past)
+    seen &= (where >= 0) & (where < link.length)
+    return torch.where(seen, tap, -1).int()

@@ -1,0 +1,107 @@
+"""How a chain's links are checked, and handed on: to torch as lists, to C++ as numbers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from torch import Tensor
+
+from nucleoscope.naive.ops import Kept, Link, Rows
+from nucleoscope.naive.ops._links import OPS
+from nucleoscope.ops import _rows
+
+SIZES = 16  # numbers that one link is in a flat list
+
+
+class Flat(NamedTuple):
+    """Links as torch can take them."""
+
+    starts: list[Tensor]
+    widths: list[int]
+    tensors: list[Tensor]
+    sizes: list[int]
+    factors: list[float]
+
+
+def flatten(links: list[Link], outside: list[Rows]) -> Flat:
+    """Lists that ``unflatten`` makes links of again; the rows of the outside values come first."""
+    tensors: list[Tensor] = []
+
+    def place(tensor: Tensor | None) -> int:
+        if tensor is None:
+            return -1
+        tensors.append(tensor)
+        return len(tensors) - 1
+
+    sizes: list[int] = []
+    for link in links:
+        z, m = link.original or Kept(None), link.pooled or Kept(None)  # type: ignore[arg-type]
+        sizes += (
+            OPS.index(link.op), link.channels, link.length, link.given, link.beside,
+            place(link.weight), place(z.values), z.first, place(m.values), m.first,
+            link.taps, link.stride, link.dilation, link.pad,
+            link.length_in, link.residual_first,
+        )  # fmt: skip
+    every = [*outside, *(link.rows for link in links)]
+    widths = [w for rows in every for w in rows.widths]
+    factors = [f for link in links for f in link.factors]
+    return Flat([rows.starts for rows in every], widths, tensors, sizes, factors)
+
+
+def unflatten(flat: Flat, outside: int) -> tuple[list[Link], list[Rows]]:
+    """The links, and the rows of the outside values."""
+    rows, first = [], 0
+    for starts in flat.starts:
+        rows.append(Rows(starts, tuple(flat.widths[first : first + len(starts)])))
+        first += len(starts)
+
+    def tensor(index: int) -> Tensor | None:
+        return None if index < 0 else flat.tensors[index]
+
+    def kept(index: int, position: int) -> Kept | None:
+        return None if index < 0 else Kept(flat.tensors[index], position)
+
+    links = []
+    for at, on in enumerate(rows[outside:]):
+        sizes = flat.sizes[SIZES * at : SIZES * (at + 1)]
+        (op, channels, length, given, beside, weight, z, z_first, m, m_first,
+         taps, stride, dilation, pad, length_in, residual_first) = sizes  # fmt: skip
+        a, b = flat.factors[2 * at : 2 * at + 2]
+        links.append(
+            Link(
+                OPS[op], on, channels, length, given, beside, tensor(weight), kept(z, z_first),
+                kept(m, m_first), taps, stride, dilation, pad, length_in, bool(residual_first), (a, b),
+            )
+        )  # fmt: skip
+    return links, rows[:outside]
+
+
+def numbers(link: Link) -> tuple[list[int], tuple[float, float]]:
+    """A link in the order of the C++ struct. Its tensors must be contiguous, and outlive the call."""
+    weight, z, m = link.weight, link.original, link.pooled
+    groups, taps, wide = 1, link.taps, link.channels
+    if link.op == "delta_conv" and weight is not None:
+        groups, _, taps, wide, _ = weight.shape
+    return [
+        OPS.index(link.op), link.given, link.beside, groups * wide, link.channels, groups, taps,
+        link.stride, link.dilation, link.pad, link.length_in, link.length, link.residual_first,
+        0 if weight is None else weight.data_ptr(),
+        *((0, 0, 0) if z is None else (z.values.data_ptr(), z.first, z.values.shape[1])),
+        *((0, 0, 0) if m is None else (m.values.data_ptr(), m.first, m.values.shape[1])),
+    ], link.factors  # fmt: skip
+
+
+def dense(link: Link) -> Link:
+    """The same link with contiguous tensors."""
+
+    def kept(held: Kept | None) -> Kept | None:
+        return None if held is None else Kept(held.values.contiguous(), held.first)
+
+    return replace(
+        link,
+        rows=_rows.dense_rows(link.rows),
+        weight=None if link.weight is None else link.weight.contiguous(),
+        original=kept(link.original),
+        pooled=kept(link.pooled),
+    )
