@@ -54,17 +54,18 @@ LAW = {
     "engine.verify": engine("cache", "changes", "prepare"),
     "engine.changes": engine("run", "prepare", "plan", "forward", "target", "step"),
     "engine.prepare": engine(
-        "cache", "plan", "forward", "target", "step", "rows", "workers", "reading"
+        "cache", "plan", "forward", "target", "step", "rows", "workers", "reading", "ops"
     ),
     "engine.run": engine(
-        "plan", "forward", "graph", "rules", "step", "chain", "rows", "workers", "ops"
+        "plan", "forward", "graph", "rules", "spread", "step", "chain", "rows", "workers", "ops"
     ),
     "engine.chain": engine("graph", "rows", "step", "ops"),
     "engine.workers": engine(),
     "engine.reduce": engine("ops"),
     "engine.plan": engine(
-        "report", "batches", "forward", "trace", "target", "graph", "rules", "rows", "windows"
+        "report", "spread", "forward", "trace", "target", "graph", "rules", "rows", "windows"
     ),
+    "engine.spread": engine("batches", "graph", "rows"),
     "engine.batches": engine("rows"),
     "engine.report": engine(lazily=("engine.plan", "engine.rows")),
     "engine.cache": engine("trace", "forward", "steady", "graph"),

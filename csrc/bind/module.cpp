@@ -40,7 +40,7 @@ using RowsArgument = std::tuple<Address, std::vector<Size>, Size>;
 using OriginalArgument = std::tuple<Address, Address, Size, Size, Size>;
 
 using TermArgument = std::tuple<Address, RowsArgument, double>;
-using LinkArgument = std::tuple<std::array<Size, 20>, std::array<double, 2>>;
+using LinkArgument = std::tuple<std::array<Size, 21>, std::array<double, 2>>;
 
 Rows rows(const RowsArgument& given) {
   const auto& [starts, widths, S] = given;
@@ -75,13 +75,14 @@ Link<T> link(const LinkArgument& given) {
           .length_in = n[10],
           .length = n[11],
           .residual_first = n[12],
-          .weight = at<const T>(n[13]),
-          .original = at<const T>(n[14]),
-          .original_first = n[15],
-          .original_length = n[16],
-          .pooled = at<const T>(n[17]),
-          .pooled_first = n[18],
-          .pooled_length = n[19],
+          .bf16 = n[13],
+          .weight = at<const void>(n[14]),
+          .original = at<const T>(n[15]),
+          .original_first = n[16],
+          .original_length = n[17],
+          .pooled = at<const T>(n[18]),
+          .pooled_first = n[19],
+          .pooled_length = n[20],
           .factors = {static_cast<T>(factors[0]), static_cast<T>(factors[1])}};
 }
 
@@ -113,13 +114,14 @@ void define_ops(py::module_& m, const std::string& type) {
       m, "delta_conv_" + type,
       +[](Address given, const RowsArgument& in, const RowsArgument& out, Address weight,
           OriginalArgument z, Address residual, const RowsArgument& beside, bool residual_first,
-          Address delta, std::array<Size, 9> sizes, int threads) {
-        const auto& [E, C_in, C_out, G, K, stride, dilation, pad, length] = sizes;
+          Address delta, std::array<Size, 10> sizes, int threads) {
+        const auto& [E, C_in, C_out, G, K, stride, dilation, pad, length, bf16] = sizes;
         NUCLEOSCOPE_SELECT(delta_conv<T>)
         ({.given = at<const T>(given),
           .in = rows(in),
           .out = rows(out),
-          .weight = at<const T>(weight),
+          .weight = at<const void>(weight),
+          .bf16 = bf16 != 0,
           .original = original<T>(z),
           .residual = at<const T>(residual),
           .beside = rows(beside),

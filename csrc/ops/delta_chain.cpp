@@ -130,7 +130,7 @@ class Block {
             o >= 0 && o < link.length && past >= 0 && tap < link.K && tap * link.dilation == past;
         taps[w * B + s] = seen ? static_cast<std::int32_t>(tap) : -1;
       }
-    edit_lookup<T>({.table = link.weight,
+    edit_lookup<T>({.table = static_cast<const T*>(link.weight),
                     .taps = taps.data(),
                     .old = call.old + first,
                     .fresh = call.fresh + first * call.E,
@@ -149,6 +149,7 @@ class Block {
                    .in = rows_of(link.given),
                    .out = rows[v],
                    .weight = link.weight,
+                   .bf16 = link.bf16 != 0,
                    .original = original(link),
                    .residual = value(link.beside),
                    .beside = rows_of(link.beside),
@@ -199,7 +200,7 @@ class Block {
   void sum(const Link<T>& link, std::int64_t v) {
     delta_sum<T>({.terms = {{value(link.given), rows_of(link.given), link.factors[0]},
                             {value(link.beside), rows_of(link.beside), link.factors[1]}},
-                  .scale = link.weight,
+                  .scale = static_cast<const T*>(link.weight),
                   .out = rows[v],
                   .delta = value(v),
                   .E = call.E,

@@ -18,8 +18,8 @@ template <class T>
 struct Link {
   Op op;
   std::int64_t given, beside;  // the values it takes; -1: none
-  std::int64_t C_in, C_out, G, K, stride, dilation, pad, length_in, length, residual_first;
-  const T* weight;  // delta_conv's, edit_lookup's table, delta_sum's scale
+  std::int64_t C_in, C_out, G, K, stride, dilation, pad, length_in, length, residual_first, bf16;
+  const void* weight;  // delta_conv's, edit_lookup's table, delta_sum's scale
   const T* original;
   std::int64_t original_first, original_length;
   const T* pooled;

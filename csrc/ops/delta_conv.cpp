@@ -9,20 +9,25 @@
 namespace nucleoscope::NUCLEOSCOPE_ISA {
 namespace {
 
-// Weights that a pass over the rows keeps in the L1 cache, which also holds some rows.
-constexpr std::int64_t weight_bytes = 24 << 10;
+// Weights that a pass over the rows keeps near: in the L1 cache beside some rows, or, where
+// products of 64 bytes a cycle want no more than the L2 cache gives, in that.
+constexpr std::int64_t weight_bytes = vector_bytes == 64 ? 192 << 10 : 24 << 10;
 
 inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
-template <class T>
+template <class T, class In>
 class Convolution {
  public:
-  explicit Convolution(const DeltaConv<T>& call)
+  /// `given` and `weight` as they are multiplied, with `channels` of them a row.
+  Convolution(const DeltaConv<T>& call, const In* given, const In* weight, std::int64_t channels)
       : call(call),
+        given(given),
+        weight(weight),
+        C_in(channels),
         S(call.in.S),
         given_groups(width(call.in) * S),
         groups(width(call.out) * S),
-        wide(call.C_in / call.G),
+        wide(C_in / call.G),
         made(call.C_out / call.G),
         chunks(ceil_div(wide, most_channels)),
         chunk(ceil_div(wide, chunks)),
@@ -37,8 +42,8 @@ class Convolution {
         next(groups) {}
 
   void run(int threads) {
-    const std::int64_t work = call.E * call.C_in * call.K + 1;
-    parallel_ranges(given_groups, grain / (call.E * call.C_in) + 1, threads,
+    const std::int64_t work = call.E * C_in * call.K + 1;
+    parallel_ranges(given_groups, grain / (call.E * C_in) + 1, threads,
                     [this](std::int64_t begin, std::int64_t end) { list_channels(begin, end); });
     list_pairs();
     parallel_ranges(groups, grain / work + 1, threads,
@@ -59,6 +64,9 @@ class Convolution {
   std::int64_t list_room() const { return wide + list_slack; }
 
   const DeltaConv<T>& call;
+  const In* given;
+  const In* weight;
+  const std::int64_t C_in;
   const std::int64_t S, given_groups, groups;  // a group: the alternatives at one site and position
   const std::int64_t wide, made;               // channels in and out of one of the G parts
   const std::int64_t chunks, chunk, taps_at_once, passes;
@@ -73,14 +81,14 @@ class Convolution {
   void list_channels(std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i)
       for (std::int64_t g = 0; g < call.G; ++g) {
-        const T* rows = call.given + i * call.E * call.C_in + g * wide;
+        const In* rows = given + i * call.E * C_in + g * wide;
         std::uint32_t* list = lists.data() + (i * call.G + g) * list_room();
         std::int32_t* at = ends.data() + (i * call.G + g) * (chunks + 1);
         at[0] = 0;
         for (std::int64_t k = 0; k < chunks; ++k) {
           const std::int64_t last = (k + 1) * chunk < wide ? (k + 1) * chunk : wide;
-          at[k + 1] = at[k] + static_cast<std::int32_t>(list_nonzero(
-                                  rows, call.E, call.C_in, k * chunk, last, list + at[k]));
+          at[k + 1] = at[k] + static_cast<std::int32_t>(
+                                  list_nonzero(rows, call.E, C_in, k * chunk, last, list + at[k]));
         }
       }
   }
@@ -148,7 +156,7 @@ class Convolution {
         else
           tile.take(held);
         for (std::int64_t p = next[i]; p < to; ++p)
-          tile.add(segment(pairs[p], place, k), call.C_in, block());
+          tile.add(segment(pairs[p], place, k), C_in, block());
         if (last)
           finish(tile, place, i);
         else
@@ -160,13 +168,13 @@ class Convolution {
 
   std::int64_t block() const { return call.K * wide * weight_block; }
 
-  Segment<T> segment(const Pair& pair, const Place& place, std::int64_t k) const {
+  Segment<In> segment(const Pair& pair, const Place& place, std::int64_t k) const {
     const std::int64_t part = pair.row * call.G + place.g;
     const std::int32_t* at = &ends[part * (chunks + 1) + k];
     const std::int64_t blocks = ceil_div(made, weight_block);
-    return {call.given + (pair.row * call.E + place.e) * call.C_in + place.g * wide,
+    return {given + (pair.row * call.E + place.e) * C_in + place.g * wide,
             &lists[part * list_room() + at[0]], at[1] - at[0],
-            call.weight + (place.g * blocks + place.c / weight_block) * block() +
+            weight + (place.g * blocks + place.c / weight_block) * block() +
                 pair.tap * wide * weight_block + place.c % weight_block};
   }
 
@@ -191,12 +199,38 @@ class Convolution {
   }
 };
 
+/// The deltas as pairs of bfloat16: each group's channels two by two, the last with a zero if odd.
+void round_pairs(const DeltaConv<float>& call, std::int64_t rows, Bf16Pair* pairs) {
+  const std::int64_t wide = call.C_in / call.G;
+  for (std::int64_t i = 0; i < rows * call.G; ++i, pairs += (wide + 1) / 2) {
+    const float* given = call.given + i * wide;
+    for (std::int64_t p = 0; p < wide / 2; ++p)
+      pairs[p] = to_bf16(given[2 * p]) | to_bf16(given[2 * p + 1]) << 16;
+    if (wide % 2) pairs[wide / 2] = to_bf16(given[wide - 1]);
+  }
+}
+
+template <class T>
+void in_pairs(const DeltaConv<T>&, int) {}
+
+template <>
+void in_pairs(const DeltaConv<float>& call, int threads) {
+  const std::int64_t rows = width(call.in) * call.in.S * call.E;
+  const std::int64_t channels = (call.C_in / call.G + 1) / 2 * call.G;
+  Scratch<Bf16Pair> pairs(rows * channels);
+  round_pairs(call, rows, pairs.data());
+  Convolution<float, Bf16Pair>(call, pairs.data(), static_cast<const Bf16Pair*>(call.weight),
+                               channels)
+      .run(threads);
+}
+
 }  // namespace
 
 template <class T>
 void delta_conv(const DeltaConv<T>& call, int threads) {
   if (width(call.out) * call.out.S * call.E * call.C_out == 0) return;
-  Convolution<T>(call).run(threads);
+  if (call.bf16) return in_pairs(call, threads);
+  Convolution<T, T>(call, call.given, static_cast<const T*>(call.weight), call.C_in).run(threads);
 }
 
 template void delta_conv<float>(const DeltaConv<float>&, int);

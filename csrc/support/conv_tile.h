@@ -17,13 +17,13 @@ struct Pair {
   std::int32_t row;  // of the input, over rows and sites
 };
 
-/// Some channels of one live pair.
-template <class T>
+/// Some channels of one live pair. In is what is multiplied: numbers, or pairs of bfloat16.
+template <class In>
 struct Segment {
-  const T* given;             // first row of the tile, at the group's first channel
+  const In* given;            // first row of the tile, at the group's first channel
   const std::uint32_t* list;  // channels to multiply
   std::int64_t count;
-  const T* weight;  // [C_in / G, 16] of this tap and the tile's first block of columns
+  const In* weight;  // [C_in / G, 16] of this tap and the tile's first block of columns
 };
 
 /// What a tile is finished with. A null pointer: nothing to do.
@@ -63,26 +63,27 @@ struct Tile {
 
   /// sums += given[:, list] @ weight[list]; rows `stride` apart, blocks of 16 columns `block`
   /// apart.
-  inline __attribute__((always_inline)) void add(const Segment<T>& segment, std::int64_t stride,
+  template <class In>
+  inline __attribute__((always_inline)) void add(const Segment<In>& segment, std::int64_t stride,
                                                  std::int64_t block) {
-    const T* rows[R];
+    const In* rows[R];
 #pragma GCC unroll 4
     for (int r = 0; r < R; ++r) rows[r] = segment.given + r * stride;
-    const T* weights[V];
+    const In* weights[V];
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v)
       weights[v] = segment.weight + v * lanes<T> / 16 * block + v * lanes<T> % 16;
     for (std::int64_t i = 0; i < segment.count; ++i) {
       const std::int64_t channel = segment.list[i];
-      Vector<T> values[R];
+      Vector<In> values[R];
 #pragma GCC unroll 4
-      for (int r = 0; r < R; ++r) values[r] = all<T>(rows[r][channel]);
+      for (int r = 0; r < R; ++r) values[r] = all<In>(rows[r][channel]);
 #pragma GCC unroll 4
       for (int v = 0; v < V; ++v) {
-        Vector<T> weight = load(weights[v] + channel * 16);
+        Vector<In> weight = load(weights[v] + channel * 16);
         hold(weight);
 #pragma GCC unroll 4
-        for (int r = 0; r < R; ++r) sums[r][v] += values[r] * weight;
+        for (int r = 0; r < R; ++r) sums[r][v] = multiply_add(sums[r][v], values[r], weight);
       }
     }
   }

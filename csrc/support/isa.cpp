@@ -10,7 +10,7 @@
 namespace nucleoscope {
 namespace {
 
-const std::vector<std::string> names = {"base", "v3", "v4"};  // in the order of Isa
+const std::vector<std::string> names = {"base", "v3", "v4", "v4_bf16"};  // in the order of Isa
 
 std::atomic<Isa> in_force{Isa::base};
 
@@ -23,6 +23,7 @@ Isa newest() {
   const bool v4 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                   __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
                   __builtin_cpu_supports("avx512vl");
+  if (v3 && v4 && __builtin_cpu_supports("avx512bf16")) return Isa::v4_bf16;
   if (v3 && v4) return Isa::v4;
   if (v3) return Isa::v3;
 #endif

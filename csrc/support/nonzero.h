@@ -59,6 +59,32 @@ inline std::int64_t list_nonzero(const float* rows, std::int64_t many, std::int6
   return n;
 }
 
+/// The same for pairs of bfloat16.
+inline std::int64_t list_nonzero(const Bf16Pair* rows, std::int64_t many, std::int64_t stride,
+                                 std::int64_t begin, std::int64_t end, std::uint32_t* list) {
+  std::int64_t n = 0;
+  std::int64_t c = begin;
+#if defined(__AVX512F__)
+  const __m512i ramp = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  for (; c + 16 <= end; c += 16) {
+    __m512i any = _mm512_setzero_si512();
+    for (std::int64_t r = 0; r < many; ++r)
+      any = _mm512_or_si512(any, _mm512_loadu_si512(rows + r * stride + c));
+    const __mmask16 mask = _mm512_test_epi32_mask(any, any);
+    const __m512i channel = _mm512_add_epi32(ramp, _mm512_set1_epi32(static_cast<int>(c)));
+    _mm512_storeu_si512(list + n, _mm512_maskz_compress_epi32(mask, channel));
+    n += __builtin_popcount(mask);
+  }
+#endif
+  for (; c < end; ++c) {
+    std::uint32_t any = 0;
+    for (std::int64_t r = 0; r < many; ++r) any |= rows[r * stride + c];
+    list[n] = static_cast<std::uint32_t>(c);
+    n += any != 0;
+  }
+  return n;
+}
+
 inline std::int64_t list_nonzero(const double* rows, std::int64_t many, std::int64_t stride,
                                  std::int64_t begin, std::int64_t end, std::uint32_t* list) {
   std::int64_t n = 0;

@@ -30,6 +30,13 @@ struct Simd<double> {
   typedef double Vector __attribute__((vector_size(vector_bytes), aligned(8), may_alias));
 };
 
+/// Two bfloat16 numbers, the first in the low half.
+using Bf16Pair = std::uint32_t;
+template <>
+struct Simd<Bf16Pair> {
+  typedef Bf16Pair Vector __attribute__((vector_size(vector_bytes), aligned(4), may_alias));
+};
+
 template <class T>
 using Vector = typename Simd<T>::Vector;
 
@@ -61,6 +68,36 @@ inline void hold(V& value) {
 template <class T>
 inline Vector<T> all(T value) {
   return value - Vector<T>{};
+}
+
+/// sum + value * weight, lane by lane.
+template <class V>
+inline V multiply_add(V sum, V value, V weight) {
+  return sum + value * weight;
+}
+
+/// The same with both products of each pair, added in float.
+inline Vector<float> multiply_add(Vector<float> sum, Vector<Bf16Pair> value,
+                                  Vector<Bf16Pair> weight) {
+#if defined(__AVX512BF16__)
+  return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(value),
+                          reinterpret_cast<__m512bh>(weight));
+#else
+  const auto first = [](Vector<Bf16Pair> pair) {
+    return reinterpret_cast<Vector<float> >(pair << 16);
+  };
+  const auto second = [](Vector<Bf16Pair> pair) {
+    return reinterpret_cast<Vector<float> >(pair & 0xffff0000u);
+  };
+  return sum + first(value) * first(weight) + second(value) * second(weight);
+#endif
+}
+
+/// The bits of the nearest bfloat16; a NaN stays one.
+inline std::uint32_t to_bf16(float value) {
+  const std::uint32_t bits = __builtin_bit_cast(std::uint32_t, value);
+  const std::uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+  return value == value ? rounded : bits >> 16 | 0x40;
 }
 
 /// The first n lanes; zero in the others. Nothing beyond them is read.

@@ -166,12 +166,12 @@ def read_model(model: nn.Module) -> torch.dtype:
 
 
 def read_precision(precision: str, dtype: torch.dtype) -> torch.dtype:
-    """The number type the engine computes in."""
-    kinds = {"fp32": torch.float32, "fp64": torch.float64}
+    """The number type the engine computes in; with "bf16", products of deltas alone are rounded to it."""
+    kinds = {"fp32": torch.float32, "fp64": torch.float64, "bf16": torch.float32}
     if precision not in kinds:
         raise ValueError(f"precision={precision!r}: use one of {', '.join(map(repr, kinds))}")
-    if precision == "fp32" and dtype == torch.float64:
+    if precision != "fp64" and dtype == torch.float64:
         raise ValueError(
-            "precision='fp32': the model is float64. Pass precision='fp64', or model.float()."
+            f"precision={precision!r}: the model is float64. Pass precision='fp64', or model.float()."
         )
     return kinds[precision]

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import nucleoscope
+from nucleoscope.engine.batches import Mixed
 from nucleoscope.engine.forward import Forward
-from nucleoscope.engine.plan import Mixed
 from nucleoscope.engine.windows import Mirror, Stencil, clip, hull, whole
 from tests.nets import ZOO, build
 from tests.parts import Net, conv, sequences

@@ -117,5 +117,14 @@ def judged(arguments: dict[str, Any]) -> Tensor:
 def tolerance(arguments: dict[str, Any]) -> Tensor:
     """8 roundings of sum |w| |d| + |residual|: no ReLU makes a delta larger."""
     plain = {name: value for name, value in arguments.items() if name != "original"}
+    if plain["weight"].dtype == torch.int32:
+        plain["weight"] = in_full(plain["weight"], plain["given"].shape[3])
     summed = naive.delta_conv(**changed(plain, lambda tensor: tensor.double().abs()))
     return 8 * torch.finfo(arguments["given"].dtype).eps * summed
+
+
+def in_full(pairs: Tensor, channels: int) -> Tensor:
+    """Packed weights that were rounded to pairs of bfloat16, as float32."""
+    halves = pairs.unsqueeze(-1).view(torch.bfloat16).float()
+    wide = channels // max(len(pairs), 1)
+    return halves.transpose(4, 5).flatten(3, 4)[:, :, :, :wide].contiguous()

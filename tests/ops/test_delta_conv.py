@@ -15,8 +15,8 @@ from torch import Tensor
 from nucleoscope import _C
 from nucleoscope.naive import ops as naive
 from nucleoscope.naive.ops.delta_conv import unpack_weight
-from nucleoscope.ops import Original, Rows, delta_conv, pack_weight
-from tests.ops.conv_cases import CASES, HEADS, Case, judged, tolerance
+from nucleoscope.ops import Original, Rows, delta_conv, pack_weight, to_bf16
+from tests.ops.conv_cases import CASES, HEADS, Case, in_full, judged, tolerance
 from tests.ops.conv_refusals import REFUSED, accepted
 from tests.ops.rows import (
     DTYPES,
@@ -94,6 +94,28 @@ def test_equals_naive(name: str, head: str, device: torch.device) -> None:
 def test_every_instruction_set(isa: str, dtype: torch.dtype) -> None:
     for case in CASES.values():
         arguments = case.with_(HEADS["relu, residual behind"]).arguments(dtype)
+        with instruction_set(isa), poisoned_malloc():
+            got = delta_conv(**arguments)
+        assert_close(got, arguments)
+
+
+def test_naive_of_bfloat16_is_naive_of_rounded_numbers() -> None:
+    for name in ("odd", "groups", "depthwise"):  # channels that do not make pairs
+        arguments = CASES[name].with_(HEADS["relu"]).arguments(torch.float32)
+        channels = arguments["given"].shape[3]
+        narrow = {**arguments, "weight": to_bf16(arguments["weight"])}
+        rounded = {**arguments, "given": arguments["given"].bfloat16().float()}
+        rounded["weight"] = in_full(narrow["weight"], channels)
+        apart = (rounded["weight"] - arguments["weight"]).abs().max()
+        assert 0 < apart < arguments["weight"].abs().max() / 200
+        assert_equal(naive.delta_conv(**narrow), naive.delta_conv(**rounded))
+
+
+@pytest.mark.parametrize("isa", _C.available_isas())
+def test_products_of_bfloat16(isa: str) -> None:
+    for case in CASES.values():
+        arguments = case.with_(HEADS["relu, residual behind"]).arguments(torch.float32)
+        arguments["weight"] = to_bf16(arguments["weight"])
         with instruction_set(isa), poisoned_malloc():
             got = delta_conv(**arguments)
         assert_close(got, arguments)

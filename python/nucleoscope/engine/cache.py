@@ -35,7 +35,7 @@ _held: weakref.WeakKeyDictionary[nn.Module, _Held] = weakref.WeakKeyDictionary()
 
 def traced(
     model: nn.Module, example: Tensor, others: tuple[Tensor, ...], layout: str,
-    dtype: torch.dtype, device: torch.device,
+    dtype: torch.dtype, device: torch.device, bf16: bool = False,
 ) -> Forward:  # fmt: skip
     """The model's Graph with its weights packed, from the cache where nothing has changed.
 
@@ -54,9 +54,9 @@ def traced(
         held.graphs[shapes] = trace(model, example, others, layout)
     if held.content != content:
         held.forwards, held.content, held.double = {}, content, None
-    place: Key = (shapes, dtype, str(device))
+    place: Key = (shapes, dtype, str(device), bf16)
     if place not in held.forwards:
-        held.forwards[place] = Forward(held.graphs[shapes], dtype, device)
+        held.forwards[place] = Forward(held.graphs[shapes], dtype, device, bf16=bf16)
     return held.forwards[place]
 
 

@@ -115,6 +115,10 @@ class Rule:
         """Weights in the form `delta` wants, made once per set of weights."""
         return None
 
+    def round(self, packed: Any) -> Any:
+        """The packed weights for ``precision="bf16"``: as they are, where deltas are not multiplied."""
+        return packed
+
     @property
     def chained(self) -> bool:
         """Whether a compiled op takes its deltas: `link` says which. Otherwise `delta` does."""

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import groupby, pairwise
+from itertools import groupby
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from nucleoscope.engine.batches import Loose, Mixed, cut_batches, merge
 from nucleoscope.engine.forward import forward_work
 from nucleoscope.engine.graph import Axes, Graph, Rule
 from nucleoscope.engine.report import report
 from nucleoscope.engine.rows import Ints, Rows
+from nucleoscope.engine.spread import Chunk, Spread
 from nucleoscope.engine.target import Target
 from nucleoscope.engine.windows import clip, hull
 
@@ -27,17 +27,6 @@ CACHE = 8 << 20
 # Multiply-adds of a batch that is one chain, which needs no cache of its own: long enough that Python
 # does not count, short enough that progress shows and Ctrl-C is heard.
 WORK = 2e9
-
-# Sites planned at one time: enough that the planning of a layer is one pass, few enough to be small.
-STRETCH = 4096
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """A batch of edits: which of the request's sites, and the rows each layer keeps for them."""
-
-    sites: slice  # into the plan's ordered sites
-    rows: dict[str, Rows]
 
 
 @dataclass(repr=False)
@@ -53,10 +42,12 @@ class Plan:
     workers: int = 1  # batches that are in the making at one time
     order: list[str] = field(init=False)  # rippling nodes with a rule, as they are computed
     cones: dict[str, tuple[int, int]] = field(init=False)
+    spread: Spread = field(init=False)
 
     def __post_init__(self) -> None:
         self.order = _needed(self.graph)
         self.cones = self._cones()
+        self.spread = Spread(self.graph, self.order, self.cones)
 
     @property
     def seen(self) -> tuple[int, int]:
@@ -161,48 +152,11 @@ class Plan:
         A layer that none of them reaches is absent. Raises Mixed where the sites do not share one
         window structure.
         """
-        return next(self._batches(self._loose(sites, wide), len(sites)))
-
-    def _loose(self, sites: Ints, wide: int = 1) -> Loose:
-        """Every layer's window for every site, as pieces (lo, hi), not clipped to anything."""
-        loose: Loose = {self.graph.edited: [(sites, sites + wide)]}
-        for name in self.order:
-            if self.axes(name).length == 1:  # a plain vector: its one row, for every site
-                loose[name] = [(np.zeros_like(sites), np.ones_like(sites))]
-            else:
-                loose[name] = merge(list(self._spread(name, loose)))
-        return loose
-
-    def _spread(self, name: str, loose: Loose) -> Iterator[tuple[Ints, Ints]]:
-        rule = self._rule(name)
-        for index, source in enumerate(rule.inputs):
-            for lo, hi in loose[source]:
-                for tooth in rule.reach(index).teeth(int((hi - lo).max())):
-                    yield tooth.spread(lo, hi)
-
-    def _batches(self, loose: Loose, size: int) -> Iterator[dict[str, Rows]]:
-        """Cut the windows of many sites into batches of `size` sites, each with shapes of its own."""
-        limits = {name: (self.cones[name], self.axes(name).length) for name in loose}
-        return cut_batches(loose, limits, size)
+        return self.spread.rows(sites, wide)
 
     def chunks(self, site: Ints) -> Iterator[Chunk]:
         """Batches over the sites, in the order given: by sequence, then site."""
-        size = self.sites_per_batch(site)
-        stretch = size * max(1, STRETCH // size)
-        for first in range(0, len(site), stretch):
-            yield from self._chunks(site, first, min(first + stretch, len(site)), size)
-
-    def _chunks(self, site: Ints, first: int, last: int, size: int) -> Iterator[Chunk]:
-        try:
-            loose = self._loose(site[first:last])
-        except Mixed as mixed:  # cut where the sites stop, or begin, to be like the first
-            changes = np.flatnonzero(np.diff(mixed.alike.astype(np.int8))) + 1 + first
-            for low, high in pairwise([first, *changes.tolist(), last]):
-                yield from self._chunks(site, low, high, size)
-            return
-        for at, rows in enumerate(self._batches(loose, size)):
-            low = first + at * size
-            yield Chunk(slice(low, min(low + size, last)), rows)
+        return self.spread.chunks(site, self.sites_per_batch(site))
 
     def sites_per_batch(self, site: Ints) -> int:
         """How many sites a batch takes: what the cache holds, and never more than the budget."""

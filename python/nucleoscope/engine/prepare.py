@@ -19,6 +19,7 @@ from nucleoscope.engine.rows import Ints
 from nucleoscope.engine.step import Edits
 from nucleoscope.engine.target import Target
 from nucleoscope.engine.workers import side_by_side
+from nucleoscope.ops import has_bf16
 from nucleoscope.reading import (
     Sequences,
     read_model,
@@ -44,6 +45,7 @@ class Asked:
     native: torch.dtype  # what the model computes in
     device: torch.device
     memory: int
+    bf16: bool = False  # whether deltas are multiplied as bfloat16
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
@@ -66,15 +68,30 @@ def ask(
     start, end = read_range(start, end, sequences.letters.shape[1])
     dtype = read_precision(precision, native)
     place = _home(model) if device is None else _device(device)
-    return Asked(model, sequences, others, start, end, dtype, native, place, _budget(memory, place))
+    if precision == "bf16":
+        _check_bf16(place)
+    budget, bf16 = _budget(memory, place), precision == "bf16"
+    return Asked(model, sequences, others, start, end, dtype, native, place, budget, bf16)
+
+
+def _check_bf16(place: torch.device) -> None:
+    if place.type != "cpu":
+        raise ValueError(
+            f"precision='bf16': there is no such kernel for {place.type} yet; use 'fp32'"
+        )
+    if not has_bf16():
+        raise ValueError(
+            "precision='bf16': this processor, or the instruction set that NUCLEOSCOPE_ISA names, has not "
+            "AVX512_BF16, and without it bfloat16 is no faster; use 'fp32'"
+        )
 
 
 def forward(asked: Asked) -> Forward:
     """The traced model with its weights packed; raises Untraceable."""
     example, *others = asked.inputs
     return traced(
-        asked.model, example, tuple(others), asked.sequences.layout, asked.dtype, asked.device
-    )
+        asked.model, example, tuple(others), asked.sequences.layout, asked.dtype, asked.device, asked.bf16
+    )  # fmt: skip
 
 
 def make_plan(asked: Asked, held: Forward, target: Any, func: Func | None) -> Plan:

@@ -12,8 +12,9 @@ from torch import Tensor
 from nucleoscope.engine.chain import Chain
 from nucleoscope.engine.forward import Forward
 from nucleoscope.engine.graph import Axes, Rule, batch_dim
-from nucleoscope.engine.plan import Chunk, Plan
+from nucleoscope.engine.plan import Plan
 from nucleoscope.engine.rows import Delta, Rows
+from nucleoscope.engine.spread import Chunk
 from nucleoscope.engine.step import Edits, Originals, Step
 from nucleoscope.engine.workers import in_order
 

@@ -19,6 +19,10 @@ Edit = tuple[int, int, int]  # sequence, letter, site
 SMALL = 1e12
 
 
+# What the rounding of the effects may come to, of the largest effect.
+FP32, BF16 = 2e-5, 2e-2
+
+
 class Disagreement(RuntimeError):
     """The engine's answer and the model's own differ by more than rounding."""
 
@@ -55,7 +59,9 @@ def verify(asked: Asked, found: Changes, read: Read, count: int, seed: int) -> V
     noise = float(torch.finfo(asked.dtype if exact else asked.native).eps) * level
     doubtful = 0.0 if exact and judge == torch.float64 else 64 * noise
     doubtful += 0.0 if judge == torch.float64 else 64 * float(torch.finfo(judge).eps) * level
-    allowed = 2e-5 * largest + doubtful + float(torch.finfo(torch.float32).tiny)
+    allowed = (
+        (BF16 if asked.bf16 else FP32) * largest + doubtful + float(torch.finfo(torch.float32).tiny)
+    )
     verdict = Verdict(len(where), worst, allowed, judge)
     if not worst <= allowed:
         raise Disagreement(

@@ -61,6 +61,8 @@ def saturation_mutagenesis(
     X
         One-hot sequences. An all-zero column is N; equal parts of several letters are their IUPAC code.
         At both, all letters are tried against the column as it stands.
+    args
+        What else the model takes, a tensor [N, ...] each. They are never edited.
     start, end
         The sites to edit, half open, in positions of X. The whole sequence by default.
     target
@@ -75,13 +77,26 @@ def saturation_mutagenesis(
         ``"mean"``: less the mean over all letters, the letter there counting 0 (tangermeme);
         ``"alternatives"``: less the mean over the other letters (AlphaGenome); ``"none"``: changes as
         they are (CREsted, Borzoi); with ``hypothetical=True`` only.
+    layout, alphabet
+        How X is laid out, ``"NCL"`` or ``"NLC"``, and which letter each of its columns is.
     precision
-        ``"fp32"`` or ``"fp64"``: what the engine computes in.
+        ``"fp32"`` or ``"fp64"``: what the engine computes in. ``"bf16"``: deltas are multiplied as
+        bfloat16 and summed in fp32, beside fp32 originals; about 0.3 % off, for processors that have it.
     memory
         Bytes the engine may hold; by default a quarter of what is free.
+    progress
+        Show a bar with rate and time left.
+    device
+        Where to compute; by default where the model is.
     verify
         How many edits to recompute through the model itself, in float64 where it is small enough: the
         strongest and random others. 0 for none.
+
+    Returns
+    -------
+    Attribution
+        ``scores`` on the named ``axes``, the output for the originals, what was done (``facts``), and
+        the ``checks`` that it passed.
 
     Raises
     ------
@@ -121,7 +136,7 @@ def saturation_mutagenesis(
     axes = ("sequence", "target", "letter", "site") if many else ("sequence", "letter", "site")
     facts = {
         "method": "saturation_mutagenesis", "target": _describe(target), "center": center,
-        "hypothetical": hypothetical, "precision": str(found.raw.dtype).removeprefix("torch."),
+        "hypothetical": hypothetical, "precision": _precision(asked, found, engine),
         "engine": engine, **_versions(),
     }  # fmt: skip
     return Attribution(
@@ -139,6 +154,8 @@ def plan(
     device: str | torch.device | None = None,
 ) -> Plan:  # fmt: skip
     """What `saturation_mutagenesis` would do with the same arguments; print it.
+
+    The arguments are those of `saturation_mutagenesis`.
 
     It shows every layer's window and cone, the seam and each op that ends locality with the line of your
     model that calls it, the arithmetic saved, and the memory. Raises Untraceable where the model cannot be
@@ -212,6 +229,12 @@ def _levels_to_the_caller() -> int:
 
 def _describe(target: Any) -> str:
     return "mean over all outputs" if target is None else repr(target)
+
+
+def _precision(asked: Asked, found: Changes, engine: str) -> str:
+    if asked.bf16 and engine != "plain loop":
+        return "float32, products of bfloat16"
+    return str(found.raw.dtype).removeprefix("torch.")
 
 
 def _versions() -> dict[str, str]:

@@ -6,7 +6,7 @@ other to ``nucleoscope.naive.ops``, which defines what it means.
 
 from nucleoscope.naive.ops import Kept, Letters, Link, Original, Rows
 from nucleoscope.ops.delta_chain import delta_chain
-from nucleoscope.ops.delta_conv import delta_conv, pack_weight
+from nucleoscope.ops.delta_conv import delta_conv, has_bf16, pack_weight, to_bf16
 from nucleoscope.ops.delta_max_pool import delta_max_pool
 from nucleoscope.ops.delta_relu import delta_relu
 from nucleoscope.ops.delta_sum import delta_sum
@@ -24,5 +24,7 @@ __all__ = [
     "delta_relu",
     "delta_sum",
     "edit_lookup",
+    "has_bf16",
     "pack_weight",
+    "to_bf16",
 ]

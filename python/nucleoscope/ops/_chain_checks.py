@@ -9,6 +9,7 @@ from nucleoscope.naive.ops import Kept, Letters, Link, Rows
 from nucleoscope.naive.ops._links import OPS
 from nucleoscope.ops import _rows
 from nucleoscope.ops._arguments import Arguments
+from nucleoscope.ops.delta_conv import takes, weight_types
 
 Values = list[tuple[Tensor, Rows]]
 NEEDS = {
@@ -109,10 +110,13 @@ def _check_weight(part: Part, link: Link, weight: Tensor, came: int | None) -> N
     if axes is None:
         part.refuse("it takes no weight")
         return
-    part.read("weight", weight, axes)
+    types = weight_types(part.kind) if link.op == "delta_conv" else (part.kind,)
+    part.arguments.read("weight", weight, axes, *types)
     if axes == "GBKIJ":
         groups, blocks, taps, wide, columns = weight.shape
-        fits = columns == 16 and came in (None, groups * wide) and min(groups, taps, wide) > 0
+        fits = (
+            columns == 16 and (came is None or takes(weight, came)) and min(groups, taps, wide) > 0
+        )
         if not fits or link.channels % groups or blocks != -(-(link.channels // groups) // 16):
             part.refuse(
                 f"weight {list(weight.shape)} does not take {came} channels to {link.channels}: make "
@@ -154,7 +158,7 @@ def like(links: list[Link], values: list[Tensor]) -> Tensor:
     """
     held = [*values, *(k.weight for k in links), *(k.original.values for k in links if k.original)]
     for tensor in held:
-        if tensor is not None:
+        if tensor is not None and tensor.dtype != torch.int32:  # pairs of bfloat16 are for float32
             if tensor.dtype not in (torch.float32, torch.float64):
                 raise TypeError(
                     f"delta_chain: a value or weight has dtype {tensor.dtype}, must be torch.float32 "

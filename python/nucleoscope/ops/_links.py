@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from nucleoscope.naive.ops import Kept, Link, Rows
@@ -77,15 +78,18 @@ def unflatten(flat: Flat, outside: int) -> tuple[list[Link], list[Rows]]:
     return links, rows[:outside]
 
 
-def numbers(link: Link) -> tuple[list[int], tuple[float, float]]:
-    """A link in the order of the C++ struct. Its tensors must be contiguous, and outlive the call."""
+def numbers(link: Link, channels: list[int]) -> tuple[list[int], tuple[float, float]]:
+    """A link in the order of the C++ struct; `channels` of every value. Its tensors must outlive the call."""
     weight, z, m = link.weight, link.original, link.pooled
-    groups, taps, wide = 1, link.taps, link.channels
+    wide = channels[link.given] if link.given >= 0 else link.channels
+    groups, taps = 1, link.taps
     if link.op == "delta_conv" and weight is not None:
-        groups, _, taps, wide, _ = weight.shape
+        groups, _, taps, _, _ = weight.shape
+        wide = wide if link.given >= 0 else groups
+    bf16 = weight is not None and weight.dtype == torch.int32
     return [
-        OPS.index(link.op), link.given, link.beside, groups * wide, link.channels, groups, taps,
-        link.stride, link.dilation, link.pad, link.length_in, link.length, link.residual_first,
+        OPS.index(link.op), link.given, link.beside, wide, link.channels, groups, taps,
+        link.stride, link.dilation, link.pad, link.length_in, link.length, link.residual_first, bf16,
         0 if weight is None else weight.data_ptr(),
         *((0, 0, 0) if z is None else (z.values.data_ptr(), z.first, z.values.shape[1])),
         *((0, 0, 0) if m is None else (m.values.data_ptr(), m.first, m.values.shape[1])),

@@ -103,7 +103,7 @@ def _cpu(*args: Any) -> list[Tensor]:
     }  # fmt: skip
     channels = [values.shape[3] for values, _ in held] + [link.channels for link in links]
     _COMPILED[like.dtype](
-        [_links.numbers(link) for link in links],
+        [_links.numbers(link, channels) for link in links],
         [_rows.pieces(rows) for rows in (*(rows for _, rows in held), *(k.rows for k in links))],
         [values.data_ptr() for values, _ in held],
         channels[: len(held)],

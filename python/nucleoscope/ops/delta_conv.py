@@ -8,21 +8,26 @@ import torch
 from torch import Tensor
 
 from nucleoscope.naive import ops as naive
-from nucleoscope.naive.ops import Original, Rows, pack_weight
+from nucleoscope.naive.ops import Original, Rows, pack_weight, to_bf16
 from nucleoscope.ops import _rows
 from nucleoscope.ops._arguments import Arguments
 from nucleoscope.ops._extension import _C
 from nucleoscope.ops._registration import register
 
-__all__ = ["delta_conv", "pack_weight"]
+__all__ = ["delta_conv", "has_bf16", "pack_weight", "to_bf16"]
 
 _COMPILED = {torch.float32: _C.delta_conv_float32, torch.float64: _C.delta_conv_float64}
+
+
+def has_bf16() -> bool:
+    """Whether the instruction set in force multiplies bfloat16; elsewhere it is taken apart, slowly."""
+    return _C.isa() == "v4_bf16"
 
 
 def delta_conv(
     given: Tensor,  # [V, S, E, C_in] float32 or float64
     rows_in: Rows,
-    weight: Tensor,  # [G, B, K, C_in / G, 16], from pack_weight
+    weight: Tensor,  # [G, B, K, C_in / G, 16] from pack_weight, or what to_bf16 makes of it
     rows_out: Rows,
     *,
     channels: int,
@@ -54,7 +59,8 @@ def delta_conv(
     Args:
         given: deltas of E edits at each of S sites, on the V rows ``rows_in``.
         rows_in: which positions of the input are kept.
-        weight: what ``pack_weight(weight [K, C_in / G, C_out], groups=G)`` makes.
+        weight: what ``pack_weight(weight [K, C_in / G, C_out], groups=G)`` makes; with
+            ``to_bf16`` of that, float32 deltas are rounded to bfloat16 before they are multiplied.
         rows_out: which positions of the output are wanted, W a site.
         channels: C_out.
         stride: inputs from one output to the next.
@@ -104,7 +110,7 @@ class _Call:
         arguments.read("given", given, "VSEC", torch.float32, torch.float64)
         _rows.read_rows(arguments, "rows_in", self.rows_in, given.shape[0])
         _rows.read_rows(arguments, "rows_out", self.rows_out, None)
-        arguments.read("weight", self.weight, "GBKIJ", given.dtype)
+        arguments.read("weight", self.weight, "GBKIJ", *weight_types(given.dtype))
         self._check_weight()
         if self.original is not None:
             _rows.read_original(arguments, "original", self.original, "O", given.dtype)
@@ -124,7 +130,9 @@ class _Call:
         groups, blocks, taps, wide, columns = self.weight.shape
         made = self.channels // max(groups, 1)
         fits = (
-            columns == 16 and groups * wide == self.given.shape[3] and min(groups, taps, wide) > 0
+            takes(self.weight, self.given.shape[3])
+            and columns == 16
+            and min(groups, taps, wide) > 0
         )
         if not fits or self.channels % groups or blocks != -(-made // 16):
             raise ValueError(
@@ -156,7 +164,7 @@ class _Call:
             self.residual_first,
             out.data_ptr(),
             [many, channels_in, self.channels, groups, taps,
-             self.stride, self.dilation, self.pad, self.length],
+             self.stride, self.dilation, self.pad, self.length, self.weight.dtype == torch.int32],
             torch.get_num_threads(),
         )  # fmt: skip
         return out
@@ -168,6 +176,18 @@ class _Call:
             original=self.original, residual=self.residual, beside=self.beside,
             residual_first=self.residual_first,
         )  # fmt: skip
+
+
+def weight_types(given: torch.dtype) -> tuple[torch.dtype, ...]:
+    """The types of weights that meet deltas of a type: their own, or pairs of bfloat16."""
+    return (given, torch.int32) if given == torch.float32 else (given,)
+
+
+def takes(weight: Tensor, channels: int) -> bool:
+    """Whether packed weights are for so many channels in."""
+    groups, _, _, wide, _ = weight.shape
+    in_each, left = divmod(channels, max(groups, 1))
+    return left == 0 and wide == (-(-in_each // 2) if weight.dtype == torch.int32 else in_each)
 
 
 def _fake(*args: Any) -> Tensor:

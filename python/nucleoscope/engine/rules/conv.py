@@ -15,7 +15,7 @@ from nucleoscope.engine.graph import Axes, NotLocal, Rule, Static, vector
 from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule, sample_shape, value
 from nucleoscope.engine.step import Step
 from nucleoscope.engine.windows import SAME, Stencil
-from nucleoscope.ops import Link, pack_weight
+from nucleoscope.ops import Link, pack_weight, to_bf16
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,9 @@ class Conv(Rule):
             taps = weight.reshape(len(weight), -1, self.stencil.taps).permute(2, 1, 0)
         taps = (taps if self.scale is None else taps * self.scale(static)).contiguous()
         return taps if self.looks_up else pack_weight(taps, self.groups)
+
+    def round(self, packed: Tensor) -> Tensor:
+        return packed if self.looks_up else to_bf16(packed)
 
     @property
     def chained(self) -> bool:

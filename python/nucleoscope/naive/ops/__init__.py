@@ -3,7 +3,7 @@
 from nucleoscope.naive.ops._links import Kept, Letters, Link
 from nucleoscope.naive.ops._rows import Original, Rows
 from nucleoscope.naive.ops.delta_chain import delta_chain
-from nucleoscope.naive.ops.delta_conv import delta_conv, pack_weight
+from nucleoscope.naive.ops.delta_conv import delta_conv, pack_weight, to_bf16
 from nucleoscope.naive.ops.delta_max_pool import delta_max_pool
 from nucleoscope.naive.ops.delta_relu import delta_relu
 from nucleoscope.naive.ops.delta_sum import delta_sum
@@ -22,4 +22,5 @@ __all__ = [
     "delta_sum",
     "edit_lookup",
     "pack_weight",
+    "to_bf16",
 ]

@@ -40,7 +40,8 @@ def _nothing(link: Link, letters: Letters) -> Value:
     """A delta without rows, for a convolution of which only the residual is reached."""
     assert link.weight is not None
     groups, _, _, wide, _ = link.weight.shape
-    none = link.weight.new_zeros(0, *letters.new.shape, groups * wide)
+    kind = torch.float32 if link.weight.dtype == torch.int32 else link.weight.dtype
+    none = link.weight.new_zeros(0, *letters.new.shape, groups * wide, dtype=kind)
     return none, Rows(letters.site.new_zeros(0, len(letters.site)), ())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from nucleoscope.naive.ops._rows import Original, Rows, at, find, positions, take
@@ -24,6 +25,23 @@ def pack_weight(weight: Tensor, groups: int = 1) -> Tensor:
     return full.view(taps, wide, groups, blocks, BLOCK).permute(2, 3, 0, 1, 4).contiguous()
 
 
+def to_bf16(packed: Tensor) -> Tensor:
+    """Packed weights as pairs of bfloat16, [G, B, K, ceil(C_in / G / 2), 16] int32.
+
+    The first channel of a pair is the low half. A delta is rounded to bfloat16 before it meets them;
+    products are summed in float32.
+    """
+    even = F.pad(packed, (0, 0, 0, packed.shape[3] % 2)).bfloat16()
+    bits = even.view(torch.int16).int() & 0xFFFF
+    return bits[:, :, :, 0::2] | bits[:, :, :, 1::2] << 16
+
+
+def from_bf16(pairs: Tensor, wide: int) -> Tensor:
+    """The packed weights [G, B, K, C_in / G, 16], rounded, of which pairs were made."""
+    halves = pairs.unsqueeze(-1).view(torch.bfloat16)
+    return halves.transpose(4, 5).flatten(3, 4)[:, :, :, :wide]
+
+
 def unpack_weight(packed: Tensor, channels: int) -> Tensor:
     """The weights [K, C_in / G, C_out] that were packed."""
     groups, blocks, taps, wide, _ = packed.shape
@@ -34,7 +52,7 @@ def unpack_weight(packed: Tensor, channels: int) -> Tensor:
 def delta_conv(
     given: Tensor,  # [V, S, E, C_in]
     rows_in: Rows,
-    weight: Tensor,  # [G, B, K, C_in / G, 16]
+    weight: Tensor,  # [G, B, K, C_in / G, 16], or of bfloat16 [G, B, K, ceil(C_in / G / 2), 16]
     rows_out: Rows,
     *,
     channels: int,
@@ -49,6 +67,9 @@ def delta_conv(
 ) -> Tensor:  # [W, S, E, C_out]
     """Change of a convolution, of the ReLU behind it, and of the residual that joins it."""
     groups, out = weight.shape[0], positions(rows_out)
+    if weight.dtype == torch.int32:
+        wide = given.shape[3] // weight.shape[0]
+        weight, given = from_bf16(weight, wide).to(given), given.bfloat16().to(given)
     plain = unpack_weight(weight, channels)
     shape = (*out.shape, given.shape[2], groups, given.shape[3] // groups)
     total = given.new_zeros(*out.shape, given.shape[2], channels)
