@@ -27,6 +27,7 @@ class Case:
     length: int
     sites: int | None = None
     peer: bool = True  # whether tangermeme's windowed path is timed beside it
+    peer_sites: int | None = None  # of its sample (None: all that are edited)
     loop_sites: int = 16  # of the plain loop's sample
     local: bool = True  # whether deltas go all the way: its structure can be counted
     tolerance: float = 1e-5  # of the largest effect, against float64
@@ -34,10 +35,12 @@ class Case:
     @property
     def range(self) -> range:
         """The sites that are edited."""
-        if self.sites is None:
-            return range(self.length)
-        first = (self.length - self.sites) // 2
-        return range(first, first + self.sites)
+        return self.middle(self.sites)
+
+    def middle(self, sites: int | None) -> range:
+        """So many sites around the middle; all of them for None."""
+        first = 0 if sites is None else (self.length - sites) // 2
+        return range(first, self.length - first if sites is None else first + sites)
 
     def ready(self) -> tuple[nn.Module, Tensor]:
         """The network in eval mode and one random sequence, the same each time.
@@ -64,10 +67,10 @@ CASES = {
     "Factorized Basset, 1 kb": Case(FactorizedBasset, 1000),
     "BPNet 64 filters, 2,114 bp, counts": Case(BPNetCounts, 2114),
     "ChromBPNet 512 filters, 2,114 bp, counts": Case(
-        lambda: BPNetCounts(512), 2114, 24, loop_sites=2
+        lambda: BPNetCounts(512), 2114, 192, peer_sites=16, loop_sites=2
     ),
-    "Beluga, 2 kb": Case(Beluga, 2000, 64, loop_sites=4),
-    "SpliceAI-10k, 15 kb": Case(SpliceNet10k, 15000, 48, loop_sites=4),
-    "BPNet 64 filters, 100 kb": Case(BPNetCounts, 100_000, 256, peer=False, loop_sites=2),
+    "Beluga, 2 kb": Case(Beluga, 2000, 256, peer_sites=32, loop_sites=4),
+    "SpliceAI-10k, 15 kb": Case(SpliceNet10k, 15000, 192, peer_sites=24, loop_sites=4),
+    "BPNet 64 filters, 100 kb": Case(BPNetCounts, 100_000, 8192, peer=False, loop_sites=2),
     "squeeze-excitation, 1 kb": Case(Gated, 1000, 128, peer=False, local=False, tolerance=1e-3),
 }

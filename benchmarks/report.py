@@ -49,11 +49,11 @@ def table(results: dict[str, Any]) -> str:
         "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     note = (
-        f"Medians (least–most) of rounds with the sides in turn, peers at their best batch, the loop sampled "
-        f"and scaled; of sgemm: structural multiply-adds (exact zeros counted) a second, without verification, "
-        f"over the rate of a 2,048 cubed product in the same run; error against float64, relative to the largest "
-        f"effect; random weights. {info['processor']} "
-        f"({info['instruction_set']}), "
+        "Medians (least–most) of rounds with the sides in turn, peers at their best batch, the loop (and the "
+        "peer, where not all sites are edited) sampled and scaled; of sgemm: structural multiply-adds (exact "
+        "zeros counted) a second, without verification, over the rate of a 2,048 cubed product in the same "
+        "run; error against float64, relative to the largest effect; random weights. "
+        f"{info['processor']} ({info['instruction_set']}), "
         f"{info['threads']} threads, torch {info['torch']}, Python {info['python']}. "
         f"`pytest benchmarks/methods --benchmark-only --benchmark-json={RESULTS.relative_to(ROOT)}`, "
         f"{len(results['benchmarks'])} of its cases"

@@ -197,12 +197,12 @@ void define_ops(py::module_& m, const std::string& type) {
       +[](const std::vector<LinkArgument>& links, const std::vector<RowsArgument>& on,
           const std::vector<Address>& given, const std::vector<Size>& channels,
           const std::vector<Address>& kept, const std::array<Address, 4>& edits,
-          std::array<Size, 3> sizes, int threads) {
+          std::array<Size, 2> sizes, int threads) {
         std::vector<Link<T>> chain;
         for (const LinkArgument& each : links) chain.push_back(link<T>(each));
         std::vector<Rows> held;
         for (const RowsArgument& each : on) held.push_back(rows(each));
-        const auto& [S, E, A] = sizes;
+        const auto& [S, E] = sizes;
         NUCLEOSCOPE_SELECT(delta_chain<T>)
         ({.links = chain.data(),
           .count = static_cast<Size>(chain.size()),
@@ -216,8 +216,7 @@ void define_ops(py::module_& m, const std::string& type) {
           .old = at<const std::int32_t>(edits[2]),
           .fresh = at<const std::int32_t>(edits[3]),
           .S = S,
-          .E = E,
-          .A = A},
+          .E = E},
          threads);
       });
 }

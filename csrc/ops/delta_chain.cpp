@@ -85,6 +85,7 @@ class Block {
   /// This block's sites of what comes from outside.
   void bring(std::int64_t v) {
     const std::int64_t size = call.E * channels(v);
+    if (size == 0) return;
     for (std::int64_t w = 0; w < width(rows[v]); ++w)
       std::memcpy(value(v) + w * B * size, call.given[v] + (w * call.S + first) * size,
                   B * size * sizeof(T));
@@ -92,6 +93,7 @@ class Block {
 
   void take(T* kept, std::int64_t v) {
     const std::int64_t size = call.E * channels(v);
+    if (size == 0) return;
     for (std::int64_t w = 0; w < width(rows[v]); ++w)
       std::memcpy(kept + (w * call.S + first) * size, value(v) + w * B * size,
                   B * size * sizeof(T));
@@ -135,7 +137,7 @@ class Block {
                     .old = call.old + first,
                     .fresh = call.fresh + first * call.E,
                     .out = value(v),
-                    .A = call.A,
+                    .A = link.C_in,
                     .C = link.C_out,
                     .W = wide,
                     .S = B,

@@ -18,7 +18,8 @@ template <class T>
 struct Link {
   Op op;
   std::int64_t given, beside;  // the values it takes; -1: none
-  std::int64_t C_in, C_out, G, K, stride, dilation, pad, length_in, length, residual_first, bf16;
+  std::int64_t C_in,           // of an edit_lookup: the letters of its table
+      C_out, G, K, stride, dilation, pad, length_in, length, residual_first, bf16;
   const void* weight;  // delta_conv's, edit_lookup's table, delta_sum's scale
   const T* original;
   std::int64_t original_first, original_length;
@@ -41,7 +42,7 @@ struct DeltaChain {
   const std::int64_t* site;      // [S]     which position
   const std::int32_t* old;       // [S]     letter that stood there, -1: none
   const std::int32_t* fresh;     // [S, E]  letters put in its place, -1: none
-  std::int64_t S, E, A;          // A letters in a table
+  std::int64_t S, E;
 };
 
 NUCLEOSCOPE_PER_ISA(

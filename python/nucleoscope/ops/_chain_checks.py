@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from nucleoscope.naive.ops import Kept, Letters, Link, Rows
-from nucleoscope.naive.ops._links import OPS
 from nucleoscope.ops import _rows
 from nucleoscope.ops._arguments import Arguments
 from nucleoscope.ops.delta_conv import takes, weight_types
@@ -35,16 +34,25 @@ def check(links: list[Link], letters: Letters, given: Values, asked: list[int]) 
     arguments.read("letters.site", letters.site, "S", torch.int64)
     arguments.read("letters.sequence", letters.sequence, "S", torch.int32)
     kind = like(links, [values for values, _ in given]).dtype
-    channels = []
+    channels, heights = [], []
     for index, (values, rows) in enumerate(given):
         part = Part(f"given[{index}]", letters, kind)
         part.read("values", values, "VSEC")
         part.read_rows(rows, len(values))
         channels.append(values.shape[3])
+        heights.append(len(values))
     sequences = _bounds(letters.sequence)
     for index, link in enumerate(links):
-        _check_link(Part(f"links[{index}], {link.op}", letters, kind), link, channels, sequences)
+        part = Part(f"links[{index}], {link.op}", letters, kind)
+        _check_link(part, link, channels, sequences)
         channels.append(link.channels)
+        heights.append(sum(link.rows.widths))
+        if link.op == "delta_relu" and heights[link.given] != heights[-1]:
+            part.refuse(
+                f"its rows are {heights[-1]} a site, those of its input {heights[link.given]}"
+            )
+    if len(set(asked)) < len(asked):
+        raise ValueError(f"delta_chain: asked for {asked}; name each value once")
     for index in asked:
         if not len(given) <= index < len(channels):
             raise ValueError(
@@ -79,8 +87,6 @@ class Part:
 
 def _check_link(part: Part, link: Link, channels: list[int], sequences: tuple[int, int]) -> None:
     part.read_rows(link.rows, None)
-    if link.op not in OPS:
-        part.refuse(f"no such op; one of {', '.join(OPS)}")
     for need in NEEDS[link.op]:
         if getattr(link, need) in (None, -1) if need == "given" else getattr(link, need) is None:
             part.refuse(f"it needs {need}")

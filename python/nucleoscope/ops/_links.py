@@ -36,7 +36,11 @@ def flatten(links: list[Link], outside: list[Rows]) -> Flat:
         return len(tensors) - 1
 
     sizes: list[int] = []
-    for link in links:
+    for index, link in enumerate(links):
+        if link.op not in OPS:
+            raise ValueError(
+                f"delta_chain: links[{index}], {link.op}: no such op; one of {', '.join(OPS)}"
+            )
         z, m = link.original or Kept(None), link.pooled or Kept(None)  # type: ignore[arg-type]
         sizes += (
             OPS.index(link.op), link.channels, link.length, link.given, link.beside,
@@ -45,17 +49,13 @@ def flatten(links: list[Link], outside: list[Rows]) -> Flat:
             link.length_in, link.residual_first,
         )  # fmt: skip
     every = [*outside, *(link.rows for link in links)]
-    widths = [w for rows in every for w in rows.widths]
     factors = [f for link in links for f in link.factors]
-    return Flat([rows.starts for rows in every], widths, tensors, sizes, factors)
+    return Flat([rows.starts for rows in every], _rows.flat_widths(every), tensors, sizes, factors)
 
 
 def unflatten(flat: Flat, outside: int) -> tuple[list[Link], list[Rows]]:
     """The links, and the rows of the outside values."""
-    rows, first = [], 0
-    for starts in flat.starts:
-        rows.append(Rows(starts, tuple(flat.widths[first : first + len(starts)])))
-        first += len(starts)
+    rows = _rows.with_widths(flat.starts, flat.widths)
 
     def tensor(index: int) -> Tensor | None:
         return None if index < 0 else flat.tensors[index]
@@ -83,6 +83,8 @@ def numbers(link: Link, channels: list[int]) -> tuple[list[int], tuple[float, fl
     weight, z, m = link.weight, link.original, link.pooled
     wide = channels[link.given] if link.given >= 0 else link.channels
     groups, taps = 1, link.taps
+    if link.op == "edit_lookup" and weight is not None:
+        wide = weight.shape[1]
     if link.op == "delta_conv" and weight is not None:
         groups, _, taps, _, _ = weight.shape
         wide = wide if link.given >= 0 else groups

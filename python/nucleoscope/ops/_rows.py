@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -62,6 +64,21 @@ def read_original(
             f"{arguments.op}: {name}.sequence[{least}] is {int(sequence[least])}; every site has one: "
             "give its index"
         )
+
+
+def flat_widths(every: Iterable[Rows]) -> list[int]:
+    """The widths of several Rows in one list, each with their number before them."""
+    return [number for rows in every for number in (len(rows.widths), *rows.widths)]
+
+
+def with_widths(starts: list[Tensor], flat: list[int]) -> list[Rows]:
+    """The Rows with these starts, of whose widths ``flat_widths`` made a list."""
+    rows, first = [], 0
+    for each in starts:
+        last = first + 1 + flat[first]
+        rows.append(Rows(each, tuple(flat[first + 1 : last])))
+        first = last
+    return rows
 
 
 def pieces(rows: Rows) -> Pieces:

@@ -109,7 +109,7 @@ def _cpu(*args: Any) -> list[Tensor]:
         channels[: len(held)],
         [kept[i].data_ptr() if i in kept else 0 for i in range(len(held), len(channels))],
         [each.data_ptr() for each in letters],
-        [*letters.new.shape, _chain_checks.alphabet(links)],
+        list(letters.new.shape),
         torch.get_num_threads(),
     )
     return [kept[index] for index in asked]

@@ -60,7 +60,7 @@ def delta_sum(
         raise ValueError(f"delta_sum: {len(terms)} terms; give one or two")
     values, rows, factors = zip(*terms, strict=True)
     out: Tensor = torch.ops.nucleoscope.delta_sum.default(
-        list(values), [each.starts for each in rows], [w for each in rows for w in each.widths],
+        list(values), [each.starts for each in rows], _rows.flat_widths(rows),
         list(factors), *rows_out, scale, [taps, stride, pad, length],
     )  # fmt: skip
     return out
@@ -70,13 +70,12 @@ def _read(
     values: list[Tensor], starts: list[Tensor], widths: list[int], factors: list[float],
     out_starts: Tensor, out_widths: list[int], scale: Tensor | None, sizes: list[int],
 ) -> tuple[list[tuple[Tensor, Rows, float]], Rows]:  # fmt: skip
-    arguments, terms, first = Arguments("delta_sum"), [], 0
-    for index, (given, start, factor) in enumerate(zip(values, starts, factors, strict=True)):
+    arguments, terms = Arguments("delta_sum"), []
+    held = _rows.with_widths(starts, widths)
+    for index, (given, rows, factor) in enumerate(zip(values, held, factors, strict=True)):
         allowed = (torch.float32, torch.float64) if index == 0 else (values[0].dtype,)
-        name, axes = ("given", "VSEC") if index == 0 else ("beside", "RSEC")
+        name, axes = ("given", "VSEC") if index == 0 else ("beside", "XSEC")
         arguments.read(name, given, axes, *allowed)
-        rows = Rows(start, tuple(widths[first : first + len(start)]))
-        first += len(start)
         _rows.read_rows(arguments, "rows_in" if index == 0 else "beside", rows, given.shape[0])
         terms.append((given, rows, factor))
     rows_out = Rows(out_starts, tuple(out_widths))

@@ -40,8 +40,9 @@ def _nothing(link: Link, letters: Letters) -> Value:
     """A delta without rows, for a convolution of which only the residual is reached."""
     assert link.weight is not None
     groups, _, _, wide, _ = link.weight.shape
-    kind = torch.float32 if link.weight.dtype == torch.int32 else link.weight.dtype
-    none = link.weight.new_zeros(0, *letters.new.shape, groups * wide, dtype=kind)
+    in_pairs = link.weight.dtype == torch.int32
+    kind, many = (torch.float32, 2 * wide) if in_pairs else (link.weight.dtype, wide)
+    none = link.weight.new_zeros(0, *letters.new.shape, groups * many, dtype=kind)
     return none, Rows(letters.site.new_zeros(0, len(letters.site)), ())
 
 
