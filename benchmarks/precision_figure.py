@@ -37,7 +37,7 @@ def draw(found: dict[str, Any], panels: list[Panel], path: Path) -> None:
     figure.suptitle(
         "Small effects are lost where two predictions are subtracted, kept where the change itself "
         "is carried",
-        fontsize=13, fontweight="bold",
+        fontsize=12, fontweight="bold",
     )  # fmt: skip
     figure.supxlabel(
         "plain loop: predict the edited and the original sequence, subtract.  nucleoscope: carry only "

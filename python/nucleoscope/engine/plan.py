@@ -24,6 +24,9 @@ from nucleoscope.engine.windows import clip, hull
 CACHE = 8 << 20
 
 
+# Edits that run through the tail together, at most, and bytes of its widest value for all of them.
+TAIL_BATCH, TAIL_CACHE = 64, 4 << 20
+
 # Multiply-adds of a batch that is one chain, which needs no cache of its own: long enough that Python
 # does not count, short enough that progress shows and Ctrl-C is heard.
 WORK = 2e9
@@ -172,7 +175,7 @@ class Plan:
             layer, live = max(layer, widest), max(live, 3 * widest + sum(made) // 4)
             work = max(work, self._window_work(rows) * self.letters)
         budget = self.memory // 2 // self.workers  # the other half is for the originals
-        fit = TAIL_BATCH // self.letters if tail else CACHE // layer
+        fit = self._tail_batch() // self.letters if tail else CACHE // layer
         brief = int(WORK / work) if len(self.stretches) == 1 else len(site)
         most = int(max(1, min(len(site), fit, brief, budget // (live + tail))))
         rounds = -(-len(site) // (most * self.workers))
@@ -180,16 +183,22 @@ class Plan:
 
     def tail_bytes(self) -> int:
         """Bytes that one edit's way through the tail holds at its peak, roughly."""
-        nodes = self.graph.nodes
-        sizes = []
+        laid = sum(prod(self.axes(self.graph.resolve(n)).shape) for n in self.graph.frontier)
+        return int((2 * laid + 3 * self._widest_of_tail()) * self.bytes_per_number)
+
+    def _widest_of_tail(self) -> int:
+        """Numbers of the largest value that the tail makes for one edit; 0 without a tail."""
+        nodes, widest = self.graph.nodes, 0
         for node in self.graph.fx:
             if node.op == "call_function" and nodes[node.name].role == "tail":
                 shape: Any = getattr(node.meta.get("val"), "shape", ())
-                sizes.append(prod(int(s) for s in shape[1:] if isinstance(s, int)))
-        laid = sum(prod(self.axes(self.graph.resolve(n)).shape) for n in self.graph.frontier)
-        if not sizes and not laid:
-            return 0
-        return int((2 * laid + 3 * max(sizes, default=0)) * self.bytes_per_number)
+                widest = max(widest, prod(int(s) for s in shape[1:] if isinstance(s, int)))
+        return widest
+
+    def _tail_batch(self) -> int:
+        """Edits per run of the tail: what its cache holds, and few enough to report progress often."""
+        widest = self._widest_of_tail() * self.bytes_per_number
+        return min(TAIL_BATCH, TAIL_CACHE // max(widest, 1))
 
     def __repr__(self) -> str:
         return report(self)
@@ -235,10 +244,6 @@ class Plan:
         if self.original_bytes(start, middle) > 0.95 * self.original_bytes(start, end):
             return [(start, end)]  # a seam wants whole layers: halving the sites would not help
         return self.tiles(start, middle) + self.tiles(middle, end)
-
-
-# Edits per run of the tail: enough to fill its matrix products, few enough to report progress often.
-TAIL_BATCH = 64
 
 
 def _needed(graph: Graph) -> list[str]:

@@ -104,16 +104,6 @@ class Delta:
             return gather(self.values, self.rows.find(rows.positions))
         return cut(self.values, shift, rows.width)
 
-    def add_to(self, out: Tensor, rows: Rows, factor: float = 1.0) -> None:
-        """out [W, S, E, C] on `rows` += factor times this delta."""
-        shift = self.rows.shift(rows)
-        if shift is None:
-            out.add_(self.on(rows), alpha=factor)
-            return
-        lo, hi = max(shift, 0), min(shift + rows.width, len(self.values))
-        if lo < hi:
-            out[lo - shift : hi - shift].add_(self.values[lo:hi], alpha=factor)
-
 
 def uniform(offsets: Ints) -> int | None:
     """The one value of all offsets, or None."""

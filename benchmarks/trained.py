@@ -1,0 +1,162 @@
+"""Trained ReLU networks on natural sequences, read in place; and the same networks without training."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import gzip
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from benchmarks.nets import SpliceNet10k
+from nucleoscope.cli.letters import one_hot
+from nucleoscope.demo import load_sequence
+from nucleoscope.models import SpliceNet
+from training.ci_spliceai import Teacher, load
+
+ELEMENTS = ("F9", "LDLR", "HBB", "HBG1")  # promoters of Kircher et al. 2019, measured base by base
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network, sequences, sites for counting and for timing, and the layers in front of its ReLUs."""
+
+    name: str
+    model: nn.Module
+    X: Tensor
+    counted: range  # some sites over the middle
+    timed: range
+    gates: list[str]
+
+    def with_gates_open(self) -> nn.Module:
+        """The same network with each bias before a ReLU raised until no unit is ever off.
+
+        The ReLUs stay where they are and do the same work; every delta passes all of them, so that
+        there is nothing to skip.
+        """
+        made = copy.deepcopy(self.model)
+
+        def raise_bias(layer: nn.Module, _given: object, out: Tensor) -> Tensor:
+            constant = out.max() - 2 * out.min()  # leaves a range's width for edits to move in
+            layer.bias.data += constant  # type: ignore[union-attr, operator]
+            return out + constant
+
+        hooks = [made.get_submodule(g).register_forward_hook(raise_bias) for g in self.gates]
+        with torch.no_grad():
+            made(self.X)
+        for hook in hooks:
+            hook.remove()
+        return made
+
+    def untrained(self) -> nn.Module:
+        """The same network with torch's random weights, and BatchNorm's statistics of random bases."""
+        made = copy.deepcopy(self.model).train()
+        for module in made.modules():
+            if isinstance(module, nn.BatchNorm1d):
+                module.momentum = None  # the plain average
+            if isinstance(module, nn.BatchNorm1d | nn.Conv1d | nn.Linear):
+                module.reset_parameters()
+        letters = torch.randint(0, 4, (4, self.X.shape[2]))
+        with torch.no_grad():
+            made(F.one_hot(letters, 4).movedim(2, 1).float())
+        return made.eval()
+
+
+def networks(wheel: Path | None) -> Iterator[Trained]:
+    """What there is on this machine of the three; the demo's is always there."""
+    yield _splice_net()
+    data = os.environ.get("NUCLEOSCOPE_DATA")
+    if data:
+        yield _mpra_dragonn(Path(data))
+    if wheel:
+        yield _ci_spliceai(wheel)
+
+
+def _splice_net() -> Trained:
+    model, length = SpliceNet.pretrained(), 2114
+    bases = load_sequence()[1]
+    with torch.no_grad():
+        donor = int(model(one_hot([bases]))[0].softmax(0)[2].argmax())
+    X = one_hot([bases[donor - length // 2 :][:length]])
+    gates = [f"norms.{i}" for i in range(len(model.norms))]
+    return Trained("SpliceNet, 2,114 bp", model, X, range(357, 1757, 70), range(length), gates)
+
+
+def _mpra_dragonn(data: Path) -> Trained:
+    """MPRA-DragoNN (Movva et al. 2019, MIT): ReLU before BatchNorm, so a zero stays one."""
+    stored = h5py.File(data / "models" / "mpra_dragonn" / "pretrained.hdf5")
+
+    def array(layer: str, name: str) -> Tensor:
+        return torch.from_numpy(stored[f"{layer}/{layer}/{name}:0"][:])
+
+    layers: list[nn.Module] = []
+    for i, wide in enumerate((4, 120, 120), 1):
+        conv, norm = nn.Conv1d(wide, 120, 5), nn.BatchNorm1d(120, eps=1e-3)
+        conv.weight.data = array(f"conv1d_{i}", "kernel").permute(2, 1, 0).contiguous()
+        conv.bias.data = array(f"conv1d_{i}", "bias")
+        of = f"batch_normalization_{i}"
+        norm.weight.data, norm.bias.data = array(of, "gamma"), array(of, "beta")
+        norm.running_mean = array(of, "moving_mean")
+        norm.running_var = array(of, "moving_variance")
+        layers += [conv, nn.ReLU(), norm]
+    head = nn.Linear(120 * 133, 12)
+    kernel = array("dense_1", "kernel").view(133, 120, 12)  # Keras flattens positions first
+    head.weight.data = kernel.permute(2, 1, 0).reshape(12, -1).contiguous()
+    head.bias.data = array("dense_1", "bias")
+    model = nn.Sequential(*layers, nn.Flatten(), head).eval().requires_grad_(False)
+    X = one_hot([_element(data, name) for name in ELEMENTS])
+    name = f"MPRA-DragoNN, {len(ELEMENTS)} promoters of 145 bp"
+    return Trained(name, model, X, range(12, 132, 6), range(145), ["0", "3", "6"])
+
+
+def _element(data: Path, name: str, length: int = 145) -> str:
+    """The middle of an element, rebuilt from the letters that its variants replace."""
+    path = data / "variants" / "kircher2019_satmut_mpra_elements.tsv.gz"
+    with gzip.open(path, "rt") as file:
+        rows = [r for r in csv.DictReader(file, delimiter="\t") if r["Element"] == name]
+    letters = {int(r["Pos"]): r["Ref"] for r in rows if r["Release"] == "GRCh38"}
+    first = (min(letters) + max(letters) - length) // 2
+    return "".join(letters[first + i] for i in range(length))
+
+
+def _ci_spliceai(wheel: Path) -> Trained:
+    """The first of CI-SpliceAI's five networks (CC BY 4.0), on 5 kb of chr22 and 5 kb either side."""
+    teacher, made = load(wheel)[0], SpliceNet10k().eval()
+    for mine, theirs in zip(_convolutions(made), teacher.convolutions(), strict=True):
+        mine.weight.data, mine.bias.data = (
+            theirs.weight.data.squeeze(2).contiguous(),
+            theirs.bias.data,
+        )
+    norms = [m for m in made.modules() if isinstance(m, nn.BatchNorm1d)]
+    for norm, stored in zip(norms, teacher.norms, strict=True):
+        norm.load_state_dict(stored.state_dict())
+    X = one_hot([load_sequence()[1][57_500:72_500]])  # the demo's strongest donor is inside
+    _same(made, teacher, X)
+    gates = [name for name, m in made.named_modules() if isinstance(m, nn.BatchNorm1d)]
+    model = made.requires_grad_(False)
+    counted, timed = range(5925, 9000, 160), range(7496, 7504)
+    return Trained("CI-SpliceAI, first of five, 15 kb", model, X, counted, timed, gates)
+
+
+def _convolutions(made: SpliceNet10k) -> Iterator[nn.Conv1d]:
+    """In the order in which the stored ones come."""
+    yield from (made.first, made.skip)
+    for units, join in zip(made.groups, made.joins, strict=True):
+        yield from (m for m in units.modules() if isinstance(m, nn.Conv1d))
+        yield join  # type: ignore[misc]
+    yield made.last
+
+
+def _same(made: nn.Module, teacher: Teacher, X: Tensor) -> None:
+    with torch.no_grad():
+        theirs = teacher(X[:, :, None])[:, :, 5000:-5000]
+        off = (made(X) - theirs).abs().max()
+    if off > 1e-4 or theirs[:, 1:].max() < 0.5:
+        raise ValueError(f"the weights were misread: {off} off, or no splice site found")
