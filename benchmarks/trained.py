@@ -39,7 +39,8 @@ class Trained:
         """The same network with each bias before a ReLU raised until no unit is ever off.
 
         The ReLUs stay where they are and do the same work; every delta passes all of them, so that
-        there is nothing to skip.
+        there is nothing to skip. BatchNorm's statistics are taken anew: a deep net without ReLUs that
+        bite overflows with the old ones.
         """
         made = copy.deepcopy(self.model)
 
@@ -48,25 +49,35 @@ class Trained:
             layer.bias.data += constant  # type: ignore[union-attr, operator]
             return out + constant
 
-        hooks = [made.get_submodule(g).register_forward_hook(raise_bias) for g in self.gates]
+        gates = [made.get_submodule(name) for name in self.gates]
+        for norm in (gate for gate in gates if isinstance(gate, nn.BatchNorm1d)):
+            _take_anew(norm)
+        hooks = [gate.register_forward_hook(raise_bias) for gate in gates]
         with torch.no_grad():
             made(self.X)
         for hook in hooks:
             hook.remove()
-        return made
+        return made.eval()
 
     def untrained(self) -> nn.Module:
         """The same network with torch's random weights, and BatchNorm's statistics of random bases."""
-        made = copy.deepcopy(self.model).train()
+        made = copy.deepcopy(self.model)
         for module in made.modules():
-            if isinstance(module, nn.BatchNorm1d):
-                module.momentum = None  # the plain average
             if isinstance(module, nn.BatchNorm1d | nn.Conv1d | nn.Linear):
                 module.reset_parameters()
+            if isinstance(module, nn.BatchNorm1d):
+                _take_anew(module)
         letters = torch.randint(0, 4, (4, self.X.shape[2]))
         with torch.no_grad():
             made(F.one_hot(letters, 4).movedim(2, 1).float())
         return made.eval()
+
+
+def _take_anew(norm: nn.BatchNorm1d) -> None:
+    """Let the next forward set the statistics."""
+    norm.reset_running_stats()
+    norm.momentum = None  # the plain average, of one batch
+    norm.train()
 
 
 def networks(wheel: Path | None) -> Iterator[Trained]:

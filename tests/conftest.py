@@ -2,9 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,17 @@ def nucleoscope_data() -> Path:
     if not path.is_dir():
         pytest.fail(f"NUCLEOSCOPE_DATA is {folder}, which is not a folder")
     return path
+
+
+@pytest.fixture
+def hears_interrupts() -> Iterator[None]:
+    """Processes started in the test hear SIGINT, even where the tests themselves run in the background.
+
+    A shell starts a background job deaf to it, and its children inherit that.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

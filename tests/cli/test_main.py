@@ -84,6 +84,7 @@ def test_traceback_on_demand() -> None:
         1 / 0  # noqa: B018
 
 
+@pytest.mark.usefixtures("hears_interrupts")
 def test_interrupt_ends_soon_and_leaves_nothing(tmp_path: Path) -> None:
     """Even while torch is busy and Python cannot react."""
     (tmp_path / "slow.py").write_text(SLOW_MODEL)

@@ -1,5 +1,3 @@
-#include <tuple>
-
 #include "chain_case.h"
 #include "chain_meaning.h"
 
@@ -79,16 +77,19 @@ void many_blocks(int threads) {
 
 template <class T>
 void without_something(int threads) {
-  for (const auto& [S, E, widths] : {std::tuple{0, 3, Widths{4}}, std::tuple{4, 0, Widths{4}},
-                                     std::tuple{4, 3, Widths{0}}, std::tuple{4, 3, Widths{}}}) {
+  const struct {
+    std::int64_t S, E, C;
+    Widths widths;
+  } cases[] = {{0, 3, 5, {4}}, {4, 0, 5, {4}}, {4, 3, 0, {4}}, {4, 3, 5, {0}}, {4, 3, 5, {}}};
+  for (const auto& [S, E, C, widths] : cases) {
     Random random(2);
     ChainCase<T> chain(random, S, E, 20);
-    chain.bring(5, widths);
-    chain.look_up(5, widths, {3, 1, 1, 1}, true);
-    chain.conv(0, 5, widths, {3, 1, 1, 1}, true, 1);
+    chain.bring(C, widths);
+    chain.look_up(C, widths, {3, 1, 1, 1}, true);
+    if (C > 0) chain.conv(0, C, widths, {3, 1, 1, 1}, true, 1);  // which needs channels
     chain.pool(chain.last(), widths, {2});
     chain.sum(chain.relu(chain.last()), widths, {3});
-    run(chain, "without sites, edits or rows", threads);
+    run(chain, "without sites, edits, channels or rows", threads);
   }
 }
 

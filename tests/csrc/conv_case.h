@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "expect.h"
@@ -73,11 +74,18 @@ template <class T>
 class ConvCase {
  public:
   ConvCase(const ConvShape& shape, Random& random)
+      : ConvCase(shape, random, random.integers<std::int64_t>(shape.S, 0, shape.length - 1)) {}
+
+  /// Where every row that is asked is around these positions.
+  ConvCase(const ConvShape& shape, Random& random, const Positions& asked)
+      : ConvCase(shape, random, rows_around(random, read(shape, random, asked), shape.in),
+                 rows_around(random, asked, shape.out), rows_around(random, asked, shape.beside)) {}
+
+  ConvCase(const ConvShape& shape, Random& random, HeldRows in, HeldRows out, HeldRows beside)
       : shape_(shape),
-        asked_(random.integers<std::int64_t>(shape.S, 0, shape.length - 1)),
-        in_(rows_around(random, read(random), shape.in)),
-        out_(rows_around(random, asked_, shape.out)),
-        beside_(rows_around(random, asked_, shape.beside)),
+        in_(std::move(in)),
+        out_(std::move(out)),
+        beside_(std::move(beside)),
         given_(random.deltas<T>(in_.groups(), shape.E, shape.wide * shape.G, 1023, 512)),
         weight_(random, shape.G, shape.made, shape.K, shape.wide, 4, shape.bf16),
         sequence_(random.integers<std::int32_t>(shape.S, 0, HeldOriginal<T>::sequences - 1)),
@@ -109,15 +117,13 @@ class ConvCase {
   }
 
  private:
-  Positions read(Random& random) const {
-    Positions made = asked_;
+  static Positions read(const ConvShape& shape, Random& random, Positions made) {
     for (std::int64_t& each : made)
-      each = each * shape_.stride - shape_.pad + random.between(0, shape_.K - 1) * shape_.dilation;
+      each = each * shape.stride - shape.pad + random.between(0, shape.K - 1) * shape.dilation;
     return made;
   }
 
   const ConvShape shape_;
-  const Positions asked_;
   const HeldRows in_, out_, beside_;
   const std::vector<T> given_;
   const HeldWeight<T> weight_;

@@ -51,6 +51,11 @@ const std::vector<std::pair<std::string, ConvShape>> convolutions = {
       .pad = 3,
       .length = 1000}},
 };
+#ifdef __clang__
+constexpr const char* compiler = "Clang";
+#else
+constexpr const char* compiler = "GCC";
+#endif
 const std::string chain_name = "chain";
 
 }  // namespace
@@ -71,7 +76,10 @@ void count(Call call) {
 
 void convolve(const ConvShape& shape) {
   Random random(0);
-  const ConvCase<float> held(shape, random);
+  const std::int64_t first = 500, reach = shape.pad - (shape.K - 1) * shape.dilation;
+  const HeldRows in = neighbours(shape.S, shape.in[0], first),
+                 out = neighbours(shape.S, shape.out[0], first + reach);
+  const ConvCase<float> held(shape, random, in, out, shape.beside.empty() ? HeldRows{} : in);
   std::vector<float> delta = poisoned<float>(held.size());
   const DeltaConv<float> call = held.call(delta);
   count([&] { NUCLEOSCOPE_SELECT(delta_conv<float>)(call, 1); });
@@ -94,7 +102,7 @@ void run_chain() {
 
 int main(int many, char** arguments) {
   if (many != 2) {
-    std::cout << __VERSION__ << '\n';
+    std::cout << compiler << ' ' << __VERSION__ << '\n';
     for (const auto& [name, shape] : convolutions) std::cout << name << '\n';
     std::cout << chain_name << '\n';
     return 0;

@@ -108,6 +108,13 @@ inline HeldRows rows_around(Random& random, const Positions& positions, const Wi
   return made;
 }
 
+/// One piece a site, each a position further, as a scan makes them.
+inline HeldRows neighbours(std::int64_t S, std::int64_t width, std::int64_t first) {
+  HeldRows made{std::vector<std::int64_t>(static_cast<std::size_t>(S)), {width}, S};
+  for (std::int64_t s = 0; s < S; ++s) made.starts[static_cast<std::size_t>(s)] = first + s;
+  return made;
+}
+
 /// Activations of a few sequences, in halves, so that ties and zeros are met.
 template <class T>
 struct HeldOriginal {
