@@ -37,7 +37,7 @@ const std::vector<std::pair<std::string, ConvShape>> convolutions = {
       .made = 200,
       .K = 11,
       .pad = 5,
-      .length = 200,
+      .length = 1000,
       .relu = true}},
     {"depthwise",
      {.in = {40},
