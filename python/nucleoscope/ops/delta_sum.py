@@ -56,9 +56,7 @@ def delta_sum(
         TypeError: a tensor has another dtype.
         ValueError: shapes or devices disagree, or there is not one term or two.
     """
-    if len(terms) not in (1, 2):
-        raise ValueError(f"delta_sum: {len(terms)} terms; give one or two")
-    values, rows, factors = zip(*terms, strict=True)
+    values, rows, factors = zip(*terms, strict=True) if terms else ((), (), ())
     out: Tensor = torch.ops.nucleoscope.delta_sum.default(
         list(values), [each.starts for each in rows], _rows.flat_widths(rows),
         list(factors), *rows_out, scale, [taps, stride, pad, length],
@@ -70,6 +68,8 @@ def _read(
     values: list[Tensor], starts: list[Tensor], widths: list[int], factors: list[float],
     out_starts: Tensor, out_widths: list[int], scale: Tensor | None, sizes: list[int],
 ) -> tuple[list[tuple[Tensor, Rows, float]], Rows]:  # fmt: skip
+    if len(values) not in (1, 2):
+        raise ValueError(f"delta_sum: {len(values)} terms; give one or two")
     arguments, terms = Arguments("delta_sum"), []
     held = _rows.with_widths(starts, widths)
     for index, (given, rows, factor) in enumerate(zip(values, held, factors, strict=True)):
