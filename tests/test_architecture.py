@@ -71,7 +71,7 @@ LAW = {
     "engine.cache": engine("trace", "forward", "steady", "graph"),
     "engine.capture": engine("windows"),
     "engine.trace": engine("fuse", "rules", "step", "graph", "windows"),
-    "engine.fuse": engine("rules", "graph"),
+    "engine.fuse": engine("rules", "graph", "windows"),
     "engine.forward": engine("rules", "graph"),
     "engine.steady": engine("graph"),
     "engine.target": engine("graph", "rows"),

@@ -18,19 +18,28 @@ namespace {
 // Deltas of the sites that are taken together: they share the second-level cache with weights.
 constexpr std::int64_t block_bytes = 1 << 20;
 constexpr std::int64_t line = 16;  // numbers: values begin at the first byte of a cache line
+constexpr std::int64_t one = 1;
+
+inline bool is_sum(const Interval& summed) { return summed.begin < summed.end; }
 
 /// The links for some of the sites, with everything they make in one piece of memory.
 template <class T>
 class Block {
  public:
-  Block(const DeltaChain<T>& call, const std::int64_t* places, std::int64_t room, std::int64_t most)
+  Block(const DeltaChain<T>& call, const Interval* summed, const std::int64_t* places,
+        std::int64_t room, std::int64_t most)
       : call(call),
+        summed(summed),
         places(places),
         most(most),
         arena(room * most),
         starts(pieces() * most),
         taps(widest_lookup() * most),
-        rows(values()) {}
+        begins(values() * most),
+        rows(values()) {
+    for (std::int64_t v = 0; v < values(); ++v)
+      for (std::int64_t s = 0; s < most; ++s) begins[v * most + s] = summed[v].begin;
+  }
 
   void run(std::int64_t begin, std::int64_t end) {
     first = begin;
@@ -51,11 +60,13 @@ class Block {
 
  private:
   const DeltaChain<T>& call;
+  const Interval* summed;      // [values] of what rows only the sum is stored; empty: every row is
   const std::int64_t* places;  // [values] where each begins in the arena, numbers a site
   const std::int64_t most;     // sites
   Scratch<T> arena;
   Scratch<std::int64_t> starts;
   Scratch<std::int32_t> taps;
+  Scratch<std::int64_t> begins;  // [values, sites]
   Scratch<Rows> rows;
   std::int64_t first = 0, B = 0;
 
@@ -99,7 +110,11 @@ class Block {
                   B * size * sizeof(T));
   }
 
-  Rows rows_of(std::int64_t v) const { return v < 0 ? Rows{nullptr, nullptr, 0, B} : rows[v]; }
+  /// The rows of a value as its readers find them: a sum stands at the first of its positions.
+  Rows rows_of(std::int64_t v) const {
+    if (v < 0) return {nullptr, nullptr, 0, B};
+    return is_sum(summed[v]) ? Rows{begins.data() + v * most, &one, 1, B} : rows[v];
+  }
 
   Original<T> original(const Link<T>& link) const {
     const std::int64_t wide = link.op == Op::delta_max_pool ? link.C_in : link.C_out;
@@ -156,6 +171,7 @@ class Block {
                    .residual = value(link.beside),
                    .beside = rows_of(link.beside),
                    .residual_first = link.residual_first != 0,
+                   .summed = summed[v],
                    .delta = value(v),
                    .E = call.E,
                    .C_in = link.C_in,
@@ -217,16 +233,45 @@ class Block {
 
 }  // namespace
 
+/// Finds the convolutions that nothing reads but one sum over the length: only that is stored.
+template <class T>
+void find_summed(const DeltaChain<T>& call, Interval* summed) {
+  const std::int64_t values = call.givens + call.count;
+  Scratch<std::int64_t> readers(values);
+  for (std::int64_t v = 0; v < values; ++v) {
+    summed[v] = {0, 0};
+    readers[v] = v >= call.givens && call.kept[v - call.givens] ? 1 : 0;
+  }
+  for (std::int64_t i = 0; i < call.count; ++i)
+    for (int k = 0; k < 2; ++k) {
+      const std::int64_t v = k == 0 ? call.links[i].given : call.links[i].beside;
+      if (v >= 0) ++readers[v];
+    }
+  for (std::int64_t i = 0; i < call.count; ++i) {
+    const Link<T>& sum = call.links[i];
+    const std::int64_t v = sum.given;
+    if (sum.op != Op::delta_sum || sum.length != 1 || width(call.rows[call.givens + i]) != 1)
+      continue;
+    if (v < call.givens || readers[v] != 1) continue;
+    const Link<T>& made = call.links[v - call.givens];
+    const std::int64_t begin = -sum.pad, end = sum.K - sum.pad;
+    if (made.op == Op::delta_conv)
+      summed[v] = {begin < 0 ? 0 : begin, end > made.length ? made.length : end};
+  }
+}
+
 template <class T>
 void delta_chain(const DeltaChain<T>& call, int threads) {
   if (call.S * call.E == 0) return;
   const std::int64_t values = call.givens + call.count;
+  Scratch<Interval> summed(values);
+  find_summed(call, summed.data());
   Scratch<Span> spans(values);
   for (std::int64_t v = 0; v < values; ++v) {
     const bool outside = v < call.givens;
     const std::int64_t wide = outside ? call.channels[v] : call.links[v - call.givens].C_out;
     const std::int64_t made = outside ? -1 : v - call.givens;
-    const std::int64_t size = width(call.rows[v]) * call.E * wide;
+    const std::int64_t size = (is_sum(summed[v]) ? 1 : width(call.rows[v])) * call.E * wide;
     spans[v] = {(size + line - 1) / line * line, made, made < 0 ? 0 : made};
   }
   for (std::int64_t i = 0; i < call.count; ++i)
@@ -240,7 +285,7 @@ void delta_chain(const DeltaChain<T>& call, int threads) {
   most = most < 1 ? 1 : most > call.S ? call.S : most;
   const std::int64_t blocks = (call.S + most - 1) / most;
   parallel_ranges(blocks, 1, threads, [&](std::int64_t begin, std::int64_t end) {
-    Block<T> block(call, places.data(), room, most);
+    Block<T> block(call, summed.data(), places.data(), room, most);
     for (std::int64_t b = begin; b < end; ++b)
       block.run(call.S * b / blocks, call.S * (b + 1) / blocks);
   });

@@ -94,18 +94,19 @@ class Convolution {
   }
 
   void list_pairs() {
-    std::int64_t n = 0;
-    for (std::int64_t i = 0; i < groups; ++i) {
-      const std::int64_t s = i % S, o = position(call.out, i / S, s);
-      pair_ends[i] = n;
-      positions[i] = o < 0 || o >= call.length ? -1 : o;
-      if (positions[i] < 0) continue;
-      for (std::int64_t t = 0; t < call.K; ++t) {
-        const std::int64_t row = find(call.in, o * call.stride - call.pad + t * call.dilation, s);
-        if (row >= 0)
-          pairs[n++] = {static_cast<std::int32_t>(t), static_cast<std::int32_t>(row * S + s)};
+    std::int64_t n = 0, i = 0;
+    for (std::int64_t w = 0; w < width(call.out); ++w)
+      for (std::int64_t s = 0; s < S; ++s, ++i) {
+        const std::int64_t o = position(call.out, w, s);
+        pair_ends[i] = n;
+        positions[i] = o < 0 || o >= call.length ? -1 : o;
+        if (positions[i] < 0) continue;
+        for (std::int64_t t = 0; t < call.K; ++t) {
+          const std::int64_t row = find(call.in, o * call.stride - call.pad + t * call.dilation, s);
+          if (row >= 0)
+            pairs[n++] = {static_cast<std::int32_t>(t), static_cast<std::int32_t>(row * S + s)};
+        }
       }
-    }
     pair_ends[groups] = n;
   }
 
@@ -182,13 +183,17 @@ class Convolution {
   inline __attribute__((always_inline)) void finish(Tile<T, R, V>& tile, const Place& place,
                                                     std::int64_t group) {
     const std::int64_t column = place.g * made + place.c, left = made - place.c;
-    Finish<T> end{.original = nullptr,
-                  .residual = nullptr,
-                  .residual_first = call.residual_first,
-                  .delta = call.delta + (group * call.E + place.e) * call.C_out + column,
-                  .stride = call.C_out,
-                  .columns = left < V * lanes<T> ? left : V * lanes<T>};
     const std::int64_t here = positions[group], s = group % S;
+    const bool summed = call.summed.begin < call.summed.end;
+    if (summed && (here < call.summed.begin || here >= call.summed.end)) return;
+    Finish<T> end{
+        .original = nullptr,
+        .residual = nullptr,
+        .residual_first = call.residual_first,
+        .accumulate = summed,
+        .delta = call.delta + ((summed ? s : group) * call.E + place.e) * call.C_out + column,
+        .stride = call.C_out,
+        .columns = left < V * lanes<T> ? left : V * lanes<T>};
     if (here >= 0) {  // beyond the ends no tap is live, and the sums are zero
       if (call.original.values) end.original = at(call.original, here, s) + column;
       const std::int64_t row = call.residual ? find(call.beside, here, s) : -1;
@@ -228,7 +233,12 @@ void in_pairs(const DeltaConv<float>& call, int threads) {
 
 template <class T>
 void delta_conv(const DeltaConv<T>& call, int threads) {
-  if (width(call.out) * call.out.S * call.E * call.C_out == 0) return;
+  const std::int64_t size = call.out.S * call.E * call.C_out;
+  if (call.summed.begin < call.summed.end) {
+    for (std::int64_t i = 0; i < size; ++i) call.delta[i] = 0;
+    threads = 1;  // rows are added to one place
+  }
+  if (width(call.out) * size == 0) return;
   if (call.bf16) return in_pairs(call, threads);
   Convolution<T, T>(call, call.given, static_cast<const T*>(call.weight), call.C_in).run(threads);
 }

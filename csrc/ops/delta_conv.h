@@ -27,7 +27,8 @@ struct DeltaConv {
   const T* residual;     // [R, S, E, C_out]  added, on the rows `beside`; null: none
   Rows beside;
   bool residual_first;  // whether it is added before the ReLU
-  T* delta;             // [W, S, E, C_out]  written in full
+  Interval summed;      // positions whose rows are added up, and none is stored; empty: all are
+  T* delta;             // [W, S, E, C_out], or [S, E, C_out] where summed; written in full
   std::int64_t E, C_in, C_out, G, K, stride, dilation, pad;
   std::int64_t length;  // of the output: rows beyond [0, length) get zeros
 };

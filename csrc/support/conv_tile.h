@@ -32,7 +32,8 @@ struct Finish {
   const T* original;  // z, at the tile's first column
   const T* residual;  // at the tile's first row and column, rows `stride` apart
   bool residual_first;
-  T* delta;  // rows `stride` apart
+  bool accumulate;  // to what delta holds
+  T* delta;         // rows `stride` apart
   std::int64_t stride, columns;
 };
 
@@ -109,6 +110,8 @@ struct Tile {
         if (end.residual_first) d += residual;
         if (end.original) d = larger(d + below, above);
         if (!end.residual_first) d += residual;
+        if (end.accumulate)
+          d += whole ? load(end.delta + place) : load_first(end.delta + place, left);
         if (whole)
           store(end.delta + place, d);
         else

@@ -12,6 +12,11 @@ struct Rows {
   std::int64_t P, S;
 };
 
+/// Positions [begin, end) of a layer.
+struct Interval {
+  std::int64_t begin, end;
+};
+
 /// Original activations of one layer, at positions [first, first + L) of N sequences.
 template <class T>
 struct Original {

@@ -18,6 +18,7 @@ class Scratch {
   Scratch& operator=(const Scratch&) = delete;
 
   T* data() { return values_; }
+  const T* data() const { return values_; }
   T& operator[](std::int64_t i) { return values_[i]; }
   const T& operator[](std::int64_t i) const { return values_[i]; }
 

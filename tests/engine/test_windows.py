@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import nucleoscope
 from nucleoscope.engine.batches import Mixed
 from nucleoscope.engine.forward import Forward
-from nucleoscope.engine.windows import Mirror, Stencil, clip, hull, whole
+from nucleoscope.engine.windows import Mirror, Stencil, clip, hull
 from tests.nets import ZOO, build
 from tests.parts import Net, conv, sequences
 
@@ -80,8 +80,8 @@ def test_arrays_go_the_same_way_as_integers() -> None:
 
 
 def test_small_ones() -> None:
-    assert whole(9).spread(4, 5)[0] <= 0 < whole(9).spread(4, 5)[1]
-    assert whole(9).cone(0, 1) == (0, 9)
+    assert Stencil(taps=9).spread(4, 5)[0] <= 0 < Stencil(taps=9).spread(4, 5)[1]
+    assert Stencil(taps=9).cone(0, 1) == (0, 9)
     assert clip(-3, 20, 9) == (0, 9)
     assert clip(9, 12, 9) == (0, 0)
     assert hull((0, 0), (3, 5)) == hull((3, 5), (7, 7)) == (3, 5)

@@ -165,6 +165,20 @@ def bpnet(chain: Chain) -> list[int]:
     return [chain.mean(x), *asked]
 
 
+def counts(chain: Chain) -> list[int]:
+    """Sums over parts of the length, which nothing else reads: a layer before one is never stored.
+
+    Their factors are powers of two, so that a factor taken last changes no bit.
+    """
+    x = chain.look_up(16, (7,), Geometry(7, pad=3))
+    sums = []
+    for part, wide in ((Geometry(8, pad=-3), (9, 2)), (Geometry(4, pad=1), (40,))):
+        y = chain.conv(x, 21, wide, Geometry(3, 1, 2, 2), relu=part.pad < 0)
+        none = Rows(chain.letters.site.new_zeros(1, chain.sites), (1,))
+        sums.append(chain.sum(y, (), part._replace(stride=99), factors=(0.125, 1), rows=none))
+    return sums
+
+
 def resnet(chain: Chain) -> list[int]:
     """relu(conv(relu(conv(x))) + x); the first layer comes back behind all blocks."""
     first = x = chain.look_up(19, (5, 3), Geometry(4, 1, 2, 3), relu=False)
@@ -201,6 +215,7 @@ def residual_alone(chain: Chain) -> list[int]:
 CHAINS = {
     "basset": basset,
     "bpnet": bpnet,
+    "counts": counts,
     "resnet": resnet,
     "from outside": from_outside,
     "strided look-up": strided_look_up,

@@ -1,23 +1,24 @@
-"""Layers as one step: what a convolution's output goes through before anything else reads it."""
+"""Layers as one step: what is done to an output before anything else reads it."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 
-from nucleoscope.engine.graph import Graph, Node
+from nucleoscope.engine.graph import Graph, Node, Rule
 from nucleoscope.engine.rules.arithmetic import Scale, Sum
 from nucleoscope.engine.rules.conv import Conv
+from nucleoscope.engine.rules.layout import Move
 from nucleoscope.engine.rules.pointwise import Relu
-
-Join = Callable[[Node, int, Conv], Conv | None]
+from nucleoscope.engine.rules.reduction import Reduction
+from nucleoscope.engine.windows import Stencil
 
 
 def fuse(graph: Graph) -> Graph:
-    """Join each convolution with the BatchNorm, the ReLU and the residual behind it.
+    """Join each convolution with the BatchNorm, the ReLU and the residual behind it, and each cut with
+    the sum over the length behind it.
 
-    A step is joined where nothing else reads the convolution's output; it takes the step's place.
+    A step is joined where nothing else reads what is before it; both then stand in the step's place.
     """
     nodes = dict(graph.nodes)
     readers = _readers(graph)
@@ -25,9 +26,7 @@ def fuse(graph: Graph) -> Graph:
         inputs = node.rule.inputs if node.rule else ()
         for index, source in enumerate(inputs):
             behind = nodes[source]
-            if not isinstance(behind.rule, Conv) or readers[source] != 1:
-                continue
-            joined = _join(node, index, behind.rule)
+            joined = _join(node, index, behind.rule) if readers[source] == 1 else None
             if joined is not None:
                 module = " + ".join(dict.fromkeys(m for m in (behind.module, node.module) if m))
                 nodes[name] = replace(node, axes=joined.axes, rule=joined, module=module)
@@ -35,8 +34,24 @@ def fuse(graph: Graph) -> Graph:
     return Graph(graph.program, nodes, graph.edited, graph.others, graph.output)
 
 
-def _join(node: Node, index: int, conv: Conv) -> Conv | None:
-    """The convolution with this step behind it, or None where they stay two."""
+def _join(node: Node, index: int, before: Rule | None) -> Rule | None:
+    """Two steps as one, or None where they stay two."""
+    if isinstance(before, Conv):
+        return _behind_conv(node, index, before)
+    if isinstance(before, Move) and isinstance(node.rule, Reduction):
+        return _sum_of_part(node.rule, before)
+    return None
+
+
+def _sum_of_part(rule: Reduction, cut: Move) -> Reduction | None:
+    """The sum over what a cut or a pad leaves, taken where the positions come from."""
+    where = cut.where
+    if not (rule.chained and isinstance(where, Stencil) and where.stride == 1):
+        return None
+    return replace(rule, inputs=cut.inputs, first=rule.first - where.pad)
+
+
+def _behind_conv(node: Node, index: int, conv: Conv) -> Conv | None:
     rule = node.rule
     if isinstance(rule, Scale) and not (
         rule.per_position or conv.scale or conv.reads or _joined(conv)

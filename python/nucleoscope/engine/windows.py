@@ -62,11 +62,6 @@ Reach = Stencil | Mirror
 SAME = Stencil()
 
 
-def whole(length: int) -> Stencil:
-    """The one output position that reads all `length` inputs: a length sum, or flatten -> linear."""
-    return Stencil(taps=length)
-
-
 def clip(lo: int, hi: int, length: int) -> tuple[int, int]:
     """[lo, hi) within [0, length); an empty interval is (0, 0)."""
     lo, hi = max(lo, 0), min(hi, length)

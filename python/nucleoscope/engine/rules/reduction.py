@@ -13,13 +13,13 @@ from nucleoscope.engine.chain import Place
 from nucleoscope.engine.graph import Axes, NotLocal, Rule, vector
 from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule, sample_shape
 from nucleoscope.engine.step import Step
-from nucleoscope.engine.windows import SAME, Stencil, whole
+from nucleoscope.engine.windows import SAME, Stencil
 from nucleoscope.ops import Link
 
 
 @dataclass(frozen=True)
 class Reduction(Rule):
-    """A sum over the length, over some channel axes, or both, times a factor.
+    """A sum over the length or a part of it, over some channel axes, or both, times a factor.
 
     Over the length it is the sum of the window: what lies outside does not change.
     """
@@ -29,9 +29,10 @@ class Reduction(Rule):
     sizes: tuple[int, ...]  # the channels as axes
     dims: tuple[int, ...]  # which of them are summed
     factor: float
+    first: int = 0  # of the positions that are summed
 
     def reach(self, index: int) -> Stencil:
-        return whole(self.length_in) if self.along else SAME
+        return Stencil(taps=self.length_in, pad=-self.first) if self.along else SAME
 
     @property
     def chained(self) -> bool:
@@ -39,7 +40,9 @@ class Reduction(Rule):
 
     def link(self, place: Place) -> Link:
         factors = (self.factor, 0.0)
-        return place.link("delta_sum", given=place.value(0), factors=factors, taps=self.length_in)
+        return place.link(
+            "delta_sum", given=place.value(0), factors=factors, taps=self.length_in, pad=-self.first
+        )
 
     def delta(self, step: Step) -> Tensor:
         given = step.given(0)
