@@ -1,6 +1,7 @@
 #include "ops/delta_conv.h"
 
 #include "support/conv_tile.h"
+#include "support/depthwise.h"
 #include "support/find.h"
 #include "support/nonzero.h"
 #include "support/parallel.h"
@@ -229,6 +230,7 @@ void in_pairs(const DeltaConv<float>& call, int threads) {
 template <class T>
 void delta_conv(const DeltaConv<T>& call, int threads) {
   if (width(call.out) * call.out.S * call.E * call.C_out == 0) return;
+  if (call.C_in == call.G) return convolve_depthwise<T>(call, threads);
   if (call.bf16) return in_pairs(call, threads);
   Convolution<T, T>(call, call.given, static_cast<const T*>(call.weight), call.C_in).run(threads);
 }

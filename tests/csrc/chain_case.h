@@ -68,7 +68,7 @@ class ChainCase {
                  .C_out = C,
                  .G = G,
                  .residual_first = random_.once_in(2),
-                 .bf16 = bf16,
+                 .bf16 = bf16 && wide > 1,
                  .weight = weights_.back().address()},
                 widths, at, relu);
   }

@@ -104,6 +104,8 @@ double weight_at(const DeltaConv<T>& call, std::int64_t g, std::int64_t t, std::
                  std::int64_t j) {
   const std::int64_t wide = call.C_in / call.G, kept = call.bf16 ? (wide + 1) / 2 : wide;
   const std::int64_t blocks = (call.C_out / call.G + 15) / 16, row = call.bf16 ? i / 2 : i;
+  if (wide == 1)
+    return static_cast<const T*>(call.weight)[t * call.C_out + g * (call.C_out / call.G) + j];
   const std::int64_t place = (((g * blocks + j / 16) * call.K + t) * kept + row) * 16 + j % 16;
   if (!call.bf16) return static_cast<const T*>(call.weight)[place];
   const std::uint32_t pair = static_cast<const std::uint32_t*>(call.weight)[place];

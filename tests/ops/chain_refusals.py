@@ -106,6 +106,10 @@ REFUSED: list[tuple[Any, Any, type[Exception], str]] = [
     (CONV, {"weight": zeros(1, 2, 3, 6, 8)}, ValueError, NOT_PACKED),
     (CONV, {"weight": zeros(1, 1, 3, 6, 16)}, ValueError, NOT_PACKED),
     (CONV, {"weight": zeros(3, 1, 3, 2, 16)}, ValueError, NOT_PACKED),  # 20 channels in 3 groups
+    (CONV, {"weight": zeros(3, 19)}, ValueError, rf"weight \[3, 19\] .* 6 channels to 20: {NOT_PACKED}"),
+    (CONV, {"weight": zeros(3, 20)}, ValueError, NOT_PACKED),  # of 6 channels
+    (CONV, {"weight": zeros(0, 20), "given": -1}, ValueError, NOT_PACKED),
+    (CONV, {"weight": zeros(3, 20).int(), "given": 0}, TypeError, "weight has dtype torch.int32"),
     (CONV, {"weight": zeros(1, 2, 0, 6, 16)}, ValueError, NOT_PACKED),
     (CONV, {"weight": zeros(0, 2, 3, 6, 16)}, ValueError, NOT_PACKED),
     (CONV, {"weight": zeros(1, 2, 3, 0, 16), "given": -1}, ValueError, NOT_PACKED),

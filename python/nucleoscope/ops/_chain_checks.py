@@ -8,7 +8,7 @@ from torch import Tensor
 from nucleoscope.naive.ops import Kept, Letters, Link, Rows
 from nucleoscope.ops import _rows
 from nucleoscope.ops._arguments import Arguments
-from nucleoscope.ops.delta_conv import takes, weight_types
+from nucleoscope.ops.delta_conv import takes, weight_kinds
 
 Values = list[tuple[Tensor, Rows]]
 NEEDS = {
@@ -112,23 +112,20 @@ def _check_link(part: Part, link: Link, channels: list[int], sequences: tuple[in
 
 
 def _check_weight(part: Part, link: Link, weight: Tensor, came: int | None) -> None:
-    axes = {"edit_lookup": "KAC", "delta_conv": "GBKIJ", "delta_sum": "C"}.get(link.op)
-    if axes is None:
-        part.refuse("it takes no weight")
-        return
-    types = weight_types(part.kind) if link.op == "delta_conv" else (part.kind,)
-    part.arguments.read("weight", weight, axes, *types)
-    if axes == "GBKIJ":
-        groups, blocks, taps, wide, columns = weight.shape
-        fits = (
-            columns == 16 and (came is None or takes(weight, came)) and min(groups, taps, wide) > 0
-        )
-        if not fits or link.channels % groups or blocks != -(-(link.channels // groups) // 16):
+    if link.op == "delta_conv":
+        part.arguments.read("weight", weight, *weight_kinds(weight, part.kind))
+        if not takes(weight, came, link.channels):
             part.refuse(
                 f"weight {list(weight.shape)} does not take {came} channels to {link.channels}: make "
                 "it with pack_weight(weight [K, C_in / G, C_out], G)"
             )
-    elif weight.shape[-1] != link.channels:
+        return
+    axes = {"edit_lookup": "KAC", "delta_sum": "C"}.get(link.op)
+    if axes is None:
+        part.refuse("it takes no weight")
+        return
+    part.arguments.read("weight", weight, axes, part.kind)
+    if weight.shape[-1] != link.channels:
         part.refuse(f"weight {list(weight.shape)} is not for {link.channels} channels")
     elif axes == "KAC" and len(weight) != link.taps:
         part.refuse(f"its table has {len(weight)} taps, not {link.taps}")

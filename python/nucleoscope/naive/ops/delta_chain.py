@@ -39,7 +39,8 @@ def delta_chain(
 def _nothing(link: Link, letters: Letters) -> Value:
     """A delta without rows, for a convolution of which only the residual is reached."""
     assert link.weight is not None
-    groups, _, _, wide, _ = link.weight.shape
+    depthwise = link.weight.ndim == 2
+    groups, wide = (link.channels, 1) if depthwise else link.weight.shape[::3]
     in_pairs = link.weight.dtype == torch.int32
     kind, many = (torch.float32, 2 * wide) if in_pairs else (link.weight.dtype, wide)
     none = link.weight.new_zeros(0, *letters.new.shape, groups * many, dtype=kind)
