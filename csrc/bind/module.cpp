@@ -13,8 +13,10 @@
 #include <vector>
 
 #include "ops/delta_chain.h"
+#include "ops/delta_concat.h"
 #include "ops/delta_conv.h"
 #include "ops/delta_max_pool.h"
+#include "ops/delta_product.h"
 #include "ops/delta_relu.h"
 #include "ops/delta_sum.h"
 #include "ops/edit_lookup.h"
@@ -40,6 +42,8 @@ using RowsArgument = std::tuple<Address, std::vector<Size>, Size>;
 using OriginalArgument = std::tuple<Address, Address, Size, Size, Size>;
 
 using TermArgument = std::tuple<Address, RowsArgument, double>;
+using FactorArgument = std::tuple<Address, RowsArgument, OriginalArgument>;
+using PartArgument = std::tuple<Address, RowsArgument, Size, Size>;
 using LinkArgument = std::tuple<std::array<Size, 21>, std::array<double, 2>>;
 
 Rows rows(const RowsArgument& given) {
@@ -57,6 +61,18 @@ template <class T>
 Term<T> term(const TermArgument& given) {
   const auto& [values, in, factor] = given;
   return {at<const T>(values), rows(in), static_cast<T>(factor)};
+}
+
+template <class T>
+Factor<T> factor(const FactorArgument& given) {
+  const auto& [values, in, z] = given;
+  return {at<const T>(values), rows(in), original<T>(z)};
+}
+
+template <class T>
+Part<T> part(const PartArgument& given) {
+  const auto& [values, in, C, first] = given;
+  return {at<const T>(values), rows(in), C, first};
 }
 
 template <class T>
@@ -189,6 +205,34 @@ void define_ops(py::module_& m, const std::string& type) {
           .K = K,
           .stride = stride,
           .pad = pad,
+          .length = length},
+         threads);
+      });
+  define_op(
+      m, "delta_product_" + type,
+      +[](const std::array<FactorArgument, 2>& factors, const RowsArgument& out, Address delta,
+          std::array<Size, 3> sizes, int threads) {
+        const auto& [E, C, length] = sizes;
+        NUCLEOSCOPE_SELECT(delta_product<T>)
+        ({.factors = {factor<T>(factors[0]), factor<T>(factors[1])},
+          .out = rows(out),
+          .delta = at<T>(delta),
+          .E = E,
+          .C = C,
+          .length = length},
+         threads);
+      });
+  define_op(
+      m, "delta_concat_" + type,
+      +[](const std::array<PartArgument, 2>& parts, const RowsArgument& out, Address delta,
+          std::array<Size, 3> sizes, int threads) {
+        const auto& [E, C, length] = sizes;
+        NUCLEOSCOPE_SELECT(delta_concat<T>)
+        ({.parts = {part<T>(parts[0]), part<T>(parts[1])},
+          .out = rows(out),
+          .delta = at<T>(delta),
+          .E = E,
+          .C = C,
           .length = length},
          threads);
       });

@@ -2,8 +2,10 @@
 
 #include <cstring>
 
+#include "ops/delta_concat.h"
 #include "ops/delta_conv.h"
 #include "ops/delta_max_pool.h"
+#include "ops/delta_product.h"
 #include "ops/delta_relu.h"
 #include "ops/delta_sum.h"
 #include "ops/edit_lookup.h"
@@ -121,6 +123,10 @@ class Block {
     return {link.original, call.sequence + first, link.original_first, link.original_length, wide};
   }
 
+  Original<T> pooled(const Link<T>& link) const {
+    return {link.pooled, call.sequence + first, link.pooled_first, link.pooled_length, link.C_out};
+  }
+
   void apply(const Link<T>& link, std::int64_t v) {
     switch (link.op) {
       case Op::edit_lookup:
@@ -133,6 +139,10 @@ class Block {
         return relu(link, value(link.given), v);
       case Op::delta_sum:
         return sum(link, v);
+      case Op::delta_product:
+        return multiply(link, v);
+      case Op::delta_concat:
+        return concatenate(link, v);
     }
   }
 
@@ -190,8 +200,7 @@ class Block {
                        .in = rows_of(link.given),
                        .out = rows[v],
                        .original = original(link),
-                       .pooled = {link.pooled, call.sequence + first, link.pooled_first,
-                                  link.pooled_length, link.C_out},
+                       .pooled = pooled(link),
                        .delta = value(v),
                        .E = call.E,
                        .C = link.C_out,
@@ -229,6 +238,31 @@ class Block {
                   .length = link.length},
                  1);
   }
+
+  void multiply(const Link<T>& link, std::int64_t v) {
+    delta_product<T>({.factors = {{value(link.given), rows_of(link.given), original(link)},
+                                  {value(link.beside), rows_of(link.beside), pooled(link)}},
+                      .out = rows[v],
+                      .delta = value(v),
+                      .E = call.E,
+                      .C = link.C_out,
+                      .length = link.length},
+                     1);
+  }
+
+  void concatenate(const Link<T>& link, std::int64_t v) {
+    const std::int64_t given = link.given < 0 ? 0 : channels(link.given);
+    const std::int64_t beside = link.beside < 0 ? 0 : channels(link.beside);
+    delta_concat<T>(
+        {.parts = {{value(link.given), rows_of(link.given), given, 0},
+                   {value(link.beside), rows_of(link.beside), beside, link.C_out - beside}},
+         .out = rows[v],
+         .delta = value(v),
+         .E = call.E,
+         .C = link.C_out,
+         .length = link.length},
+        1);
+  }
 };
 
 }  // namespace
@@ -255,7 +289,7 @@ void find_summed(const DeltaChain<T>& call, Interval* summed) {
     if (v < call.givens || readers[v] != 1) continue;
     const Link<T>& made = call.links[v - call.givens];
     const std::int64_t begin = -sum.pad, end = sum.K - sum.pad;
-    if (made.op == Op::delta_conv)
+    if (made.op == Op::delta_conv && made.C_in != made.G)
       summed[v] = {begin < 0 ? 0 : begin, end > made.length ? made.length : end};
   }
 }

@@ -11,19 +11,28 @@
 
 namespace nucleoscope {
 
-enum class Op : std::int64_t { edit_lookup, delta_conv, delta_max_pool, delta_relu, delta_sum };
+enum class Op : std::int64_t {
+  edit_lookup,
+  delta_conv,
+  delta_max_pool,
+  delta_relu,
+  delta_sum,
+  delta_product,
+  delta_concat
+};
 
 /// One layer. What an op does not have is 0 or null; its header says what the names mean.
 template <class T>
 struct Link {
   Op op;
-  std::int64_t given, beside;  // the values it takes; -1: none
+  std::int64_t given, beside;  // the values it takes; -1: none. Of a delta_concat the first goes to
+                               // the first channels, the second to the last
   std::int64_t C_in,           // of an edit_lookup: the letters of its table
       C_out, G, K, stride, dilation, pad, length_in, length, residual_first, bf16;
   const void* weight;  // delta_conv's, edit_lookup's table, delta_sum's scale
   const T* original;
   std::int64_t original_first, original_length;
-  const T* pooled;
+  const T* pooled;  // of a delta_product: the second factor
   std::int64_t pooled_first, pooled_length;
   T factors[2];  // of delta_sum's terms
 };

@@ -1,6 +1,7 @@
 #include "ops/delta_conv.h"
 
 #include "support/conv_tile.h"
+#include "support/depthwise.h"
 #include "support/find.h"
 #include "support/nonzero.h"
 #include "support/parallel.h"
@@ -239,6 +240,7 @@ void delta_conv(const DeltaConv<T>& call, int threads) {
     threads = 1;  // rows are added to one place
   }
   if (width(call.out) * size == 0) return;
+  if (call.C_in == call.G) return convolve_depthwise<T>(call, threads);
   if (call.bf16) return in_pairs(call, threads);
   Convolution<T, T>(call, call.given, static_cast<const T*>(call.weight), call.C_in).run(threads);
 }

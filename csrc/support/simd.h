@@ -53,16 +53,21 @@ inline void store(T* to, Vector<T> value) {
   *reinterpret_cast<Vector<T>*>(to) = value;
 }
 
-/// Holds a vector in a register. GCC would rather read it again with each product, and the loads,
-/// not the products, would set the pace.
-template <class V>
-inline void hold(V& value) {
 #if defined(__x86_64__)
-  asm("" : "+v"(value));
+#define NUCLEOSCOPE_REGISTER "+v"
 #elif defined(__aarch64__)
-  asm("" : "+w"(value));
+#define NUCLEOSCOPE_REGISTER "+w"
+#else
+#define NUCLEOSCOPE_REGISTER "+m"
 #endif
-}
+
+/// Holds a vector in a register. GCC would rather read it again with each product, and the loads,
+/// not the products, would set the pace. (As a template it would take vectors by a reference that
+/// expects them aligned in full, which these are not.)
+inline void hold(Vector<float>& value) { asm("" : NUCLEOSCOPE_REGISTER(value)); }
+inline void hold(Vector<double>& value) { asm("" : NUCLEOSCOPE_REGISTER(value)); }
+inline void hold(Vector<Bf16Pair>& value) { asm("" : NUCLEOSCOPE_REGISTER(value)); }
+#undef NUCLEOSCOPE_REGISTER
 
 /// One value in every lane. (x - 0 is x whatever its sign, and costs nothing; 0 + x is not.)
 template <class T>

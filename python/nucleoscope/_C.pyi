@@ -111,6 +111,8 @@ def delta_conv_float64(
 ) -> None: ...
 
 _Term = tuple[int, _Rows, float]
+_Factor = tuple[int, _Rows, _Original]
+_Part = tuple[int, _Rows, int, int]
 _Link = tuple[list[int], tuple[float, float]]
 
 def delta_sum_float32(
@@ -118,6 +120,18 @@ def delta_sum_float32(
 ) -> None: ...
 def delta_sum_float64(
     terms: list[_Term], scale: int, rows_out: _Rows, delta: int, sizes: list[int], threads: int, /
+) -> None: ...
+def delta_product_float32(
+    factors: list[_Factor], rows_out: _Rows, delta: int, sizes: list[int], threads: int, /
+) -> None: ...
+def delta_product_float64(
+    factors: list[_Factor], rows_out: _Rows, delta: int, sizes: list[int], threads: int, /
+) -> None: ...
+def delta_concat_float32(
+    parts: list[_Part], rows_out: _Rows, delta: int, sizes: list[int], threads: int, /
+) -> None: ...
+def delta_concat_float64(
+    parts: list[_Part], rows_out: _Rows, delta: int, sizes: list[int], threads: int, /
 ) -> None: ...
 def delta_chain_float32(
     links: list[_Link],

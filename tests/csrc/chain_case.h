@@ -68,7 +68,7 @@ class ChainCase {
                  .C_out = C,
                  .G = G,
                  .residual_first = random_.once_in(2),
-                 .bf16 = bf16,
+                 .bf16 = bf16 && wide > 1,
                  .weight = weights_.back().address()},
                 widths, at, relu);
   }
@@ -107,6 +107,29 @@ class ChainCase {
                  .weight = scaled ? numbers_.back().data() : nullptr,
                  .factors = {T(-0.5), T(1)}},
                 widths, at, false);
+  }
+
+  /// Either factor may be -1: one that no edit reaches.
+  std::int64_t product(std::int64_t given, std::int64_t beside, const Widths& widths) {
+    const std::int64_t C = channels(given < 0 ? beside : given);
+    originals_.emplace_back(random_, random_.between(1, 9), C, 1);
+    return link({.op = Op::delta_product,
+                 .given = given,
+                 .beside = beside,
+                 .C_out = C,
+                 .pooled = originals_.back().values.data(),
+                 .pooled_first = 1,
+                 .pooled_length = originals_.back().L},
+                widths, {}, true);
+  }
+
+  /// Either value may be -1; `more` channels between them do not change.
+  std::int64_t concat(std::int64_t given, std::int64_t beside, const Widths& widths,
+                      std::int64_t more) {
+    const std::int64_t C =
+        more + (given < 0 ? 0 : channels(given)) + (beside < 0 ? 0 : channels(beside));
+    return link({.op = Op::delta_concat, .given = given, .beside = beside, .C_out = C}, widths, {},
+                false);
   }
 
   /// Keeps the last value and some of the others, each with what it was poisoned with.

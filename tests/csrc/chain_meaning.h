@@ -89,6 +89,33 @@ std::vector<Values> meaning(const DeltaChain<T>& call) {
       case Op::delta_relu:
         made.push_back(relu(value(link.given)));
         break;
+      case Op::delta_product:
+        made.push_back(meaning(DeltaProduct<T>{
+            {{value(link.given), rows(link.given), z},
+             {value(link.beside),
+              rows(link.beside),
+              {link.pooled, call.sequence, link.pooled_first, link.pooled_length, link.C_out}}},
+            on,
+            nullptr,
+            call.E,
+            link.C_out,
+            link.length}));
+        break;
+      case Op::delta_concat: {
+        const auto channels = [&](std::int64_t v) {
+          return v < 0 ? 0 : v < call.givens ? call.channels[v] : call.links[v - call.givens].C_out;
+        };
+        const std::int64_t last = channels(link.beside);
+        made.push_back(meaning(
+            DeltaConcat<T>{{{value(link.given), rows(link.given), channels(link.given), 0},
+                            {value(link.beside), rows(link.beside), last, link.C_out - last}},
+                           on,
+                           nullptr,
+                           call.E,
+                           link.C_out,
+                           link.length}));
+        break;
+      }
       case Op::delta_sum:
         made.push_back(
             meaning(DeltaSum<T>{{{value(link.given), rows(link.given), link.factors[0]},

@@ -34,7 +34,7 @@ void random_links(std::uint32_t seed, int threads) {
     const std::int64_t x = random.between(0, chain.last()), C = chain.channels(x);
     std::int64_t other = random.between(0, chain.last());
     const bool relu = random.once_in(2);
-    switch (random.between(0, 7)) {
+    switch (random.between(0, 9)) {
       case 0:
         chain.look_up(random.between(1, 20), random.widths(6), geometry(7), relu);
         break;
@@ -56,6 +56,13 @@ void random_links(std::uint32_t seed, int threads) {
       case 6:
         while (chain.channels(other) != C) other = random.between(0, chain.last());
         chain.sum(x, random.widths(6), {}, other);
+        break;
+      case 7:
+        while (chain.channels(other) != C) other = random.between(0, chain.last());
+        chain.product(random.once_in(4) ? -1 : x, other, random.widths(6));
+        break;
+      case 8:
+        chain.concat(random.once_in(4) ? -1 : x, other, random.widths(6), random.between(0, 3));
         break;
       default:
         chain.sum(x, random.widths(6), geometry(4));

@@ -44,7 +44,7 @@ ConvShape random_shape(Random& random) {
       .residual_first = random.once_in(2),
       .first = random.between(0, 2)};
   if (grouped && random.once_in(2)) {  // depthwise
-    shape.G = random.one_of({5, 16, 19, 33});
+    shape.G = random.one_of({1, 5, 16, 19, 33, 70});
     shape.wide = 1;
     shape.made = random.between(1, 3);
   }

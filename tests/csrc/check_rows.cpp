@@ -1,7 +1,9 @@
 #include <limits>
 
 #include "expect.h"
+#include "ops/delta_concat.h"
 #include "ops/delta_max_pool.h"
+#include "ops/delta_product.h"
 #include "ops/delta_relu.h"
 #include "ops/delta_sum.h"
 #include "ops/edit_lookup.h"
@@ -151,6 +153,61 @@ void sum(std::uint32_t seed, int threads) {
   report("delta_sum", seed, delta, call);
 }
 
+template <class T>
+void product(std::uint32_t seed, int threads) {
+  Random random(seed);
+  Sizes sizes(random, seed);
+  const std::int64_t length = random.between(1, 14);
+  const auto asked = random.integers<std::int64_t>(sizes.S, 0, length - 1);
+  const HeldRows one = rows_around(random, asked, sizes.in),
+                 other = rows_around(random, asked, random.widths(5)),
+                 out = rows_around(random, asked, sizes.out);
+  const auto first = random.deltas<T>(one.groups(), sizes.E, sizes.C, 8, 2);
+  const auto second = random.deltas<T>(other.groups(), sizes.E, sizes.C, 8, 2);
+  const auto sequence = random.integers<std::int32_t>(sizes.S, 0, 2);
+  const HeldOriginal<T> a(random, random.between(1, 9), sizes.C, random.between(-1, 2));
+  const HeldOriginal<T> b(random, random.between(1, 9), sizes.C, random.between(-1, 2));
+  const bool alone = random.once_in(3), turned = random.once_in(2);
+  std::vector<T> delta = poisoned<T>(out.groups() * sizes.E * sizes.C);
+  const Factor<T> changed{first.data(), one.rows(), a.original(sequence)};
+  const Factor<T> beside{alone ? nullptr : second.data(), alone ? Rows{} : other.rows(),
+                         b.original(sequence)};
+  const DeltaProduct<T> call{.factors = {turned ? beside : changed, turned ? changed : beside},
+                             .out = out.rows(),
+                             .delta = delta.data(),
+                             .E = sizes.E,
+                             .C = sizes.C,
+                             .length = length};
+  NUCLEOSCOPE_RUN(delta_product<T>, call, threads);
+  report("delta_product", seed, delta, call);
+}
+
+template <class T>
+void concat(std::uint32_t seed, int threads) {
+  Random random(seed);
+  Sizes sizes(random, seed);
+  const std::int64_t length = random.between(1, 14), beside = random.between(0, 20),
+                     gap = random.between(0, 3), C = sizes.C + gap + beside;
+  const auto asked = random.integers<std::int64_t>(sizes.S, 0, length - 1);
+  const HeldRows one = rows_around(random, asked, sizes.in),
+                 other = rows_around(random, asked, random.widths(5)),
+                 out = rows_around(random, asked, sizes.out);
+  const auto first = random.deltas<T>(one.groups(), sizes.E, sizes.C, 8, 2);
+  const auto second = random.deltas<T>(other.groups(), sizes.E, beside, 8, 2);
+  const bool alone = random.once_in(3);
+  std::vector<T> delta = poisoned<T>(out.groups() * sizes.E * C);
+  const DeltaConcat<T> call{.parts = {{first.data(), one.rows(), sizes.C, 0},
+                                      {alone ? nullptr : second.data(),
+                                       alone ? Rows{} : other.rows(), beside, C - beside}},
+                            .out = out.rows(),
+                            .delta = delta.data(),
+                            .E = sizes.E,
+                            .C = C,
+                            .length = length};
+  NUCLEOSCOPE_RUN(delta_concat<T>, call, threads);
+  report("delta_concat", seed, delta, call);
+}
+
 }  // namespace
 
 #define NUCLEOSCOPE_CHECK(name, one)                            \
@@ -164,6 +221,8 @@ NUCLEOSCOPE_CHECK(check_edit_lookup, look_up)
 NUCLEOSCOPE_CHECK(check_delta_max_pool, pool)
 NUCLEOSCOPE_CHECK(check_delta_relu, relu)
 NUCLEOSCOPE_CHECK(check_delta_sum, sum)
+NUCLEOSCOPE_CHECK(check_delta_product, product)
+NUCLEOSCOPE_CHECK(check_delta_concat, concat)
 #undef NUCLEOSCOPE_CHECK
 
 }  // namespace nucleoscope::checks

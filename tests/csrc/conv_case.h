@@ -20,6 +20,7 @@ inline std::uint32_t bf16_bits(float value) {  // of a number that bfloat16 hold
 }
 
 /// Random weights as delta_conv takes them; in the columns that fill up the last block, zeros.
+/// Those of groups of one channel are neither in blocks nor in pairs.
 template <class T>
 struct HeldWeight {
   std::vector<T> plain;
@@ -28,6 +29,10 @@ struct HeldWeight {
   HeldWeight(Random& random, std::int64_t G, std::int64_t made, std::int64_t K, std::int64_t wide,
              std::int64_t most, bool bf16) {
     const std::int64_t blocks = (made + 15) / 16, half = (wide + 1) / 2;
+    if (wide == 1) {
+      plain = random.numbers<T>(K * G * made, most);
+      return;
+    }
     if (bf16)
       pairs.resize(static_cast<std::size_t>(G * blocks * K * half * 16));
     else
@@ -99,7 +104,7 @@ class ConvCase {
             .in = in_.rows(),
             .out = out_.rows(),
             .weight = weight_.address(),
-            .bf16 = shape_.bf16,
+            .bf16 = shape_.bf16 && shape_.wide > 1,
             .original = shape_.relu ? original_.original(sequence_) : Original<T>{},
             .residual = residual_.data(),
             .beside = beside_.rows(),

@@ -60,6 +60,8 @@ void check_delta_conv(int threads);
 void check_delta_max_pool(int threads);
 void check_delta_relu(int threads);
 void check_delta_sum(int threads);
+void check_delta_product(int threads);
+void check_delta_concat(int threads);
 void check_delta_chain(int threads);
 void check_memory_that_runs_out(int threads);
 

@@ -6,8 +6,10 @@
 #include <limits>
 #include <vector>
 
+#include "ops/delta_concat.h"
 #include "ops/delta_conv.h"
 #include "ops/delta_max_pool.h"
+#include "ops/delta_product.h"
 #include "ops/delta_relu.h"
 #include "ops/delta_sum.h"
 #include "ops/edit_lookup.h"
@@ -104,6 +106,8 @@ double weight_at(const DeltaConv<T>& call, std::int64_t g, std::int64_t t, std::
                  std::int64_t j) {
   const std::int64_t wide = call.C_in / call.G, kept = call.bf16 ? (wide + 1) / 2 : wide;
   const std::int64_t blocks = (call.C_out / call.G + 15) / 16, row = call.bf16 ? i / 2 : i;
+  if (wide == 1)
+    return static_cast<const T*>(call.weight)[t * call.C_out + g * (call.C_out / call.G) + j];
   const std::int64_t place = (((g * blocks + j / 16) * call.K + t) * kept + row) * 16 + j % 16;
   if (!call.bf16) return static_cast<const T*>(call.weight)[place];
   const std::uint32_t pair = static_cast<const std::uint32_t*>(call.weight)[place];
@@ -172,6 +176,41 @@ Values meaning(const DeltaRelu<T>& call) {
                   [&](auto o, auto s, auto, auto c, auto to) {
                     made[to] = relu_change(call.given[to], original_at(call.original, o, s, c));
                   });
+  return made;
+}
+
+/// A value's delta at a position of site s, zero where it is not kept.
+template <class T>
+double delta_at(const T* given, const Rows& in, std::int64_t E, std::int64_t C, std::int64_t o,
+                std::int64_t s, std::int64_t e, std::int64_t c) {
+  const std::int64_t row = given ? row_at(positions_of(in, s), o) : -1;
+  return row < 0 ? 0.0 : given[((row * in.S + s) * E + e) * C + c];
+}
+
+template <class T>
+Values meaning(const DeltaProduct<T>& call) {
+  Values made(static_cast<std::size_t>(wide(call.out) * call.out.S * call.E * call.C));
+  for_each_inside(call.out, call.E, call.C, call.length,
+                  [&](auto o, auto s, auto e, auto c, auto to) {
+                    const auto& [a, b] = call.factors;
+                    const double of_a = delta_at(a.given, a.in, call.E, call.C, o, s, e, c);
+                    const double of_b = delta_at(b.given, b.in, call.E, call.C, o, s, e, c);
+                    const double at_a = original_at(a.original, o, s, c),
+                                 at_b = original_at(b.original, o, s, c);
+                    made[to] = (at_a + of_a) * (at_b + of_b) - at_a * at_b;
+                  });
+  return made;
+}
+
+template <class T>
+Values meaning(const DeltaConcat<T>& call) {
+  Values made(static_cast<std::size_t>(wide(call.out) * call.out.S * call.E * call.C));
+  for_each_inside(
+      call.out, call.E, call.C, call.length, [&](auto o, auto s, auto e, auto c, auto to) {
+        for (const Part<T>& part : call.parts)
+          if (c >= part.first && c < part.first + part.C)
+            made[to] = delta_at(part.given, part.in, call.E, part.C, o, s, e, c - part.first);
+      });
   return made;
 }
 

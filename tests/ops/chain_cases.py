@@ -97,6 +97,28 @@ class Chain:
         scale = self.like.new_empty(channels).normal_() if scaled else None
         return self._link("delta_sum", given, channels, widths, at, weight=scale, **rest)
 
+    def product(self, given: int, beside: int, widths: Widths) -> int:
+        """Either factor may be -1: one that no edit reaches."""
+        either = given if given >= 0 else beside
+        length, channels = self.lengths[either], self.channels[either]
+        originals = (random_original(self.sites, length, channels, self.like) for _ in range(2))
+        a, b = (Kept(each.values, int(torch.randint(0, 3, ()))) for each in originals)
+        return self._link(
+            "delta_product",
+            given,
+            channels,
+            widths,
+            Geometry(),
+            beside=beside,
+            original=a,
+            pooled=b,
+        )
+
+    def concat(self, given: int, beside: int, widths: Widths, more: int = 0) -> int:
+        """Either value may be -1; ``more`` channels between them do not change."""
+        channels = more + sum(self.channels[v] for v in (given, beside) if v >= 0)
+        return self._link("delta_concat", given, channels, widths, Geometry(), beside=beside)
+
     def mean(self, given: int) -> int:
         """Over the whole length."""
         length = self.lengths[given]
@@ -212,6 +234,25 @@ def residual_alone(chain: Chain) -> list[int]:
     return [near, chain.conv(-1, 18, (3, 2), Geometry(), relu=False, beside=near)]
 
 
+def gated(chain: Chain) -> list[int]:
+    """A value times its gate, then times a value that no edit reaches; a square."""
+    x = chain.look_up(17, (7,), Geometry(5, pad=2))
+    value = chain.conv(x, 17, (8,), Geometry(3, pad=1), relu=False)
+    gate = chain.conv(x, 17, (4, 2), Geometry(3, pad=1))
+    x = chain.product(value, gate, (9,))
+    known = chain.product(-1, chain.product(x, -1, (3, 4)), (6,))
+    return [chain.conv(chain.product(x, x, (8,)), 5, (7,), Geometry(3, pad=1)), x, known]
+
+
+def dense_net(chain: Chain) -> list[int]:
+    """Each layer reads all before it; and values beside channels that do not change."""
+    x = chain.look_up(9, (5,), Geometry(3, pad=1))
+    for _ in range(3):
+        x = chain.concat(x, chain.conv(x, 7, (6, 1), Geometry(3, pad=1)), (8,))
+    late = chain.concat(-1, x, (3, 4), more=5)
+    return [chain.conv(x, 4, (5,), Geometry(1)), late, chain.concat(late, -1, (6,), more=2)]
+
+
 CHAINS = {
     "basset": basset,
     "bpnet": bpnet,
@@ -220,6 +261,8 @@ CHAINS = {
     "from outside": from_outside,
     "strided look-up": strided_look_up,
     "residual alone": residual_alone,
+    "gated": gated,
+    "dense net": dense_net,
 }
 
 
@@ -235,7 +278,19 @@ def random_links(chain: Chain, many: int, seed: int, furthest: int = 99) -> None
         stride, dilation = pick.choice((1, 1, 1, 2)), pick.choice((1, 1, 3))
         return Geometry(taps, stride, dilation, pick.randint(0, taps // 2))
 
-    kinds = ("look-up", "conv", "conv", "residual", "alone", "pool", "relu", "sum", "two")
+    kinds = (
+        "look-up",
+        "conv",
+        "conv",
+        "residual",
+        "alone",
+        "pool",
+        "relu",
+        "sum",
+        "two",
+        "product",
+        "concat",
+    )
     for _ in range(pick.randint(0, 2)):
         chain.bring(pick.randint(1, 40), widths())
     chain.look_up(pick.randint(1, 40), widths(), geometry(7), relu=pick.random() < 0.5)
@@ -260,6 +315,10 @@ def random_links(chain: Chain, many: int, seed: int, furthest: int = 99) -> None
                 chain.pool(x, widths(), geometry(4))
             case "relu":
                 chain.relu(x)
+            case "product":
+                chain.product(*pick.choice(((x, pick.choice(alike)), (x, -1), (-1, x))), widths())
+            case "concat" if channels < 99:
+                chain.concat(x, pick.choice((other, -1)), widths(), pick.choice((0, 3)))
             case "two":
                 factors = (pick.uniform(-1, 1), pick.uniform(-1, 1))
                 chain.sum(x, widths(), Geometry(), beside=pick.choice(alike), factors=factors)

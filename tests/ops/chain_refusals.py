@@ -34,11 +34,14 @@ def accepted() -> dict[str, Any]:
         Link("delta_conv", rows(3), 20, 4, 2, 0, pack_weight(PLAIN), Kept(zeros(2, 4, 20))),
         Link("delta_relu", rows(3), 20, 4, 3, original=Kept(zeros(2, 4, 20))),
         Link("delta_sum", rows(1), 20, 1, 4, 0, zeros(20), taps=4),
+        Link("delta_product", rows(2), 20, 4, 0, 4, original=Kept(zeros(2, 4, 20)),
+             pooled=Kept(zeros(2, 4, 20))),
+        Link("delta_concat", rows(2), 27, 4, 2, 3),
     ]  # fmt: skip
     return {"links": links, "letters": LETTERS, "given": [(GIVEN, rows(7))], "asked": [5, 3]}
 
 
-LOOK_UP, POOL, CONV, RELU, SUM = range(5)  # places of the links
+LOOK_UP, POOL, CONV, RELU, SUM, PRODUCT, CONCAT = range(7)  # places of the links
 
 # which argument or link, what is changed there, and the complaint
 REFUSED: list[tuple[Any, Any, type[Exception], str]] = [
@@ -62,8 +65,8 @@ REFUSED: list[tuple[Any, Any, type[Exception], str]] = [
     ("given", [(GIVEN[:, :, 1:], rows(7))], ValueError, r"given\[0\]: values .* but E is 3"),
     ("given", [(GIVEN, rows(6))], ValueError, r"given\[0\]: rows keeps 6 rows a site"),
     ("given", [(GIVEN, Rows(STARTS[0], (7,)))], ValueError, r"given\[0\]: rows.starts has 1 axes"),
-    ("asked", [0], ValueError, "asked for value 0; the links are 1 to 5"),
-    ("asked", [5, 6], ValueError, "asked for value 6"),
+    ("asked", [0], ValueError, "asked for value 0; the links are 1 to 7"),
+    ("asked", [5, 8], ValueError, "asked for value 8"),
     ("asked", [2, 1, 2], ValueError, "name each value once"),
     ("asked", [-1], ValueError, "asked for value -1"),
     (SUM, {"rows": Rows(STARTS.int(), (1,))}, TypeError, "rows.starts has dtype torch.int32"),
@@ -106,6 +109,10 @@ REFUSED: list[tuple[Any, Any, type[Exception], str]] = [
     (CONV, {"weight": zeros(1, 2, 3, 6, 8)}, ValueError, NOT_PACKED),
     (CONV, {"weight": zeros(1, 1, 3, 6, 16)}, ValueError, NOT_PACKED),
     (CONV, {"weight": zeros(3, 1, 3, 2, 16)}, ValueError, NOT_PACKED),  # 20 channels in 3 groups
+    (CONV, {"weight": zeros(3, 19)}, ValueError, rf"weight \[3, 19\] .* 6 channels to 20: {NOT_PACKED}"),
+    (CONV, {"weight": zeros(3, 20)}, ValueError, NOT_PACKED),  # of 6 channels
+    (CONV, {"weight": zeros(0, 20), "given": -1}, ValueError, NOT_PACKED),
+    (CONV, {"weight": zeros(3, 20).int(), "given": 0}, TypeError, "weight has dtype torch.int32"),
     (CONV, {"weight": zeros(1, 2, 0, 6, 16)}, ValueError, NOT_PACKED),
     (CONV, {"weight": zeros(0, 2, 3, 6, 16)}, ValueError, NOT_PACKED),
     (CONV, {"weight": zeros(1, 2, 3, 0, 16), "given": -1}, ValueError, NOT_PACKED),
@@ -119,6 +126,19 @@ REFUSED: list[tuple[Any, Any, type[Exception], str]] = [
     (POOL, {"pooled": Kept(Z4[..., 1:])}, ValueError, "pooled.* 5"),
     (POOL, {"pooled": Kept(Z4[:, :0])}, ValueError, "pooled keeps no position"),
     (POOL, {"pooled": Kept(Z4[:0])}, ValueError, "pooled 0 sequences"),
+    (PRODUCT, {"original": None}, ValueError, "it needs original"),
+    (PRODUCT, {"pooled": None}, ValueError, "it needs pooled"),
+    (PRODUCT, {"given": -1, "beside": -1}, ValueError, "it needs given, or beside, or both"),
+    (PRODUCT, {"given": 1}, ValueError, "its input has 6 channels, its output 20"),
+    (PRODUCT, {"beside": 1}, ValueError, "beside has 6 channels, its output 20"),
+    (PRODUCT, {"given": -1, "beside": 2}, ValueError, "beside has 6 channels, its output 20"),
+    (PRODUCT, {"weight": zeros(20)}, ValueError, "it takes no weight"),
+    (PRODUCT, {"pooled": Kept(zeros(2, 4, 19))}, ValueError, "pooled.* 19"),
+    (PRODUCT, {"pooled": Kept(zeros(0, 4, 20))}, ValueError, "pooled 0 sequences"),
+    (CONCAT, {"given": -1, "beside": -1}, ValueError, "it needs given, or beside, or both"),
+    (CONCAT, {"channels": 25}, ValueError, "given has 6 channels, beside 20, its output 25"),
+    (CONCAT, {"channels": 5, "beside": -1}, ValueError, "given has 6 channels, beside 0, its output 5"),
+    (CONCAT, {"weight": zeros(27)}, ValueError, "it takes no weight"),
     # C++ would read as many rows as the link has, beyond those that are given
     (RELU, {"rows": rows(4)}, ValueError, "rows"),
 ]  # fmt: skip

@@ -55,6 +55,11 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"weight": zeros(1, 2, 3, 0, 16), "given": zeros(7, 4, 3, 0)}, ValueError, NOT_PACKED),
     ({"weight": zeros(0, 2, 3, 6, 16)}, ValueError, NOT_PACKED),
     ({"weight": zeros(0, 2, 3, 6, 16), "given": zeros(7, 4, 3, 0)}, ValueError, NOT_PACKED),
+    ({"weight": zeros(3, 19)}, ValueError, rf"weight \[3, 19\] .* 6 channels to 20: {NOT_PACKED}"),
+    ({"weight": zeros(3, 20)}, ValueError, NOT_PACKED),  # of 6 channels
+    ({"weight": zeros(0, 20), "given": zeros(7, 4, 3, 20)}, ValueError, NOT_PACKED),
+    ({"weight": zeros(3, 20), "given": zeros(7, 4, 3, 0)}, ValueError, NOT_PACKED),
+    ({"weight": zeros(3, 20).int(), "given": zeros(7, 4, 3, 20)}, TypeError, "weight has dtype"),
     ({"channels": 33}, ValueError, rf"takes? 6 channels to 33: {NOT_PACKED}"),
     ({"channels": -1}, ValueError, NOT_PACKED),
     ({"stride": 0}, ValueError, "stride=0 and dilation=1 must be at least 1"),

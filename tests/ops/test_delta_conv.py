@@ -100,7 +100,7 @@ def test_every_instruction_set(isa: str, dtype: torch.dtype) -> None:
 
 
 def test_naive_of_bfloat16_is_naive_of_rounded_numbers() -> None:
-    for name in ("odd", "groups", "depthwise"):  # channels that do not make pairs
+    for name in ("odd", "groups"):  # channels that do not make pairs
         arguments = CASES[name].with_(HEADS["relu"]).arguments(torch.float32)
         channels = arguments["given"].shape[3]
         narrow = {**arguments, "weight": to_bf16(arguments["weight"])}
@@ -109,6 +109,11 @@ def test_naive_of_bfloat16_is_naive_of_rounded_numbers() -> None:
         apart = (rounded["weight"] - arguments["weight"]).abs().max()
         assert 0 < apart < arguments["weight"].abs().max() / 200
         assert_equal(naive.delta_conv(**narrow), naive.delta_conv(**rounded))
+
+
+def test_groups_of_one_channel_are_not_rounded() -> None:
+    arguments = CASES["depthwise, shared"].arguments(torch.float32)
+    assert to_bf16(arguments["weight"]) is arguments["weight"]
 
 
 @pytest.mark.parametrize("isa", _C.available_isas())
@@ -125,7 +130,7 @@ def test_products_of_bfloat16(isa: str) -> None:
 @pytest.mark.parametrize("isa", _C.available_isas())
 def test_two_threads(isa: str, dtype: torch.dtype, threads: Any) -> None:
     # large enough to be shared: lists of channels, and rows; in one pass and in several
-    for name in ("300 channels", "basset", "dilation 128"):
+    for name in ("300 channels", "basset", "dilation 128", "depthwise, shared"):
         arguments = CASES[name].with_(HEADS["relu, residual before"]).arguments(dtype)
         made = []
         for many in (1, 2):
@@ -243,7 +248,7 @@ def test_meta_gives_the_shape_alone() -> None:
     assert out.shape == (sum(case.rows_out), case.sites, case.edits, case.channels)
 
 
-@pytest.mark.parametrize(("wide", "channels", "groups"), [(5, 33, 1), (2, 34, 2), (1, 7, 7)])
+@pytest.mark.parametrize(("wide", "channels", "groups"), [(5, 33, 1), (2, 34, 2), (3, 7, 7)])
 def test_pack_weight(wide: int, channels: int, groups: int) -> None:
     weight, made = torch.randn(3, wide, channels), channels // groups
     packed = pack_weight(weight, groups)
@@ -251,6 +256,21 @@ def test_pack_weight(wide: int, channels: int, groups: int) -> None:
     for g, part in enumerate(packed.permute(0, 2, 3, 1, 4).flatten(3)):
         assert_equal(part[..., :made], weight[..., g * made : (g + 1) * made])
         assert not part[..., made:].any()
+
+
+@pytest.mark.parametrize("groups", [1, 7])
+def test_pack_weight_of_one_channel_a_group(groups: int) -> None:
+    weight = torch.randn(3, 1, 14)
+    packed = pack_weight(weight, groups)
+    assert_equal(packed, weight[:, 0])
+    assert_equal(unpack_weight(packed, 14), weight)
+
+
+def test_a_small_delta_keeps_its_digits_where_groups_have_one_channel() -> None:
+    arguments = CASES["depthwise"].with_(HEADS["relu"]).arguments(torch.float32)
+    arguments["given"] *= 1e-20
+    arguments["original"].values.abs_().add_(1.0)  # above the kink
+    assert_close(delta_conv(**arguments), arguments)
 
 
 def test_what_the_refusals_change_is_accepted() -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 from nucleoscope.naive.ops import Kept, Letters, Link, Rows
 from nucleoscope.ops import _rows
 from nucleoscope.ops._arguments import Arguments
-from nucleoscope.ops.delta_conv import takes, weight_types
+from nucleoscope.ops.delta_conv import takes, weight_kinds
 
 Values = list[tuple[Tensor, Rows]]
 NEEDS = {
@@ -17,6 +17,8 @@ NEEDS = {
     "delta_max_pool": ("given", "original", "pooled"),
     "delta_relu": ("given", "original"),
     "delta_sum": ("given",),
+    "delta_product": ("original", "pooled"),
+    "delta_concat": (),
 }  # fmt: skip
 
 
@@ -97,13 +99,13 @@ def _check_link(part: Part, link: Link, channels: list[int], sequences: tuple[in
         part.refuse(
             f"taps={link.taps}, stride={link.stride} and dilation={link.dilation} are at least 1"
         )
-    if link.op == "delta_conv" and max(link.given, link.beside) < 0:
+    if (
+        "given" not in NEEDS[link.op]
+        and link.op != "edit_lookup"
+        and max(link.given, link.beside) < 0
+    ):
         part.refuse("it needs given, or beside, or both")
-    came = None if link.given < 0 else channels[link.given]
-    if link.op not in ("edit_lookup", "delta_conv") and came != link.channels:
-        part.refuse(f"its input has {came} channels, its output {link.channels}")
-    if link.beside >= 0 and channels[link.beside] != link.channels:
-        part.refuse(f"beside has {channels[link.beside]} channels, its output {link.channels}")
+    came = _check_channels(part, link, channels)
     if link.weight is not None:
         _check_weight(part, link, link.weight, came)
     for name, held in (("original", link.original), ("pooled", link.pooled)):
@@ -111,24 +113,37 @@ def _check_link(part: Part, link: Link, channels: list[int], sequences: tuple[in
             _check_kept(part, name, held, link.channels, sequences)
 
 
+def _check_channels(part: Part, link: Link, channels: list[int]) -> int | None:
+    """The channels of its input; None: it has none."""
+    came, joins = (None if v < 0 else channels[v] for v in (link.given, link.beside))
+    if link.op == "delta_concat":
+        if (came or 0) + (joins or 0) > link.channels:
+            part.refuse(
+                f"given has {came or 0} channels, beside {joins or 0}, its output {link.channels}"
+            )
+        return came
+    if came not in (None, link.channels) and link.op not in ("edit_lookup", "delta_conv"):
+        part.refuse(f"its input has {came} channels, its output {link.channels}")
+    if joins not in (None, link.channels):
+        part.refuse(f"beside has {joins} channels, its output {link.channels}")
+    return came
+
+
 def _check_weight(part: Part, link: Link, weight: Tensor, came: int | None) -> None:
-    axes = {"edit_lookup": "KAC", "delta_conv": "GBKIJ", "delta_sum": "C"}.get(link.op)
-    if axes is None:
-        part.refuse("it takes no weight")
-        return
-    types = weight_types(part.kind) if link.op == "delta_conv" else (part.kind,)
-    part.arguments.read("weight", weight, axes, *types)
-    if axes == "GBKIJ":
-        groups, blocks, taps, wide, columns = weight.shape
-        fits = (
-            columns == 16 and (came is None or takes(weight, came)) and min(groups, taps, wide) > 0
-        )
-        if not fits or link.channels % groups or blocks != -(-(link.channels // groups) // 16):
+    if link.op == "delta_conv":
+        part.arguments.read("weight", weight, *weight_kinds(weight, part.kind))
+        if not takes(weight, came, link.channels):
             part.refuse(
                 f"weight {list(weight.shape)} does not take {came} channels to {link.channels}: make "
                 "it with pack_weight(weight [K, C_in / G, C_out], G)"
             )
-    elif weight.shape[-1] != link.channels:
+        return
+    axes = {"edit_lookup": "KAC", "delta_sum": "C"}.get(link.op)
+    if axes is None:
+        part.refuse("it takes no weight")
+        return
+    part.arguments.read("weight", weight, axes, part.kind)
+    if weight.shape[-1] != link.channels:
         part.refuse(f"weight {list(weight.shape)} is not for {link.channels} channels")
     elif axes == "KAC" and len(weight) != link.taps:
         part.refuse(f"its table has {len(weight)} taps, not {link.taps}")

@@ -11,6 +11,7 @@ from torch import Tensor
 from nucleoscope.naive.ops import Kept, Link, Rows
 from nucleoscope.naive.ops._links import OPS
 from nucleoscope.ops import _rows
+from nucleoscope.ops.delta_conv import parts
 
 SIZES = 16  # numbers that one link is in a flat list
 
@@ -86,7 +87,7 @@ def numbers(link: Link, channels: list[int]) -> tuple[list[int], tuple[float, fl
     if link.op == "edit_lookup" and weight is not None:
         wide = weight.shape[1]
     if link.op == "delta_conv" and weight is not None:
-        groups, _, taps, _, _ = weight.shape
+        groups, taps = parts(weight, wide)
         wide = wide if link.given >= 0 else groups
     bf16 = weight is not None and weight.dtype == torch.int32
     return [

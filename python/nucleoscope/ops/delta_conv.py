@@ -27,7 +27,7 @@ def has_bf16() -> bool:
 def delta_conv(
     given: Tensor,  # [V, S, E, C_in] float32 or float64
     rows_in: Rows,
-    weight: Tensor,  # [G, B, K, C_in / G, 16] from pack_weight, or what to_bf16 makes of it
+    weight: Tensor,  # [G, B, K, C_in / G, 16] or [K, C_out] from pack_weight, or to_bf16 of that
     rows_out: Rows,
     *,
     channels: int,
@@ -60,7 +60,8 @@ def delta_conv(
         given: deltas of E edits at each of S sites, on the V rows ``rows_in``.
         rows_in: which positions of the input are kept.
         weight: what ``pack_weight(weight [K, C_in / G, C_out], groups=G)`` makes; with
-            ``to_bf16`` of that, float32 deltas are rounded to bfloat16 before they are multiplied.
+            ``to_bf16`` of that, float32 deltas are rounded to bfloat16 before they are multiplied
+            (but for groups of one channel, which stay float32).
         rows_out: which positions of the output are wanted, W a site.
         channels: C_out.
         stride: inputs from one output to the next.
@@ -110,7 +111,7 @@ class _Call:
         arguments.read("given", given, "VSEC", torch.float32, torch.float64)
         _rows.read_rows(arguments, "rows_in", self.rows_in, given.shape[0])
         _rows.read_rows(arguments, "rows_out", self.rows_out, None)
-        arguments.read("weight", self.weight, "GBKIJ", *weight_types(given.dtype))
+        arguments.read("weight", self.weight, *weight_kinds(self.weight, given.dtype))
         self._check_weight()
         if self.original is not None:
             _rows.read_original(arguments, "original", self.original, "O", given.dtype)
@@ -127,14 +128,7 @@ class _Call:
                 )
 
     def _check_weight(self) -> None:
-        groups, blocks, taps, wide, columns = self.weight.shape
-        made = self.channels // max(groups, 1)
-        fits = (
-            takes(self.weight, self.given.shape[3])
-            and columns == 16
-            and min(groups, taps, wide) > 0
-        )
-        if not fits or self.channels % groups or blocks != -(-made // 16):
+        if not takes(self.weight, self.given.shape[3], self.channels):
             raise ValueError(
                 f"delta_conv: weight {list(self.weight.shape)} does not take {self.given.shape[3]} "
                 f"channels to {self.channels}: make it with pack_weight(weight [K, C_in / G, C_out], G)"
@@ -152,7 +146,7 @@ class _Call:
         beside = None if self.beside is None else _rows.dense_rows(self.beside)
         _, sites, many, channels_in = given.shape
         out = given.new_empty(sum(rows_out.widths), sites, many, self.channels)
-        groups, _, taps, _, _ = weight.shape
+        groups, taps = parts(weight, channels_in)
         _COMPILED[given.dtype](
             given.data_ptr(),
             _rows.pieces(rows_in),
@@ -178,16 +172,34 @@ class _Call:
         )  # fmt: skip
 
 
-def weight_types(given: torch.dtype) -> tuple[torch.dtype, ...]:
-    """The types of weights that meet deltas of a type: their own, or pairs of bfloat16."""
-    return (given, torch.int32) if given == torch.float32 else (given,)
+def weight_kinds(weight: Tensor, given: torch.dtype) -> tuple[Any, ...]:
+    """The axes of packed weights, and the types that meet deltas of a type: it, or pairs of bfloat16."""
+    if weight.ndim == 2:
+        return ("KO", given)
+    return ("GBKIJ", given, torch.int32) if given == torch.float32 else ("GBKIJ", given)
 
 
-def takes(weight: Tensor, channels: int) -> bool:
-    """Whether packed weights are for so many channels in."""
-    groups, _, _, wide, _ = weight.shape
-    in_each, left = divmod(channels, max(groups, 1))
-    return left == 0 and wide == (-(-in_each // 2) if weight.dtype == torch.int32 else in_each)
+def takes(weight: Tensor, channels_in: int | None, channels: int) -> bool:
+    """Whether packed weights are for so many channels in (None: any number) and out."""
+    if weight.ndim == 2:
+        some = len(weight) > 0 and weight.shape[1] == channels
+        return some and (channels_in is None or (channels_in > 0 and channels % channels_in == 0))
+    groups, blocks, taps, wide, columns = weight.shape
+    if min(groups, taps, wide) < 1 or columns != 16 or channels % groups:
+        return False
+    if channels_in is not None:
+        in_each, left = divmod(channels_in, groups)
+        in_each = -(-in_each // 2) if weight.dtype == torch.int32 else in_each
+        if left or wide != in_each:
+            return False
+    return blocks == -(-(channels // groups) // 16)
+
+
+def parts(weight: Tensor, channels_in: int) -> tuple[int, int]:
+    """The groups and taps of packed weights."""
+    if weight.ndim == 2:
+        return channels_in, len(weight)
+    return weight.shape[0], weight.shape[2]
 
 
 def _fake(*args: Any) -> Tensor:

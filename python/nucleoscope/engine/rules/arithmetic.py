@@ -59,19 +59,18 @@ class Scale(Rule):
 
 @dataclass(frozen=True)
 class Product(Rule):
-    """a d_b + b d_a + d_a d_b; one of the two may be a value that no edit reaches."""
+    """a d_b + (b + d_b) d_a; one of the two may be a value that no edit reaches."""
 
-    def delta(self, step: Step) -> Tensor:
-        a, b = (step.original(name) for name in self.reads)
-        if len(self.inputs) == 1:
-            return step.aligned(0).mul_(b)
-        of_a, of_b = step.seen(0), step.seen(1)
-        if of_a is None:
-            assert of_b is not None
-            return a * of_b
-        if of_b is None:
-            return b * of_a
-        return (a * of_b).add_(of_a * (b + of_b))
+    @property
+    def chained(self) -> bool:
+        return True
+
+    def link(self, place: Place) -> Link:
+        a, b = map(place.kept, self.reads)
+        beside = place.value(1) if len(self.inputs) > 1 else -1
+        return place.link(
+            "delta_product", given=place.value(0), beside=beside, original=a, pooled=b
+        )
 
 
 @dataclass(frozen=True)

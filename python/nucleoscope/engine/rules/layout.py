@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -61,11 +61,50 @@ class Channels(Rule):
         return given.index_select(3, step.packed)
 
 
+class Block(NamedTuple):
+    """A value of a chain, and which channels it is to be."""
+
+    number: int
+    first: int
+    end: int
+
+
+def side_by_side(place: Place, blocks: list[Block], first: int, end: int) -> Link:
+    """The link that makes the channels [first, end): of two values, of which each may be so made."""
+
+    def value(part: list[Block], first: int, end: int) -> int:
+        if not part:
+            return -1
+        if part[0][1:] == (first, end):
+            return part[0].number
+        return place.chain.append(side_by_side(place, part, first, end))
+
+    alone = len(blocks) == 1 and blocks[0].first == first
+    cut = 1 if alone else len(blocks) // 2
+    left, right = blocks[:cut], blocks[cut:]
+    given = value(left, first, left[-1].end if left else first)
+    beside = value(right, right[0].first if right else end, end)
+    return replace(place.link("delta_concat", given=given, beside=beside), channels=end - first)
+
+
 @dataclass(frozen=True)
 class Concat(Rule):
     """Values side by side over the channels; one that no edit reaches leaves zeros."""
 
-    places: tuple[tuple[int, ...], ...]  # where each input's channels go
+    places: tuple[tuple[int, ...], ...]  # where each input's channels go, in rising order
+
+    @property
+    def chained(self) -> bool:
+        return all(place and place[-1] - place[0] + 1 == len(place) for place in self.places)
+
+    def link(self, place: Place) -> Link:
+        numbers = (place.value(index) for index in range(len(self.inputs)))
+        blocks = [
+            Block(number, where[0], where[-1] + 1)
+            for number, where in zip(numbers, self.places, strict=True)
+            if number >= 0
+        ]
+        return side_by_side(place, blocks, 0, self.axes.channels)
 
     def pack(self, static: Static) -> list[Tensor]:
         return [torch.tensor(p, device=static("").device) for p in self.places]

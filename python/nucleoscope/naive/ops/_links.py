@@ -9,7 +9,10 @@ from torch import Tensor
 
 from nucleoscope.naive.ops._rows import Rows
 
-OPS = ("edit_lookup", "delta_conv", "delta_max_pool", "delta_relu", "delta_sum")
+OPS = (
+    "edit_lookup", "delta_conv", "delta_max_pool", "delta_relu", "delta_sum", "delta_product",
+    "delta_concat",
+)  # fmt: skip
 
 
 class Letters(NamedTuple):
@@ -40,10 +43,14 @@ class Link:
     channels: int  # of its output
     length: int  # of its output
     given: int = -1  # the value it takes; an edit_lookup takes the letters
-    beside: int = -1  # a second value: delta_conv's residual, delta_sum's second term
+    beside: int = (
+        -1
+    )  # a second value: delta_conv's residual, or the other of two; concat's goes last
     weight: Tensor | None = None  # delta_conv's, edit_lookup's table, delta_sum's scale
-    original: Kept | None = None  # of the ReLU's input, or of a max-pool's
-    pooled: Kept | None = None
+    original: Kept | None = (
+        None  # of the ReLU's input, of a max-pool's, of a product's first factor
+    )
+    pooled: Kept | None = None  # of a product: its second factor
     taps: int = 1
     stride: int = 1
     dilation: int = 1

@@ -9,8 +9,10 @@ from torch import Tensor
 
 from nucleoscope.naive.ops._links import Kept, Letters, Link
 from nucleoscope.naive.ops._rows import Original, Rows, positions
+from nucleoscope.naive.ops.delta_concat import delta_concat
 from nucleoscope.naive.ops.delta_conv import delta_conv
 from nucleoscope.naive.ops.delta_max_pool import delta_max_pool
+from nucleoscope.naive.ops.delta_product import delta_product
 from nucleoscope.naive.ops.delta_relu import delta_relu
 from nucleoscope.naive.ops.delta_sum import delta_sum
 from nucleoscope.naive.ops.edit_lookup import edit_lookup
@@ -18,7 +20,8 @@ from nucleoscope.naive.ops.edit_lookup import edit_lookup
 Value = tuple[Tensor, Rows]
 NAIVE = SimpleNamespace(
     edit_lookup=edit_lookup, delta_conv=delta_conv, delta_max_pool=delta_max_pool,
-    delta_relu=delta_relu, delta_sum=delta_sum,
+    delta_relu=delta_relu, delta_sum=delta_sum, delta_product=delta_product,
+    delta_concat=delta_concat,
 )  # fmt: skip
 
 
@@ -39,7 +42,8 @@ def delta_chain(
 def _nothing(link: Link, letters: Letters) -> Value:
     """A delta without rows, for a convolution of which only the residual is reached."""
     assert link.weight is not None
-    groups, _, _, wide, _ = link.weight.shape
+    depthwise = link.weight.ndim == 2
+    groups, wide = (link.channels, 1) if depthwise else link.weight.shape[::3]
     in_pairs = link.weight.dtype == torch.int32
     kind, many = (torch.float32, 2 * wide) if in_pairs else (link.weight.dtype, wide)
     none = link.weight.new_zeros(0, *letters.new.shape, groups * many, dtype=kind)
@@ -55,6 +59,8 @@ def _apply(link: Link, values: list[Value], letters: Letters, by: SimpleNamespac
     if link.op == "edit_lookup":
         made = by.edit_lookup(link.weight, taps_of(link, letters.site), letters.old, letters.new)
         return made if z is None else _relu(made, link, z, by)
+    if link.op in ("delta_product", "delta_concat"):
+        return _of_two(link, values, z, pooled, by)
     source, rows = values[link.given] if link.given >= 0 else _nothing(link, letters)
     if link.op == "delta_relu":
         return _relu(source, link, z, by)
@@ -77,6 +83,22 @@ def _apply(link: Link, values: list[Value], letters: Letters, by: SimpleNamespac
             terms, link.rows, taps=link.taps, stride=link.stride, pad=link.pad, length=link.length,
             scale=link.weight,
         )  # fmt: skip
+    return made
+
+
+def _of_two(
+    link: Link, values: list[Value], z: Original | None, other: Original | None, by: SimpleNamespace
+) -> Tensor:
+    """A product, or values side by side: either may have no delta."""
+    made: Tensor
+    two = [values[index] if index >= 0 else (None, None) for index in (link.given, link.beside)]
+    if link.op == "delta_product":
+        factors = [(*value, of) for value, of in zip(two, (z, other), strict=True)]
+        made = by.delta_product(factors, link.rows, length=link.length)
+        return made
+    firsts = (0, link.channels - (0 if two[1][0] is None else two[1][0].shape[3]))
+    parts = [(*v, first) for v, first in zip(two, firsts, strict=True) if v[0] is not None]
+    made = by.delta_concat(parts, link.rows, channels=link.channels, length=link.length)
     return made
 
 

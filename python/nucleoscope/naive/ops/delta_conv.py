@@ -15,9 +15,12 @@ BLOCK = 16  # columns of a block of packed weights: 64 bytes of float32
 def pack_weight(weight: Tensor, groups: int = 1) -> Tensor:
     """Weights [K, C_in / G, C_out] as ``delta_conv`` takes them: [G, B, K, C_in / G, 16].
 
-    Each group's C_out / G columns, filled up with zeros to B blocks of 16.
+    Each group's C_out / G columns, filled up with zeros to B blocks of 16. Groups of one channel are
+    not blocks: [K, C_out].
     """
     taps, wide, channels = weight.shape
+    if wide == 1:
+        return weight[:, 0].contiguous()
     made = channels // groups
     blocks = -(-made // BLOCK)
     full = weight.new_zeros(taps, wide, groups, blocks * BLOCK)
@@ -29,8 +32,11 @@ def to_bf16(packed: Tensor) -> Tensor:
     """Packed weights as pairs of bfloat16, [G, B, K, ceil(C_in / G / 2), 16] int32.
 
     The first channel of a pair is the low half. A delta is rounded to bfloat16 before it meets them;
-    products are summed in float32.
+    products are summed in float32. Weights of groups of one channel stay as they are: there are no
+    pairs, and what such a layer waits for is memory.
     """
+    if packed.ndim == 2:
+        return packed
     even = F.pad(packed, (0, 0, 0, packed.shape[3] % 2)).bfloat16()
     bits = even.view(torch.int16).int() & 0xFFFF
     return bits[:, :, :, 0::2] | bits[:, :, :, 1::2] << 16
@@ -44,6 +50,8 @@ def from_bf16(pairs: Tensor, wide: int) -> Tensor:
 
 def unpack_weight(packed: Tensor, channels: int) -> Tensor:
     """The weights [K, C_in / G, C_out] that were packed."""
+    if packed.ndim == 2:
+        return packed[:, None]
     groups, blocks, taps, wide, _ = packed.shape
     full = packed.permute(2, 3, 0, 1, 4).reshape(taps, wide, groups, blocks * BLOCK)
     return full[..., : channels // groups].reshape(taps, wide, channels)
@@ -52,7 +60,7 @@ def unpack_weight(packed: Tensor, channels: int) -> Tensor:
 def delta_conv(
     given: Tensor,  # [V, S, E, C_in]
     rows_in: Rows,
-    weight: Tensor,  # [G, B, K, C_in / G, 16], or of bfloat16 [G, B, K, ceil(C_in / G / 2), 16]
+    weight: Tensor,  # [G, B, K, C_in / G, 16] or [K, C_out], or of bfloat16
     rows_out: Rows,
     *,
     channels: int,
@@ -66,11 +74,12 @@ def delta_conv(
     residual_first: bool = False,
 ) -> Tensor:  # [W, S, E, C_out]
     """Change of a convolution, of the ReLU behind it, and of the residual that joins it."""
-    groups, out = weight.shape[0], positions(rows_out)
+    out = positions(rows_out)
     if weight.dtype == torch.int32:
         wide = given.shape[3] // weight.shape[0]
         weight, given = from_bf16(weight, wide).to(given), given.bfloat16().to(given)
     plain = unpack_weight(weight, channels)
+    groups = given.shape[3] // plain.shape[1]
     shape = (*out.shape, given.shape[2], groups, given.shape[3] // groups)
     total = given.new_zeros(*out.shape, given.shape[2], channels)
     for tap, matrix in enumerate(plain):
