@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "ops/delta_pointwise.h"
 #include "support/isa.h"
 #include "support/rows.h"
 
@@ -11,7 +12,13 @@
 
 namespace nucleoscope {
 
-enum class Op : std::int64_t { edit_lookup, delta_conv, delta_max_pool, delta_relu, delta_sum };
+enum class Op : std::int64_t {
+  edit_lookup,
+  delta_conv,
+  delta_max_pool,
+  delta_pointwise,
+  delta_sum
+};
 
 /// One layer. What an op does not have is 0 or null; its header says what the names mean.
 template <class T>
@@ -26,6 +33,8 @@ struct Link {
   const T* pooled;
   std::int64_t pooled_first, pooled_length;
   T factors[2];  // of delta_sum's terms
+  Function function;
+  T parameters[3];  // of the function
 };
 
 /// Values are numbered: first the `givens` that come from outside, then one a link.

@@ -32,7 +32,7 @@ def accepted() -> dict[str, Any]:
         Link("delta_max_pool", rows(3), 6, 4, 1, original=Kept(Z9), pooled=Kept(Z4), taps=2,
              stride=2, length_in=9),
         Link("delta_conv", rows(3), 20, 4, 2, 0, pack_weight(PLAIN), Kept(zeros(2, 4, 20))),
-        Link("delta_relu", rows(3), 20, 4, 3, original=Kept(zeros(2, 4, 20))),
+        Link("delta_pointwise", rows(3), 20, 4, 3, original=Kept(zeros(2, 4, 20))),
         Link("delta_sum", rows(1), 20, 1, 4, 0, zeros(20), taps=4),
     ]  # fmt: skip
     return {"links": links, "letters": LETTERS, "given": [(GIVEN, rows(7))], "asked": [5, 3]}
@@ -71,7 +71,7 @@ REFUSED: list[tuple[Any, Any, type[Exception], str]] = [
     (SUM, {"rows": rows(-1)}, ValueError, r"rows has widths \[-1\] for 1 pieces"),
     (SUM, {"rows": Rows(STARTS, ())}, ValueError, r"rows has widths \[\] for 1 pieces"),
     (SUM, {"rows": Rows(STARTS, (1, 2))}, ValueError, r"rows has widths \[1, 2\] for 1 pieces"),
-    (RELU, {"op": "delta_gelu"}, ValueError, "no such op; one of .*delta_relu"),
+    (RELU, {"op": "delta_gelu"}, ValueError, "no such op; one of .*delta_pointwise"),
     (LOOK_UP, {"weight": None}, ValueError, "it needs weight"),
     (CONV, {"weight": None}, ValueError, "it needs weight"),
     (POOL, {"given": -1}, ValueError, "it needs given"),
@@ -93,6 +93,9 @@ REFUSED: list[tuple[Any, Any, type[Exception], str]] = [
     (CONV, {"beside": 1}, ValueError, "beside has 6 channels, its output 20"),
     (SUM, {"beside": 2}, ValueError, "beside has 6 channels, its output 20"),
     (RELU, {"weight": zeros(20)}, ValueError, "it takes no weight"),
+    (RELU, {"function": "gulu"}, ValueError, "no function 'gulu'; one of relu, .*gelu"),
+    (RELU, {"function": "elu"}, ValueError, "elu with 0 parameters, must have 3"),
+    (RELU, {"parameters": (1.0, 2.0)}, ValueError, "relu with 2 parameters, must have 0"),
     (POOL, {"weight": zeros(6)}, ValueError, "it takes no weight"),
     (LOOK_UP, {"weight": zeros(4, 6)}, ValueError, r"weight has 2 axes.*\[K, A, C\]"),
     (LOOK_UP, {"weight": zeros(3, 4, 5)}, ValueError, "is not for 6 channels"),

@@ -9,7 +9,7 @@ from dataclasses import replace
 from nucleoscope.engine.graph import Graph, Node
 from nucleoscope.engine.rules.arithmetic import Scale, Sum
 from nucleoscope.engine.rules.conv import Conv
-from nucleoscope.engine.rules.pointwise import Relu
+from nucleoscope.engine.rules.pointwise import Pointwise
 
 Join = Callable[[Node, int, Conv], Conv | None]
 
@@ -42,7 +42,7 @@ def _join(node: Node, index: int, conv: Conv) -> Conv | None:
         rule.per_position or conv.scale or conv.reads or _joined(conv)
     ):
         return replace(conv, axes=rule.axes, scale=rule.factor)
-    if isinstance(rule, Relu) and not conv.reads:
+    if isinstance(rule, Pointwise) and rule.function == "relu" and not conv.reads:
         return replace(conv, axes=rule.axes, reads=rule.reads, residual_first=_joined(conv))
     if (
         isinstance(rule, Sum)

@@ -16,14 +16,14 @@ from nucleoscope.ops._links import Flat
 from nucleoscope.ops._registration import register
 from nucleoscope.ops.delta_conv import delta_conv
 from nucleoscope.ops.delta_max_pool import delta_max_pool
-from nucleoscope.ops.delta_relu import delta_relu
+from nucleoscope.ops.delta_pointwise import delta_pointwise
 from nucleoscope.ops.delta_sum import delta_sum
 from nucleoscope.ops.edit_lookup import edit_lookup
 
 _COMPILED = {torch.float32: _C.delta_chain_float32, torch.float64: _C.delta_chain_float64}
 _OURS = SimpleNamespace(
     edit_lookup=edit_lookup, delta_conv=delta_conv, delta_max_pool=delta_max_pool,
-    delta_relu=delta_relu, delta_sum=delta_sum,
+    delta_pointwise=delta_pointwise, delta_sum=delta_sum,
 )  # fmt: skip
 
 
@@ -42,11 +42,11 @@ def delta_chain(
     Equivalent to::
 
         values = [value for value, _ in given]
-        for link in links:  # edit_lookup, delta_conv, delta_max_pool, delta_relu or delta_sum
+        for link in links:  # edit_lookup, delta_conv, delta_max_pool, delta_pointwise or delta_sum
             values.append(link.op(values[link.given], values[link.beside], ...))
         [values[index] for index in asked]
 
-    An edit_lookup with an ``original`` is followed by a delta_relu.
+    An edit_lookup with an ``original`` is followed by a delta_pointwise.
 
     Args:
         links: the layers.

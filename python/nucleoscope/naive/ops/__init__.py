@@ -5,7 +5,7 @@ from nucleoscope.naive.ops._rows import Original, Rows
 from nucleoscope.naive.ops.delta_chain import delta_chain
 from nucleoscope.naive.ops.delta_conv import delta_conv, pack_weight, to_bf16
 from nucleoscope.naive.ops.delta_max_pool import delta_max_pool
-from nucleoscope.naive.ops.delta_relu import delta_relu
+from nucleoscope.naive.ops.delta_pointwise import change_of, delta_pointwise
 from nucleoscope.naive.ops.delta_sum import delta_sum
 from nucleoscope.naive.ops.edit_lookup import edit_lookup
 
@@ -15,10 +15,11 @@ __all__ = [
     "Link",
     "Original",
     "Rows",
+    "change_of",
     "delta_chain",
     "delta_conv",
     "delta_max_pool",
-    "delta_relu",
+    "delta_pointwise",
     "delta_sum",
     "edit_lookup",
     "pack_weight",

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nucleoscope.naive.ops._rows import Rows
 
-OPS = ("edit_lookup", "delta_conv", "delta_max_pool", "delta_relu", "delta_sum")
+OPS = ("edit_lookup", "delta_conv", "delta_max_pool", "delta_pointwise", "delta_sum")
 
 
 class Letters(NamedTuple):
@@ -42,7 +42,7 @@ class Link:
     given: int = -1  # the value it takes; an edit_lookup takes the letters
     beside: int = -1  # a second value: delta_conv's residual, delta_sum's second term
     weight: Tensor | None = None  # delta_conv's, edit_lookup's table, delta_sum's scale
-    original: Kept | None = None  # of the ReLU's input, or of a max-pool's
+    original: Kept | None = None  # of the function's input, or of a max-pool's
     pooled: Kept | None = None
     taps: int = 1
     stride: int = 1
@@ -51,3 +51,5 @@ class Link:
     length_in: int = 0
     residual_first: bool = False
     factors: tuple[float, float] = (1.0, 1.0)  # of delta_sum's terms
+    function: str = "relu"  # delta_pointwise's, or what follows an edit_lookup
+    parameters: tuple[float, ...] = ()  # of the function
