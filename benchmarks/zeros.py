@@ -43,7 +43,7 @@ class Counter:
         self.layers: dict[int, dict[str, Any]] = {}  # by their packed weights, in the order met
 
     def chain(self, *args: Any) -> list[Tensor]:
-        names = ("edit_lookup", "delta_max_pool", "delta_relu", "delta_sum")
+        names = ("edit_lookup", "delta_max_pool", "delta_pointwise", "delta_sum")
         by = SimpleNamespace(**{n: getattr(ops, n) for n in names}, delta_conv=self.convolve)
         return naive.delta_chain(*args, by=by)
 

@@ -80,7 +80,7 @@ def spliceai(sites: int) -> tuple[list[Link], list[Any]]:
     x, y, z = rows(sites, 81), rows(sites, 121, 980), rows(sites, 161, 960)
     weights = [filters(11, 32, 32) for _ in range(2)]
     return [
-        Link("delta_relu", x, 32, LENGTH, 0, original=kept(32)),
+        Link("delta_pointwise", x, 32, LENGTH, 0, original=kept(32)),
         Link("delta_conv", y, 32, LENGTH, 1, -1, weights[0], kept(32), dilation=4, pad=20),
         Link("delta_conv", z, 32, LENGTH, 2, 0, weights[1], dilation=4, pad=20),
     ], [(halved(torch.randn(81, sites, 3, 32)), x)]

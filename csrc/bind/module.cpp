@@ -16,8 +16,8 @@
 #include "ops/delta_concat.h"
 #include "ops/delta_conv.h"
 #include "ops/delta_max_pool.h"
+#include "ops/delta_pointwise.h"
 #include "ops/delta_product.h"
-#include "ops/delta_relu.h"
 #include "ops/delta_sum.h"
 #include "ops/edit_lookup.h"
 #include "support/indices.h"
@@ -44,7 +44,7 @@ using OriginalArgument = std::tuple<Address, Address, Size, Size, Size>;
 using TermArgument = std::tuple<Address, RowsArgument, double>;
 using FactorArgument = std::tuple<Address, RowsArgument, OriginalArgument>;
 using PartArgument = std::tuple<Address, RowsArgument, Size, Size>;
-using LinkArgument = std::tuple<std::array<Size, 21>, std::array<double, 2>>;
+using LinkArgument = std::tuple<std::array<Size, 22>, std::array<double, 2>, std::array<double, 3>>;
 
 Rows rows(const RowsArgument& given) {
   const auto& [starts, widths, S] = given;
@@ -77,7 +77,7 @@ Part<T> part(const PartArgument& given) {
 
 template <class T>
 Link<T> link(const LinkArgument& given) {
-  const auto& [n, factors] = given;
+  const auto& [n, factors, parameters] = given;
   return {.op = static_cast<Op>(n[0]),
           .given = n[1],
           .beside = n[2],
@@ -99,7 +99,10 @@ Link<T> link(const LinkArgument& given) {
           .pooled = at<const T>(n[18]),
           .pooled_first = n[19],
           .pooled_length = n[20],
-          .factors = {static_cast<T>(factors[0]), static_cast<T>(factors[1])}};
+          .factors = {static_cast<T>(factors[0]), static_cast<T>(factors[1])},
+          .function = static_cast<Function>(n[21]),
+          .parameters = {static_cast<T>(parameters[0]), static_cast<T>(parameters[1]),
+                         static_cast<T>(parameters[2])}};
 }
 
 template <class... Arguments>
@@ -177,17 +180,20 @@ void define_ops(py::module_& m, const std::string& type) {
          threads);
       });
   define_op(
-      m, "delta_relu_" + type,
+      m, "delta_pointwise_" + type,
       +[](Address given, const RowsArgument& on, OriginalArgument z, Address delta, Size E, Size C,
-          Size length, int threads) {
-        NUCLEOSCOPE_SELECT(delta_relu<T>)
+          Size length, Size function, const std::array<double, 3>& parameters, int threads) {
+        NUCLEOSCOPE_SELECT(delta_pointwise<T>)
         ({.given = at<const T>(given),
           .rows = rows(on),
           .original = original<T>(z),
           .delta = at<T>(delta),
           .E = E,
           .C = C,
-          .length = length},
+          .length = length,
+          .function = static_cast<Function>(function),
+          .parameters = {static_cast<T>(parameters[0]), static_cast<T>(parameters[1]),
+                         static_cast<T>(parameters[2])}},
          threads);
       });
   define_op(

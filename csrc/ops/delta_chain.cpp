@@ -5,8 +5,8 @@
 #include "ops/delta_concat.h"
 #include "ops/delta_conv.h"
 #include "ops/delta_max_pool.h"
+#include "ops/delta_pointwise.h"
 #include "ops/delta_product.h"
-#include "ops/delta_relu.h"
 #include "ops/delta_sum.h"
 #include "ops/edit_lookup.h"
 #include "support/find.h"
@@ -135,8 +135,8 @@ class Block {
         return convolve(link, v);
       case Op::delta_max_pool:
         return pool(link, v);
-      case Op::delta_relu:
-        return relu(link, value(link.given), v);
+      case Op::delta_pointwise:
+        return change(link, value(link.given), v);
       case Op::delta_sum:
         return sum(link, v);
       case Op::delta_product:
@@ -168,7 +168,7 @@ class Block {
                     .S = B,
                     .E = call.E},
                    1);
-    if (link.original) relu(link, value(v), v);
+    if (link.original) change(link, value(v), v);
   }
 
   void convolve(const Link<T>& link, std::int64_t v) {
@@ -213,15 +213,17 @@ class Block {
                       1);
   }
 
-  void relu(const Link<T>& link, const T* given, std::int64_t v) {
-    delta_relu<T>({.given = given,
-                   .rows = rows[v],
-                   .original = original(link),
-                   .delta = value(v),
-                   .E = call.E,
-                   .C = link.C_out,
-                   .length = link.length},
-                  1);
+  void change(const Link<T>& link, const T* given, std::int64_t v) {
+    delta_pointwise<T>({.given = given,
+                        .rows = rows[v],
+                        .original = original(link),
+                        .delta = value(v),
+                        .E = call.E,
+                        .C = link.C_out,
+                        .length = link.length,
+                        .function = link.function,
+                        .parameters = {link.parameters[0], link.parameters[1], link.parameters[2]}},
+                       1);
   }
 
   void sum(const Link<T>& link, std::int64_t v) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "ops/delta_pointwise.h"
 #include "support/isa.h"
 #include "support/rows.h"
 
@@ -15,7 +16,7 @@ enum class Op : std::int64_t {
   edit_lookup,
   delta_conv,
   delta_max_pool,
-  delta_relu,
+  delta_pointwise,
   delta_sum,
   delta_product,
   delta_concat
@@ -35,6 +36,8 @@ struct Link {
   const T* pooled;  // of a delta_product: the second factor
   std::int64_t pooled_first, pooled_length;
   T factors[2];  // of delta_sum's terms
+  Function function;
+  T parameters[3];  // of the function
 };
 
 /// Values are numbered: first the `givens` that come from outside, then one a link.

@@ -37,7 +37,7 @@ def edit_lookup_float64(
 _Rows = tuple[int, tuple[int, ...], int]
 _Original = tuple[int, int, int, int, int]
 
-def delta_relu_float32(
+def delta_pointwise_float32(
     given: int,
     rows: _Rows,
     original: _Original,
@@ -45,10 +45,12 @@ def delta_relu_float32(
     E: int,
     C: int,
     length: int,
+    function: int,
+    parameters: tuple[float, float, float],
     threads: int,
     /,
 ) -> None: ...
-def delta_relu_float64(
+def delta_pointwise_float64(
     given: int,
     rows: _Rows,
     original: _Original,
@@ -56,6 +58,8 @@ def delta_relu_float64(
     E: int,
     C: int,
     length: int,
+    function: int,
+    parameters: tuple[float, float, float],
     threads: int,
     /,
 ) -> None: ...
@@ -113,7 +117,7 @@ def delta_conv_float64(
 _Term = tuple[int, _Rows, float]
 _Factor = tuple[int, _Rows, _Original]
 _Part = tuple[int, _Rows, int, int]
-_Link = tuple[list[int], tuple[float, float]]
+_Link = tuple[list[int], tuple[float, float], tuple[float, float, float]]
 
 def delta_sum_float32(
     terms: list[_Term], scale: int, rows_out: _Rows, delta: int, sizes: list[int], threads: int, /

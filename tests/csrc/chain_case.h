@@ -90,7 +90,7 @@ class ChainCase {
 
   std::int64_t relu(std::int64_t given) {
     const Value value = values_[given];
-    link({.op = Op::delta_relu, .given = given, .beside = -1, .C_out = value.channels}, {}, {},
+    link({.op = Op::delta_pointwise, .given = given, .beside = -1, .C_out = value.channels}, {}, {},
          true);
     values_.back().rows = value.rows;
     return last();

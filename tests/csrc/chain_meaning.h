@@ -50,8 +50,9 @@ std::vector<Values> meaning(const DeltaChain<T>& call) {
     const auto rows = [&](std::int64_t v) { return v < 0 ? Rows{} : call.rows[v]; };
     const Original<T> z{link.original, call.sequence, link.original_first, link.original_length,
                         link.C_out};
-    const auto relu = [&](const T* given) {
-      return meaning(DeltaRelu<T>{given, on, z, nullptr, call.E, link.C_out, link.length});
+    const auto change = [&](const T* given) {
+      return meaning(DeltaPointwise<T>{
+          given, on, z, nullptr, call.E, link.C_out, link.length, link.function, {}});
     };
     switch (link.op) {
       case Op::edit_lookup: {
@@ -59,7 +60,7 @@ std::vector<Values> meaning(const DeltaChain<T>& call) {
         made.push_back(meaning(EditLookup<T>{static_cast<const T*>(link.weight), taps.data(),
                                              call.old, call.fresh, nullptr, link.C_in, link.C_out,
                                              wide(on), call.S, call.E}));
-        if (link.original) made.back() = relu(as<T>(made.back()).data());
+        if (link.original) made.back() = change(as<T>(made.back()).data());
         break;
       }
       case Op::delta_conv:
@@ -86,8 +87,8 @@ std::vector<Values> meaning(const DeltaChain<T>& call) {
             link.length_in,
             link.length}));
         break;
-      case Op::delta_relu:
-        made.push_back(relu(value(link.given)));
+      case Op::delta_pointwise:
+        made.push_back(change(value(link.given)));
         break;
       case Op::delta_product:
         made.push_back(meaning(DeltaProduct<T>{

@@ -1,10 +1,11 @@
+#include <algorithm>
 #include <limits>
 
 #include "expect.h"
 #include "ops/delta_concat.h"
 #include "ops/delta_max_pool.h"
+#include "ops/delta_pointwise.h"
 #include "ops/delta_product.h"
-#include "ops/delta_relu.h"
 #include "ops/delta_sum.h"
 #include "ops/edit_lookup.h"
 #include "random_rows.h"
@@ -100,7 +101,7 @@ void pool(std::uint32_t seed, int threads) {
 }
 
 template <class T>
-void relu(std::uint32_t seed, int threads) {
+void pointwise(std::uint32_t seed, int threads) {
   Random random(seed);
   Sizes sizes(random, seed);
   const std::int64_t length = random.between(1, 14);
@@ -110,14 +111,23 @@ void relu(std::uint32_t seed, int threads) {
   const auto sequence = random.integers<std::int32_t>(sizes.S, 0, 2);
   const HeldOriginal<T> original(random, random.between(1, 9), sizes.C, random.between(-1, 2));
   std::vector<T> delta = poisoned<T>(on.groups() * sizes.E * sizes.C);
-  DeltaRelu<T> call{given.data(), on.rows(), original.original(sequence), delta.data(), sizes.E,
-                    sizes.C,      length};
-  NUCLEOSCOPE_RUN(delta_relu<T>, call, threads);
-  report("delta_relu", seed, delta, call);
+  DeltaPointwise<T> call{given.data(), on.rows(), original.original(sequence),
+                         delta.data(), sizes.E,   sizes.C,
+                         length,       {},        {T(0.75), T(1.5), T(0.5)}};
+  for (std::int64_t f = 0; f <= static_cast<std::int64_t>(Function::abs); ++f) {
+    call.function = static_cast<Function>(f);
+    std::fill(delta.begin(), delta.end(), std::numeric_limits<T>::quiet_NaN());
+    NUCLEOSCOPE_RUN(delta_pointwise<T>, call, threads);
+    expect_near("delta_pointwise, function " + std::to_string(f) + ", seed " + std::to_string(seed),
+                delta, meaning(call), sizeof(T) == sizeof(float) ? 2e-6 : 1e-13);
+  }
+  call.function = Function::relu;
+  NUCLEOSCOPE_RUN(delta_pointwise<T>, call, threads);
+  report("delta_pointwise", seed, delta, call);
   const Values expected = meaning(call);
   call.delta = given.data();
-  NUCLEOSCOPE_RUN(delta_relu<T>, call, threads);
-  expect("delta_relu in place, seed " + std::to_string(seed), given, expected);
+  NUCLEOSCOPE_RUN(delta_pointwise<T>, call, threads);
+  expect("delta_pointwise in place, seed " + std::to_string(seed), given, expected);
 }
 
 template <class T>
@@ -219,7 +229,7 @@ void concat(std::uint32_t seed, int threads) {
   }
 NUCLEOSCOPE_CHECK(check_edit_lookup, look_up)
 NUCLEOSCOPE_CHECK(check_delta_max_pool, pool)
-NUCLEOSCOPE_CHECK(check_delta_relu, relu)
+NUCLEOSCOPE_CHECK(check_delta_pointwise, pointwise)
 NUCLEOSCOPE_CHECK(check_delta_sum, sum)
 NUCLEOSCOPE_CHECK(check_delta_product, product)
 NUCLEOSCOPE_CHECK(check_delta_concat, concat)

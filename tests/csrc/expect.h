@@ -33,6 +33,20 @@ void expect(const std::string& what, const std::vector<T>& got, const Values& ex
   }
 }
 
+/// The same but for some roundings. What is not a number or not finite may be anything.
+template <class T>
+void expect_near(const std::string& what, const std::vector<T>& got, const Values& expected,
+                 double digits) {
+  if (got.size() != expected.size()) throw std::runtime_error(what + ": not as many elements");
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    const double off = std::fabs(static_cast<double>(got[i]) - expected[i]);
+    if (std::isfinite(expected[i]) && !(off <= digits * (1 + std::fabs(expected[i]))))
+      throw std::runtime_error(isa_name() + ", " + what + ": element " + std::to_string(i) +
+                               " is " + std::to_string(got[i]) + ", must be " +
+                               std::to_string(expected[i]));
+  }
+}
+
 template <class T>
 std::vector<T> poisoned(std::int64_t count) {
   return std::vector<T>(static_cast<std::size_t>(count), std::numeric_limits<T>::quiet_NaN());
@@ -58,7 +72,8 @@ inline std::string list(const std::vector<std::int64_t>& numbers) {
 void check_edit_lookup(int threads);
 void check_delta_conv(int threads);
 void check_delta_max_pool(int threads);
-void check_delta_relu(int threads);
+void check_delta_pointwise(int threads);
+void check_functions();
 void check_delta_sum(int threads);
 void check_delta_product(int threads);
 void check_delta_concat(int threads);

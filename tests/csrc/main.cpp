@@ -31,7 +31,8 @@ int main(int count, char** arguments) {
   try {
     checks::check_edit_lookup(threads);
     checks::check_delta_max_pool(threads);
-    checks::check_delta_relu(threads);
+    checks::check_functions();
+    checks::check_delta_pointwise(threads);
     checks::check_delta_sum(threads);
     checks::check_delta_product(threads);
     checks::check_delta_concat(threads);

@@ -9,8 +9,8 @@
 #include "ops/delta_concat.h"
 #include "ops/delta_conv.h"
 #include "ops/delta_max_pool.h"
+#include "ops/delta_pointwise.h"
 #include "ops/delta_product.h"
-#include "ops/delta_relu.h"
 #include "ops/delta_sum.h"
 #include "ops/edit_lookup.h"
 
@@ -169,12 +169,58 @@ Values meaning(const DeltaMaxPool<T>& call) {
   return made;
 }
 
+inline double value(Function function, double x, double a, double b, double c) {
+  switch (function) {
+    case Function::relu:
+      return std::fmax(x, 0.0);
+    case Function::clamp:
+      return std::fmin(std::fmax(x, a), b);
+    case Function::leaky_relu:
+      return x > 0 ? x : a * x;
+    case Function::elu:
+      return b * (x > 0 ? x : a * std::expm1(c * x));
+    case Function::sigmoid:
+      return 1 / (1 + std::exp(-x));
+    case Function::tanh:
+      return std::tanh(x);
+    case Function::silu:
+      return x / (1 + std::exp(-x));
+    case Function::gelu:
+      return x * std::erfc(-x / std::sqrt(2.0)) / 2;
+    case Function::gelu_tanh:
+      return x / (1 + std::exp(-std::sqrt(8 / std::acos(-1.0)) * (x + 0.044715 * x * x * x)));
+    case Function::softplus:
+      return a * x > b ? x : std::log1p(std::exp(a * x)) / a;
+    case Function::threshold:
+      return x > a ? x : b;
+    case Function::exp:
+      return std::exp(x);
+    case Function::log:
+      return std::log(x);
+    case Function::log1p:
+      return std::log1p(x);
+    case Function::sqrt:
+      return std::sqrt(x);
+    case Function::reciprocal:
+      return 1 / x;
+    case Function::square:
+      return x * x;
+    case Function::abs:
+      return std::fabs(x);
+  }
+  return 0;
+}
+
 template <class T>
-Values meaning(const DeltaRelu<T>& call) {
+Values meaning(const DeltaPointwise<T>& call) {
   Values made(static_cast<std::size_t>(wide(call.rows) * call.rows.S * call.E * call.C));
+  const auto g = [&call](double x) {
+    return value(call.function, x, call.parameters[0], call.parameters[1], call.parameters[2]);
+  };
   for_each_inside(call.rows, call.E, call.C, call.length,
                   [&](auto o, auto s, auto, auto c, auto to) {
-                    made[to] = relu_change(call.given[to], original_at(call.original, o, s, c));
+                    const double z = original_at(call.original, o, s, c);
+                    made[to] = g(z + call.given[to]) - g(z);
                   });
   return made;
 }

@@ -180,6 +180,7 @@ def test_a_wrong_rule_is_found(monkeypatch: pytest.MonkeyPatch, error: float) ->
     def wrong(z: Tensor, d: Tensor) -> Tensor:
         return (torch.tanh(z + d) - torch.tanh(z)) * (1 + error)
 
+    monkeypatch.setattr(pointwise.Pointwise, "chained", False)
     monkeypatch.setattr(
         pointwise.Pointwise,
         "delta",

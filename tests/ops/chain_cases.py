@@ -18,6 +18,9 @@ from nucleoscope.ops import Kept, Letters, Link, Rows, pack_weight
 from tests.ops.rows import before, converted, random_delta, random_original, random_rows
 
 Value = tuple[Tensor, Rows]
+FUNCTIONS: list[tuple[Any, ...]] = [
+    ("relu",), ("clamp", -1.0, 0.5), ("elu", 1.0, 1.1, 0.5), ("tanh",), ("gelu",), ("abs",),
+]  # fmt: skip
 Widths = tuple[int, ...]
 
 
@@ -61,9 +64,11 @@ class Chain:
         self.given.append((random_delta(rows, self.edits, channels, self.like), rows))
         return self._number(channels, self.length, self.letters.site)
 
-    def look_up(self, channels: int, widths: Widths, at: Geometry, *, relu: bool = True) -> int:
+    def look_up(
+        self, channels: int, widths: Widths, at: Geometry, *, relu: bool = True, **rest: Any
+    ) -> int:
         table = self.like.new_empty(at.taps, 4, channels).normal_()
-        return self._link("edit_lookup", -1, channels, widths, at, relu=relu, weight=table)
+        return self._link("edit_lookup", -1, channels, widths, at, relu=relu, weight=table, **rest)
 
     def conv(
         self, given: int, channels: int, widths: Widths, at: Geometry, *, groups: int = 1,
@@ -86,9 +91,12 @@ class Chain:
             original=Kept(values), pooled=Kept(pooled),
         )  # fmt: skip
 
-    def relu(self, given: int) -> int:
+    def pointwise(self, given: int, function: str = "relu", *parameters: float) -> int:
         on = (*self.given, *((None, link.rows) for link in self.links))[given][1]
-        return self._link("delta_relu", given, self.channels[given], (), Geometry(), True, rows=on)
+        return self._link(
+            "delta_pointwise", given, self.channels[given], (), Geometry(), True, rows=on,
+            function=function, parameters=parameters,
+        )  # fmt: skip
 
     def sum(
         self, given: int, widths: Widths, at: Geometry, *, scaled: bool = False, **rest: Any
@@ -213,7 +221,7 @@ def resnet(chain: Chain) -> list[int]:
 def from_outside(chain: Chain) -> list[int]:
     """Starts behind other layers: two values come from there, one is read late."""
     x, late = chain.bring(24, (7, 4)), chain.bring(24, (0, 5))
-    x = chain.conv(chain.relu(x), 24, (6, 3), Geometry(3, 2, 1, 2), groups=4)
+    x = chain.conv(chain.pointwise(x), 24, (6, 3), Geometry(3, 2, 1, 2), groups=4)
     x = chain.sum(x, (5,), Geometry(3, 2, pad=1), scaled=True)
     x = chain.conv(x, 24, (4,), Geometry(1), beside=late)
     return [x, chain.mean(x)]
@@ -253,6 +261,16 @@ def dense_net(chain: Chain) -> list[int]:
     return [chain.conv(x, 4, (5,), Geometry(1)), late, chain.concat(late, -1, (6,), more=2)]
 
 
+def smooth(chain: Chain) -> list[int]:
+    """x + conv(gelu(x)), behind a first layer with its own function; and what softplus makes of it."""
+    x = chain.look_up(21, (7,), Geometry(7, pad=3), function="silu")
+    for dilation in (1, 2):
+        inner = chain.pointwise(x, "gelu")
+        at = Geometry(3, 1, dilation, dilation)
+        x = chain.conv(inner, 21, (9, 2), at, beside=x, relu=False)
+    return [chain.pointwise(x, "softplus", 1.0, 20.0), chain.pointwise(x, "clamp", -0.5, 0.5)]
+
+
 CHAINS = {
     "basset": basset,
     "bpnet": bpnet,
@@ -263,6 +281,7 @@ CHAINS = {
     "residual alone": residual_alone,
     "gated": gated,
     "dense net": dense_net,
+    "smooth": smooth,
 }
 
 
@@ -285,7 +304,7 @@ def random_links(chain: Chain, many: int, seed: int, furthest: int = 99) -> None
         "residual",
         "alone",
         "pool",
-        "relu",
+        "pointwise",
         "sum",
         "two",
         "product",
@@ -313,8 +332,8 @@ def random_links(chain: Chain, many: int, seed: int, furthest: int = 99) -> None
                 )  # fmt: skip
             case "pool" if chain.lengths[x] > 9:  # or else a cell may hold padding alone
                 chain.pool(x, widths(), geometry(4))
-            case "relu":
-                chain.relu(x)
+            case "pointwise":
+                chain.pointwise(x, *pick.choice(FUNCTIONS))
             case "product":
                 chain.product(*pick.choice(((x, pick.choice(alike)), (x, -1), (-1, x))), widths())
             case "concat" if channels < 99:

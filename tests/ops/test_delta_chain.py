@@ -148,7 +148,7 @@ def test_a_site_that_is_larger_than_a_block() -> None:
     chain = Chain(3, 3, length=400)
     x = chain.bring(512, (200,))
     y = chain.sum(x, (150, 40), Geometry(3, pad=1), scaled=True)
-    asked = [chain.sum(chain.relu(y), (199,), Geometry(), beside=x), y]
+    asked = [chain.sum(chain.pointwise(y), (199,), Geometry(), beside=x), y]
     assert_right(chain, asked)
 
 
@@ -191,7 +191,7 @@ def test_without_sites_or_edits(sites: int, edits: int) -> None:
 def test_without_channels_or_answers() -> None:
     chain = Chain()
     x = chain.sum(chain.bring(0, (4,)), (3, 2), Geometry(2))
-    assert_right(chain, [x, chain.relu(x)])
+    assert_right(chain, [x, chain.pointwise(x)])
     assert chain.run(delta_chain, []) == []
 
 
@@ -208,7 +208,7 @@ def test_rows_beyond_both_ends_are_zero_whatever_is_given() -> None:
     x = chain.bring(6, (5, 4))
     chain.given[0][0].fill_(torch.nan)
     asked = [
-        chain.relu(x), chain.sum(x, (3, 2), Geometry()), chain.pool(x, (3, 2), Geometry(2, 2)),
+        chain.pointwise(x), chain.sum(x, (3, 2), Geometry()), chain.pool(x, (3, 2), Geometry(2, 2)),
         chain.conv(x, 8, (3, 2), Geometry(3, pad=1)), chain.look_up(4, (3, 2), Geometry(3)),
     ]  # fmt: skip
     for index, link in enumerate(chain.links):

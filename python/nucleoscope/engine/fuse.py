@@ -9,7 +9,7 @@ from nucleoscope.engine.graph import Graph, Node, Rule
 from nucleoscope.engine.rules.arithmetic import Scale, Sum
 from nucleoscope.engine.rules.conv import Conv
 from nucleoscope.engine.rules.layout import Move
-from nucleoscope.engine.rules.pointwise import Relu
+from nucleoscope.engine.rules.pointwise import Pointwise
 from nucleoscope.engine.rules.reduction import Reduction
 from nucleoscope.engine.windows import Stencil
 
@@ -57,7 +57,7 @@ def _behind_conv(node: Node, index: int, conv: Conv) -> Conv | None:
         rule.per_position or conv.scale or conv.reads or _joined(conv)
     ):
         return replace(conv, axes=rule.axes, scale=rule.factor)
-    if isinstance(rule, Relu) and not conv.reads:
+    if isinstance(rule, Pointwise) and rule.function == "relu" and not conv.reads:
         return replace(conv, axes=rule.axes, reads=rule.reads, residual_first=_joined(conv))
     if (
         isinstance(rule, Sum)

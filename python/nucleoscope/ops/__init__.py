@@ -4,13 +4,13 @@ Each is also ``torch.ops.nucleoscope.<op>``, and goes by device: CPU to C++, CUD
 other to ``nucleoscope.naive.ops``, which defines what it means.
 """
 
-from nucleoscope.naive.ops import Kept, Letters, Link, Original, Rows
+from nucleoscope.naive.ops import Kept, Letters, Link, Original, Rows, change_of
 from nucleoscope.ops.delta_chain import delta_chain
 from nucleoscope.ops.delta_concat import delta_concat
 from nucleoscope.ops.delta_conv import delta_conv, has_bf16, pack_weight, to_bf16
 from nucleoscope.ops.delta_max_pool import delta_max_pool
+from nucleoscope.ops.delta_pointwise import delta_pointwise
 from nucleoscope.ops.delta_product import delta_product
-from nucleoscope.ops.delta_relu import delta_relu
 from nucleoscope.ops.delta_sum import delta_sum
 from nucleoscope.ops.edit_lookup import edit_lookup
 
@@ -20,12 +20,13 @@ __all__ = [
     "Link",
     "Original",
     "Rows",
+    "change_of",
     "delta_chain",
     "delta_concat",
     "delta_conv",
     "delta_max_pool",
+    "delta_pointwise",
     "delta_product",
-    "delta_relu",
     "delta_sum",
     "edit_lookup",
     "has_bf16",

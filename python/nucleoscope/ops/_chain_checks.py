@@ -15,7 +15,7 @@ NEEDS = {
     "edit_lookup": ("weight",),
     "delta_conv": ("weight",),
     "delta_max_pool": ("given", "original", "pooled"),
-    "delta_relu": ("given", "original"),
+    "delta_pointwise": ("given", "original"),
     "delta_sum": ("given",),
     "delta_product": ("original", "pooled"),
     "delta_concat": (),
@@ -49,7 +49,7 @@ def check(links: list[Link], letters: Letters, given: Values, asked: list[int]) 
         _check_link(part, link, channels, sequences)
         channels.append(link.channels)
         heights.append(sum(link.rows.widths))
-        if link.op == "delta_relu" and heights[link.given] != heights[-1]:
+        if link.op == "delta_pointwise" and heights[link.given] != heights[-1]:
             part.refuse(
                 f"its rows are {heights[-1]} a site, those of its input {heights[link.given]}"
             )

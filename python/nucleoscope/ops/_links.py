@@ -10,10 +10,10 @@ from torch import Tensor
 
 from nucleoscope.naive.ops import Kept, Link, Rows
 from nucleoscope.naive.ops._links import OPS
-from nucleoscope.ops import _rows
+from nucleoscope.ops import _functions, _rows
 from nucleoscope.ops.delta_conv import parts
 
-SIZES = 16  # numbers that one link is in a flat list
+SIZES, FACTORS = 17, 5  # numbers that one link is in a flat list
 
 
 class Flat(NamedTuple):
@@ -42,15 +42,18 @@ def flatten(links: list[Link], outside: list[Rows]) -> Flat:
             raise ValueError(
                 f"delta_chain: links[{index}], {link.op}: no such op; one of {', '.join(OPS)}"
             )
+        function = _functions.number(
+            f"delta_chain: links[{index}], {link.op}", link.function, link.parameters
+        )
         z, m = link.original or Kept(None), link.pooled or Kept(None)  # type: ignore[arg-type]
         sizes += (
             OPS.index(link.op), link.channels, link.length, link.given, link.beside,
             place(link.weight), place(z.values), z.first, place(m.values), m.first,
             link.taps, link.stride, link.dilation, link.pad,
-            link.length_in, link.residual_first,
+            link.length_in, link.residual_first, function,
         )  # fmt: skip
     every = [*outside, *(link.rows for link in links)]
-    factors = [f for link in links for f in link.factors]
+    factors = [f for k in links for f in (*k.factors, *_functions.three(k.parameters))]
     return Flat([rows.starts for rows in every], _rows.flat_widths(every), tensors, sizes, factors)
 
 
@@ -68,18 +71,23 @@ def unflatten(flat: Flat, outside: int) -> tuple[list[Link], list[Rows]]:
     for at, on in enumerate(rows[outside:]):
         sizes = flat.sizes[SIZES * at : SIZES * (at + 1)]
         (op, channels, length, given, beside, weight, z, z_first, m, m_first,
-         taps, stride, dilation, pad, length_in, residual_first) = sizes  # fmt: skip
-        a, b = flat.factors[2 * at : 2 * at + 2]
+         taps, stride, dilation, pad, length_in, residual_first, function) = sizes  # fmt: skip
+        a, b, *three = flat.factors[FACTORS * at : FACTORS * (at + 1)]
+        name, parameters = _functions.named(function, three)
         links.append(
             Link(
                 OPS[op], on, channels, length, given, beside, tensor(weight), kept(z, z_first),
-                kept(m, m_first), taps, stride, dilation, pad, length_in, bool(residual_first), (a, b),
+                kept(m, m_first), taps, stride, dilation, pad, length_in, bool(residual_first), (a, b), name,
+                parameters,
             )
         )  # fmt: skip
     return links, rows[:outside]
 
 
-def numbers(link: Link, channels: list[int]) -> tuple[list[int], tuple[float, float]]:
+Numbers = tuple[list[int], tuple[float, float], tuple[float, float, float]]
+
+
+def numbers(link: Link, channels: list[int]) -> Numbers:
     """A link in the order of the C++ struct; `channels` of every value. Its tensors must outlive the call."""
     weight, z, m = link.weight, link.original, link.pooled
     wide = channels[link.given] if link.given >= 0 else link.channels
@@ -96,7 +104,8 @@ def numbers(link: Link, channels: list[int]) -> tuple[list[int], tuple[float, fl
         0 if weight is None else weight.data_ptr(),
         *((0, 0, 0) if z is None else (z.values.data_ptr(), z.first, z.values.shape[1])),
         *((0, 0, 0) if m is None else (m.values.data_ptr(), m.first, m.values.shape[1])),
-    ], link.factors  # fmt: skip
+        _functions.FUNCTIONS.index(link.function),
+    ], link.factors, _functions.three(link.parameters)  # fmt: skip
 
 
 def dense(link: Link) -> Link:

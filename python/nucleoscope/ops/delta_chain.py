@@ -17,15 +17,15 @@ from nucleoscope.ops._registration import register
 from nucleoscope.ops.delta_concat import delta_concat
 from nucleoscope.ops.delta_conv import delta_conv
 from nucleoscope.ops.delta_max_pool import delta_max_pool
+from nucleoscope.ops.delta_pointwise import delta_pointwise
 from nucleoscope.ops.delta_product import delta_product
-from nucleoscope.ops.delta_relu import delta_relu
 from nucleoscope.ops.delta_sum import delta_sum
 from nucleoscope.ops.edit_lookup import edit_lookup
 
 _COMPILED = {torch.float32: _C.delta_chain_float32, torch.float64: _C.delta_chain_float64}
 _OURS = SimpleNamespace(
     edit_lookup=edit_lookup, delta_conv=delta_conv, delta_max_pool=delta_max_pool,
-    delta_relu=delta_relu, delta_sum=delta_sum, delta_product=delta_product,
+    delta_pointwise=delta_pointwise, delta_sum=delta_sum, delta_product=delta_product,
     delta_concat=delta_concat,
 )  # fmt: skip
 
@@ -49,7 +49,7 @@ def delta_chain(
             values.append(link.op(values[link.given], values[link.beside], ...))
         [values[index] for index in asked]
 
-    An edit_lookup with an ``original`` is followed by a delta_relu. A delta_concat has ``given`` in its
+    An edit_lookup with an ``original`` is followed by a delta_pointwise. A delta_concat has ``given`` in its
     first channels and ``beside`` in its last.
 
     Args:

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from nucleoscope.engine.graph import NotLocal, Rule, Static
-from nucleoscope.engine.rules.pointwise import exp
 from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule
 from nucleoscope.engine.step import Step
+from nucleoscope.ops import change_of
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Softmax(Rule):
         far = torch.logsumexp(was + d, -2, keepdim=True)
         small = d.abs().amax(-2, keepdim=True) < 1.0
         out = d - torch.where(small, near, far)
-        return (out if self.log else exp(was, out)).flatten(3)
+        return (out if self.log else change_of("exp", was, out)).flatten(3)
 
 
 @rule(aten.layer_norm.default)

@@ -6,8 +6,8 @@ from nucleoscope.naive.ops.delta_chain import delta_chain
 from nucleoscope.naive.ops.delta_concat import delta_concat
 from nucleoscope.naive.ops.delta_conv import delta_conv, pack_weight, to_bf16
 from nucleoscope.naive.ops.delta_max_pool import delta_max_pool
+from nucleoscope.naive.ops.delta_pointwise import change_of, delta_pointwise
 from nucleoscope.naive.ops.delta_product import delta_product
-from nucleoscope.naive.ops.delta_relu import delta_relu
 from nucleoscope.naive.ops.delta_sum import delta_sum
 from nucleoscope.naive.ops.edit_lookup import edit_lookup
 
@@ -17,12 +17,13 @@ __all__ = [
     "Link",
     "Original",
     "Rows",
+    "change_of",
     "delta_chain",
     "delta_concat",
     "delta_conv",
     "delta_max_pool",
+    "delta_pointwise",
     "delta_product",
-    "delta_relu",
     "delta_sum",
     "edit_lookup",
     "pack_weight",

@@ -10,7 +10,7 @@ from torch import Tensor
 from nucleoscope.naive.ops._rows import Rows
 
 OPS = (
-    "edit_lookup", "delta_conv", "delta_max_pool", "delta_relu", "delta_sum", "delta_product",
+    "edit_lookup", "delta_conv", "delta_max_pool", "delta_pointwise", "delta_sum", "delta_product",
     "delta_concat",
 )  # fmt: skip
 
@@ -43,13 +43,9 @@ class Link:
     channels: int  # of its output
     length: int  # of its output
     given: int = -1  # the value it takes; an edit_lookup takes the letters
-    beside: int = (
-        -1
-    )  # a second value: delta_conv's residual, or the other of two; concat's goes last
+    beside: int = -1  # a second value: delta_conv's residual, or the other of two
     weight: Tensor | None = None  # delta_conv's, edit_lookup's table, delta_sum's scale
-    original: Kept | None = (
-        None  # of the ReLU's input, of a max-pool's, of a product's first factor
-    )
+    original: Kept | None = None  # of the function's input, a max-pool's, a product's first factor
     pooled: Kept | None = None  # of a product: its second factor
     taps: int = 1
     stride: int = 1
@@ -58,3 +54,5 @@ class Link:
     length_in: int = 0
     residual_first: bool = False
     factors: tuple[float, float] = (1.0, 1.0)  # of delta_sum's terms
+    function: str = "relu"  # delta_pointwise's, or what follows an edit_lookup
+    parameters: tuple[float, ...] = ()  # of the function

@@ -12,15 +12,15 @@ from nucleoscope.naive.ops._rows import Original, Rows, positions
 from nucleoscope.naive.ops.delta_concat import delta_concat
 from nucleoscope.naive.ops.delta_conv import delta_conv
 from nucleoscope.naive.ops.delta_max_pool import delta_max_pool
+from nucleoscope.naive.ops.delta_pointwise import delta_pointwise
 from nucleoscope.naive.ops.delta_product import delta_product
-from nucleoscope.naive.ops.delta_relu import delta_relu
 from nucleoscope.naive.ops.delta_sum import delta_sum
 from nucleoscope.naive.ops.edit_lookup import edit_lookup
 
 Value = tuple[Tensor, Rows]
 NAIVE = SimpleNamespace(
     edit_lookup=edit_lookup, delta_conv=delta_conv, delta_max_pool=delta_max_pool,
-    delta_relu=delta_relu, delta_sum=delta_sum, delta_product=delta_product,
+    delta_pointwise=delta_pointwise, delta_sum=delta_sum, delta_product=delta_product,
     delta_concat=delta_concat,
 )  # fmt: skip
 
@@ -58,12 +58,12 @@ def _apply(link: Link, values: list[Value], letters: Letters, by: SimpleNamespac
     made: Tensor
     if link.op == "edit_lookup":
         made = by.edit_lookup(link.weight, taps_of(link, letters.site), letters.old, letters.new)
-        return made if z is None else _relu(made, link, z, by)
+        return made if z is None else _change(made, link, z, by)
     if link.op in ("delta_product", "delta_concat"):
         return _of_two(link, values, z, pooled, by)
     source, rows = values[link.given] if link.given >= 0 else _nothing(link, letters)
-    if link.op == "delta_relu":
-        return _relu(source, link, z, by)
+    if link.op == "delta_pointwise":
+        return _change(source, link, z, by)
     if link.op == "delta_conv":
         residual, beside = (None, None) if link.beside < 0 else values[link.beside]
         made = by.delta_conv(
@@ -102,8 +102,10 @@ def _of_two(
     return made
 
 
-def _relu(given: Tensor, link: Link, z: Original | None, by: SimpleNamespace) -> Tensor:
-    made: Tensor = by.delta_relu(given, link.rows, z, link.length)
+def _change(given: Tensor, link: Link, z: Original | None, by: SimpleNamespace) -> Tensor:
+    made: Tensor = by.delta_pointwise(
+        given, link.rows, z, link.length, link.function, link.parameters
+    )
     return made
 
 

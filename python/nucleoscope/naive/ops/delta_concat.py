@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from nucleoscope.naive.ops._rows import Rows, find, positions, take
-from nucleoscope.naive.ops.delta_relu import zero_outside
+from nucleoscope.naive.ops.delta_pointwise import zero_outside
 
 
 def delta_concat(

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nucleoscope.naive.ops._rows import Original, Rows, at, find, positions, take
-from nucleoscope.naive.ops.delta_relu import relu, zero_outside
+from nucleoscope.naive.ops.delta_pointwise import relu, zero_outside
 
 BLOCK = 16  # columns of a block of packed weights: 64 bytes of float32
 
@@ -90,7 +90,7 @@ def delta_conv(
     if residual_first:
         total = total + joined
     if original is not None:
-        total = relu(total, at(original, out))
+        total = relu(at(original, out), total)
     if not residual_first:
         total = total + joined
     return zero_outside(total, out, length)

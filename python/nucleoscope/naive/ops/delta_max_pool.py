@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from nucleoscope.naive.ops._rows import Original, Rows, at, find, positions, take
-from nucleoscope.naive.ops.delta_relu import zero_outside
+from nucleoscope.naive.ops.delta_pointwise import zero_outside
 
 
 def delta_max_pool(

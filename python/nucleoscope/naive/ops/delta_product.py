@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from nucleoscope.naive.ops._rows import Original, Rows, at, find, positions, take
-from nucleoscope.naive.ops.delta_relu import zero_outside
+from nucleoscope.naive.ops.delta_pointwise import zero_outside
 
 Factor = tuple[Tensor | None, Rows | None, Original]  # [V, S, E, C], its rows; of the factor itself
 
