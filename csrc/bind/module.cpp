@@ -14,8 +14,10 @@
 
 #include "ops/delta_chain.h"
 #include "ops/delta_conv.h"
+#include "ops/delta_layer_norm.h"
 #include "ops/delta_max_pool.h"
 #include "ops/delta_relu.h"
+#include "ops/delta_softmax_pool.h"
 #include "ops/delta_sum.h"
 #include "ops/edit_lookup.h"
 #include "support/indices.h"
@@ -40,7 +42,7 @@ using RowsArgument = std::tuple<Address, std::vector<Size>, Size>;
 using OriginalArgument = std::tuple<Address, Address, Size, Size, Size>;
 
 using TermArgument = std::tuple<Address, RowsArgument, double>;
-using LinkArgument = std::tuple<std::array<Size, 21>, std::array<double, 2>>;
+using LinkArgument = std::tuple<std::array<Size, 25>, std::array<double, 3>>;
 
 Rows rows(const RowsArgument& given) {
   const auto& [starts, widths, S] = given;
@@ -83,7 +85,12 @@ Link<T> link(const LinkArgument& given) {
           .pooled = at<const T>(n[18]),
           .pooled_first = n[19],
           .pooled_length = n[20],
-          .factors = {static_cast<T>(factors[0]), static_cast<T>(factors[1])}};
+          .factors = {static_cast<T>(factors[0]), static_cast<T>(factors[1])},
+          .wide = n[21],
+          .eps = static_cast<T>(factors[2]),
+          .original_beside = at<const T>(n[22]),
+          .original_beside_first = n[23],
+          .original_beside_length = n[24]};
 }
 
 template <class... Arguments>
@@ -189,6 +196,47 @@ void define_ops(py::module_& m, const std::string& type) {
           .K = K,
           .stride = stride,
           .pad = pad,
+          .length = length},
+         threads);
+      });
+  define_op(
+      m, "delta_layer_norm_" + type,
+      +[](Address given, const RowsArgument& on, OriginalArgument z, Address weight, Address delta,
+          std::array<Size, 4> sizes, double eps, int threads) {
+        const auto& [E, C, N, length] = sizes;
+        NUCLEOSCOPE_SELECT(delta_layer_norm<T>)
+        ({.given = at<const T>(given),
+          .rows = rows(on),
+          .original = original<T>(z),
+          .weight = at<const T>(weight),
+          .delta = at<T>(delta),
+          .E = E,
+          .C = C,
+          .N = N,
+          .eps = static_cast<T>(eps),
+          .length = length},
+         threads);
+      });
+  define_op(
+      m, "delta_softmax_pool_" + type,
+      +[](Address given, const RowsArgument& in, Address logits, const RowsArgument& beside,
+          const RowsArgument& out, OriginalArgument x, OriginalArgument l, Address delta,
+          std::array<Size, 6> sizes, int threads) {
+        const auto& [E, C, K, stride, length_in, length] = sizes;
+        NUCLEOSCOPE_SELECT(delta_softmax_pool<T>)
+        ({.given = at<const T>(given),
+          .logits = at<const T>(logits),
+          .in = rows(in),
+          .beside = rows(beside),
+          .out = rows(out),
+          .original = original<T>(x),
+          .original_logits = original<T>(l),
+          .delta = at<T>(delta),
+          .E = E,
+          .C = C,
+          .K = K,
+          .stride = stride,
+          .length_in = length_in,
           .length = length},
          threads);
       });

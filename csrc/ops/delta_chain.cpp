@@ -3,8 +3,10 @@
 #include <cstring>
 
 #include "ops/delta_conv.h"
+#include "ops/delta_layer_norm.h"
 #include "ops/delta_max_pool.h"
 #include "ops/delta_relu.h"
+#include "ops/delta_softmax_pool.h"
 #include "ops/delta_sum.h"
 #include "ops/edit_lookup.h"
 #include "support/find.h"
@@ -118,6 +120,10 @@ class Block {
         return relu(link, value(link.given), v);
       case Op::delta_sum:
         return sum(link, v);
+      case Op::delta_layer_norm:
+        return layer_norm(link, v);
+      case Op::delta_softmax_pool:
+        return softmax_pool(link, v);
     }
   }
 
@@ -212,6 +218,40 @@ class Block {
                   .pad = link.pad,
                   .length = link.length},
                  1);
+  }
+
+  void layer_norm(const Link<T>& link, std::int64_t v) {
+    delta_layer_norm<T>({.given = value(link.given),
+                         .rows = rows[v],
+                         .original = original(link),
+                         .weight = static_cast<const T*>(link.weight),
+                         .delta = value(v),
+                         .E = call.E,
+                         .C = link.C_out,
+                         .N = link.wide,
+                         .eps = link.eps,
+                         .length = link.length},
+                        1);
+  }
+
+  void softmax_pool(const Link<T>& link, std::int64_t v) {
+    const Original<T> logits{link.original_beside, call.sequence + first,
+                             link.original_beside_first, link.original_beside_length, link.C_out};
+    delta_softmax_pool<T>({.given = value(link.given),
+                           .logits = value(link.beside),
+                           .in = rows_of(link.given),
+                           .beside = rows_of(link.beside),
+                           .out = rows[v],
+                           .original = original(link),
+                           .original_logits = logits,
+                           .delta = value(v),
+                           .E = call.E,
+                           .C = link.C_out,
+                           .K = link.K,
+                           .stride = link.stride,
+                           .length_in = link.length_in,
+                           .length = link.length},
+                          1);
   }
 };
 

@@ -11,7 +11,15 @@
 
 namespace nucleoscope {
 
-enum class Op : std::int64_t { edit_lookup, delta_conv, delta_max_pool, delta_relu, delta_sum };
+enum class Op : std::int64_t {
+  edit_lookup,
+  delta_conv,
+  delta_max_pool,
+  delta_relu,
+  delta_sum,
+  delta_layer_norm,
+  delta_softmax_pool
+};
 
 /// One layer. What an op does not have is 0 or null; its header says what the names mean.
 template <class T>
@@ -20,12 +28,16 @@ struct Link {
   std::int64_t given, beside;  // the values it takes; -1: none
   std::int64_t C_in,           // of an edit_lookup: the letters of its table
       C_out, G, K, stride, dilation, pad, length_in, length, residual_first, bf16;
-  const void* weight;  // delta_conv's, edit_lookup's table, delta_sum's scale
+  const void* weight;  // delta_conv's, edit_lookup's table, delta_sum's scale, delta_layer_norm's
   const T* original;
   std::int64_t original_first, original_length;
   const T* pooled;
   std::int64_t pooled_first, pooled_length;
-  T factors[2];  // of delta_sum's terms
+  T factors[2];              // of delta_sum's terms
+  std::int64_t wide;         // channels of a delta_layer_norm's group
+  T eps;                     // of a delta_layer_norm
+  const T* original_beside;  // a delta_softmax_pool's logits
+  std::int64_t original_beside_first, original_beside_length;
 };
 
 /// Values are numbered: first the `givens` that come from outside, then one a link.

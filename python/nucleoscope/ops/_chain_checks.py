@@ -17,7 +17,11 @@ NEEDS = {
     "delta_max_pool": ("given", "original", "pooled"),
     "delta_relu": ("given", "original"),
     "delta_sum": ("given",),
+    "delta_layer_norm": ("given", "original"),
+    "delta_softmax_pool": ("original", "original_beside"),
 }  # fmt: skip
+IN_PLACE = ("delta_relu", "delta_layer_norm")  # on the rows of their input
+TWO = ("delta_conv", "delta_softmax_pool")  # what may lack one of its two inputs
 
 
 def check(links: list[Link], letters: Letters, given: Values, asked: list[int]) -> None:
@@ -47,7 +51,7 @@ def check(links: list[Link], letters: Letters, given: Values, asked: list[int]) 
         _check_link(part, link, channels, sequences)
         channels.append(link.channels)
         heights.append(sum(link.rows.widths))
-        if link.op == "delta_relu" and heights[link.given] != heights[-1]:
+        if link.op in IN_PLACE and heights[link.given] != heights[-1]:
             part.refuse(
                 f"its rows are {heights[-1]} a site, those of its input {heights[link.given]}"
             )
@@ -97,22 +101,29 @@ def _check_link(part: Part, link: Link, channels: list[int], sequences: tuple[in
         part.refuse(
             f"taps={link.taps}, stride={link.stride} and dilation={link.dilation} are at least 1"
         )
-    if link.op == "delta_conv" and max(link.given, link.beside) < 0:
+    if link.op in TWO and max(link.given, link.beside) < 0:
         part.refuse("it needs given, or beside, or both")
     came = None if link.given < 0 else channels[link.given]
-    if link.op not in ("edit_lookup", "delta_conv") and came != link.channels:
+    if link.op not in ("edit_lookup", "delta_conv") and came not in (None, link.channels):
         part.refuse(f"its input has {came} channels, its output {link.channels}")
     if link.beside >= 0 and channels[link.beside] != link.channels:
         part.refuse(f"beside has {channels[link.beside]} channels, its output {link.channels}")
+    if link.op == "delta_layer_norm" and (link.wide < 1 or link.channels % link.wide):
+        part.refuse(f"wide={link.wide} channels a group do not divide {link.channels}")
     if link.weight is not None:
         _check_weight(part, link, link.weight, came)
-    for name, held in (("original", link.original), ("pooled", link.pooled)):
+    for name, held in (
+        ("original", link.original), ("pooled", link.pooled), ("original_beside", link.original_beside)
+    ):  # fmt: skip
         if held is not None:
             _check_kept(part, name, held, link.channels, sequences)
 
 
 def _check_weight(part: Part, link: Link, weight: Tensor, came: int | None) -> None:
-    axes = {"edit_lookup": "KAC", "delta_conv": "GBKIJ", "delta_sum": "C"}.get(link.op)
+    axes = {
+        "edit_lookup": "KAC", "delta_conv": "GBKIJ", "delta_sum": "C", "delta_layer_norm": "C"
+    }.get(link.op)  # fmt: skip
+    channels = link.wide if link.op == "delta_layer_norm" else link.channels
     if axes is None:
         part.refuse("it takes no weight")
         return
@@ -128,8 +139,8 @@ def _check_weight(part: Part, link: Link, weight: Tensor, came: int | None) -> N
                 f"weight {list(weight.shape)} does not take {came} channels to {link.channels}: make "
                 "it with pack_weight(weight [K, C_in / G, C_out], G)"
             )
-    elif weight.shape[-1] != link.channels:
-        part.refuse(f"weight {list(weight.shape)} is not for {link.channels} channels")
+    elif weight.shape[-1] != channels:
+        part.refuse(f"weight {list(weight.shape)} is not for {channels} channels")
     elif axes == "KAC" and len(weight) != link.taps:
         part.refuse(f"its table has {len(weight)} taps, not {link.taps}")
 
@@ -137,7 +148,8 @@ def _check_weight(part: Part, link: Link, weight: Tensor, came: int | None) -> N
 def _check_kept(
     part: Part, name: str, held: Kept, channels: int, sequences: tuple[int, int]
 ) -> None:
-    part.read(f"{name}.values", held.values, "NLX" if name == "original" else "MOX")
+    axes = {"original": "NLX", "pooled": "MOX", "original_beside": "DUX"}[name]
+    part.read(f"{name}.values", held.values, axes)
     many, length, wide = held.values.shape
     if wide != channels:
         part.refuse(f"{name} has {wide} channels, its output {channels}")

@@ -12,7 +12,7 @@ from nucleoscope.naive.ops import Kept, Link, Rows
 from nucleoscope.naive.ops._links import OPS
 from nucleoscope.ops import _rows
 
-SIZES = 16  # numbers that one link is in a flat list
+SIZES = 19  # numbers that one link is in a flat list
 
 
 class Flat(NamedTuple):
@@ -41,15 +41,18 @@ def flatten(links: list[Link], outside: list[Rows]) -> Flat:
             raise ValueError(
                 f"delta_chain: links[{index}], {link.op}: no such op; one of {', '.join(OPS)}"
             )
-        z, m = link.original or Kept(None), link.pooled or Kept(None)  # type: ignore[arg-type]
+        z, m, q = (
+            held or Kept(None)  # type: ignore[arg-type]
+            for held in (link.original, link.pooled, link.original_beside)
+        )
         sizes += (
             OPS.index(link.op), link.channels, link.length, link.given, link.beside,
             place(link.weight), place(z.values), z.first, place(m.values), m.first,
             link.taps, link.stride, link.dilation, link.pad,
-            link.length_in, link.residual_first,
+            link.length_in, link.residual_first, link.wide, place(q.values), q.first,
         )  # fmt: skip
     every = [*outside, *(link.rows for link in links)]
-    factors = [f for link in links for f in link.factors]
+    factors = [f for link in links for f in (*link.factors, link.eps)]
     return Flat([rows.starts for rows in every], _rows.flat_widths(every), tensors, sizes, factors)
 
 
@@ -67,20 +70,21 @@ def unflatten(flat: Flat, outside: int) -> tuple[list[Link], list[Rows]]:
     for at, on in enumerate(rows[outside:]):
         sizes = flat.sizes[SIZES * at : SIZES * (at + 1)]
         (op, channels, length, given, beside, weight, z, z_first, m, m_first,
-         taps, stride, dilation, pad, length_in, residual_first) = sizes  # fmt: skip
-        a, b = flat.factors[2 * at : 2 * at + 2]
+         taps, stride, dilation, pad, length_in, residual_first, wide, q, q_first) = sizes  # fmt: skip
+        a, b, eps = flat.factors[3 * at : 3 * at + 3]
         links.append(
             Link(
                 OPS[op], on, channels, length, given, beside, tensor(weight), kept(z, z_first),
                 kept(m, m_first), taps, stride, dilation, pad, length_in, bool(residual_first), (a, b),
+                wide, eps, kept(q, q_first),
             )
         )  # fmt: skip
     return links, rows[:outside]
 
 
-def numbers(link: Link, channels: list[int]) -> tuple[list[int], tuple[float, float]]:
+def numbers(link: Link, channels: list[int]) -> tuple[list[int], tuple[float, float, float]]:
     """A link in the order of the C++ struct; `channels` of every value. Its tensors must outlive the call."""
-    weight, z, m = link.weight, link.original, link.pooled
+    weight = link.weight
     wide = channels[link.given] if link.given >= 0 else link.channels
     groups, taps = 1, link.taps
     if link.op == "edit_lookup" and weight is not None:
@@ -93,9 +97,12 @@ def numbers(link: Link, channels: list[int]) -> tuple[list[int], tuple[float, fl
         OPS.index(link.op), link.given, link.beside, wide, link.channels, groups, taps,
         link.stride, link.dilation, link.pad, link.length_in, link.length, link.residual_first, bf16,
         0 if weight is None else weight.data_ptr(),
-        *((0, 0, 0) if z is None else (z.values.data_ptr(), z.first, z.values.shape[1])),
-        *((0, 0, 0) if m is None else (m.values.data_ptr(), m.first, m.values.shape[1])),
-    ], link.factors  # fmt: skip
+        *_place(link.original), *_place(link.pooled), link.wide, *_place(link.original_beside),
+    ], (*link.factors, link.eps)  # fmt: skip
+
+
+def _place(held: Kept | None) -> tuple[int, int, int]:
+    return (0, 0, 0) if held is None else (held.values.data_ptr(), held.first, held.values.shape[1])
 
 
 def dense(link: Link) -> Link:
@@ -110,4 +117,5 @@ def dense(link: Link) -> Link:
         weight=None if link.weight is None else link.weight.contiguous(),
         original=kept(link.original),
         pooled=kept(link.pooled),
+        original_beside=kept(link.original_beside),
     )

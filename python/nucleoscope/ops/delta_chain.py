@@ -15,15 +15,18 @@ from nucleoscope.ops._extension import _C
 from nucleoscope.ops._links import Flat
 from nucleoscope.ops._registration import register
 from nucleoscope.ops.delta_conv import delta_conv
+from nucleoscope.ops.delta_layer_norm import delta_layer_norm
 from nucleoscope.ops.delta_max_pool import delta_max_pool
 from nucleoscope.ops.delta_relu import delta_relu
+from nucleoscope.ops.delta_softmax_pool import delta_softmax_pool
 from nucleoscope.ops.delta_sum import delta_sum
 from nucleoscope.ops.edit_lookup import edit_lookup
 
 _COMPILED = {torch.float32: _C.delta_chain_float32, torch.float64: _C.delta_chain_float64}
 _OURS = SimpleNamespace(
     edit_lookup=edit_lookup, delta_conv=delta_conv, delta_max_pool=delta_max_pool,
-    delta_relu=delta_relu, delta_sum=delta_sum,
+    delta_relu=delta_relu, delta_sum=delta_sum, delta_layer_norm=delta_layer_norm,
+    delta_softmax_pool=delta_softmax_pool,
 )  # fmt: skip
 
 
@@ -42,7 +45,7 @@ def delta_chain(
     Equivalent to::
 
         values = [value for value, _ in given]
-        for link in links:  # edit_lookup, delta_conv, delta_max_pool, delta_relu or delta_sum
+        for link in links:  # edit_lookup, delta_conv, delta_max_pool, ...: each one of OPS
             values.append(link.op(values[link.given], values[link.beside], ...))
         [values[index] for index in asked]
 

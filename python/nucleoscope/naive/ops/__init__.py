@@ -4,8 +4,10 @@ from nucleoscope.naive.ops._links import Kept, Letters, Link
 from nucleoscope.naive.ops._rows import Original, Rows
 from nucleoscope.naive.ops.delta_chain import delta_chain
 from nucleoscope.naive.ops.delta_conv import delta_conv, pack_weight, to_bf16
+from nucleoscope.naive.ops.delta_layer_norm import delta_layer_norm
 from nucleoscope.naive.ops.delta_max_pool import delta_max_pool
 from nucleoscope.naive.ops.delta_relu import delta_relu
+from nucleoscope.naive.ops.delta_softmax_pool import delta_softmax_pool
 from nucleoscope.naive.ops.delta_sum import delta_sum
 from nucleoscope.naive.ops.edit_lookup import edit_lookup
 
@@ -17,8 +19,10 @@ __all__ = [
     "Rows",
     "delta_chain",
     "delta_conv",
+    "delta_layer_norm",
     "delta_max_pool",
     "delta_relu",
+    "delta_softmax_pool",
     "delta_sum",
     "edit_lookup",
     "pack_weight",

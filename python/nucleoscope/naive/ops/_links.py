@@ -9,7 +9,10 @@ from torch import Tensor
 
 from nucleoscope.naive.ops._rows import Rows
 
-OPS = ("edit_lookup", "delta_conv", "delta_max_pool", "delta_relu", "delta_sum")
+OPS = (
+    "edit_lookup", "delta_conv", "delta_max_pool", "delta_relu", "delta_sum", "delta_layer_norm",
+    "delta_softmax_pool",
+)  # fmt: skip
 
 
 class Letters(NamedTuple):
@@ -40,9 +43,9 @@ class Link:
     channels: int  # of its output
     length: int  # of its output
     given: int = -1  # the value it takes; an edit_lookup takes the letters
-    beside: int = -1  # a second value: delta_conv's residual, delta_sum's second term
-    weight: Tensor | None = None  # delta_conv's, edit_lookup's table, delta_sum's scale
-    original: Kept | None = None  # of the ReLU's input, or of a max-pool's
+    beside: int = -1  # delta_conv's residual, delta_sum's second term, delta_softmax_pool's logits
+    weight: Tensor | None = None  # also edit_lookup's table, delta_sum's scale
+    original: Kept | None = None  # of the input of what is not linear: a ReLU, a pool, a norm
     pooled: Kept | None = None
     taps: int = 1
     stride: int = 1
@@ -51,3 +54,6 @@ class Link:
     length_in: int = 0
     residual_first: bool = False
     factors: tuple[float, float] = (1.0, 1.0)  # of delta_sum's terms
+    wide: int = 1  # channels of a delta_layer_norm's group
+    eps: float = 0.0  # of a delta_layer_norm
+    original_beside: Kept | None = None  # of a delta_softmax_pool's logits

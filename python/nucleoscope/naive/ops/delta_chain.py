@@ -10,15 +10,18 @@ from torch import Tensor
 from nucleoscope.naive.ops._links import Kept, Letters, Link
 from nucleoscope.naive.ops._rows import Original, Rows, positions
 from nucleoscope.naive.ops.delta_conv import delta_conv
+from nucleoscope.naive.ops.delta_layer_norm import delta_layer_norm
 from nucleoscope.naive.ops.delta_max_pool import delta_max_pool
 from nucleoscope.naive.ops.delta_relu import delta_relu
+from nucleoscope.naive.ops.delta_softmax_pool import delta_softmax_pool
 from nucleoscope.naive.ops.delta_sum import delta_sum
 from nucleoscope.naive.ops.edit_lookup import edit_lookup
 
 Value = tuple[Tensor, Rows]
 NAIVE = SimpleNamespace(
     edit_lookup=edit_lookup, delta_conv=delta_conv, delta_max_pool=delta_max_pool,
-    delta_relu=delta_relu, delta_sum=delta_sum,
+    delta_relu=delta_relu, delta_sum=delta_sum, delta_layer_norm=delta_layer_norm,
+    delta_softmax_pool=delta_softmax_pool,
 )  # fmt: skip
 
 
@@ -55,10 +58,23 @@ def _apply(link: Link, values: list[Value], letters: Letters, by: SimpleNamespac
     if link.op == "edit_lookup":
         made = by.edit_lookup(link.weight, taps_of(link, letters.site), letters.old, letters.new)
         return made if z is None else _relu(made, link, z, by)
+    if link.op == "delta_softmax_pool":
+        nothing = (None, None)
+        made = by.delta_softmax_pool(
+            *(values[link.given] if link.given >= 0 else nothing),
+            *(values[link.beside] if link.beside >= 0 else nothing),
+            link.rows, z, original(link.original_beside), taps=link.taps, stride=link.stride,
+            length_in=link.length_in, length=link.length,
+        )  # fmt: skip
+        return made
     source, rows = values[link.given] if link.given >= 0 else _nothing(link, letters)
     if link.op == "delta_relu":
         return _relu(source, link, z, by)
-    if link.op == "delta_conv":
+    if link.op == "delta_layer_norm":
+        made = by.delta_layer_norm(
+            source, link.rows, z, link.length, wide=link.wide, weight=link.weight, eps=link.eps
+        )
+    elif link.op == "delta_conv":
         residual, beside = (None, None) if link.beside < 0 else values[link.beside]
         made = by.delta_conv(
             source, rows, link.weight, link.rows, channels=link.channels, stride=link.stride,
