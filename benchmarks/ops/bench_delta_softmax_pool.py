@@ -50,7 +50,7 @@ def case(request: pytest.FixtureRequest) -> dict[str, Any]:
     )
     return {
         "given": torch.randn(width, sites, 3, channels), "rows_in": on,
-        "logits": torch.randn(width, sites, 3, channels) * 0.2, "beside": on, "rows_out": rows_out,
+        "logits": torch.randn(width, sites, 3, channels), "beside": on, "rows_out": rows_out,
         "original": original(sites, channels), "original_logits": original(sites, channels),
         "taps": cell, "stride": cell, "length_in": LENGTH, "length": LENGTH // cell,
         "member": member, "where": where,
