@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tests.parts import Lambda, Net, Residual, conv, lively
+from tests.parts import AttentionPool, Lambda, Net, Residual, conv, lively
 
 
 def bpnet(length: int) -> nn.Module:
@@ -75,6 +75,19 @@ def conv_next(length: int, permute: bool = True) -> nn.Module:
     return nn.Sequential(
         conv(4, 8, 5), block, Lambda(lambda h: h.mean(-1)), nn.LayerNorm(8), nn.Linear(8, 2)
     )
+
+
+def attention_pools(length: int) -> nn.Module:
+    """Enformer's stem and a block of its tower: BatchNorm, GELU, convolution; attention pools."""
+    del length
+
+    def block(channels: int, made: int, taps: int) -> nn.Sequential:
+        return nn.Sequential(nn.BatchNorm1d(channels), nn.GELU(), conv(channels, made, taps))
+
+    return nn.Sequential(
+        conv(4, 8, 7), Residual(block(8, 8, 1)), AttentionPool(8),
+        block(8, 12, 5), Residual(block(12, 12, 1)), AttentionPool(12, 3), conv(12, 2, 3),
+    )  # fmt: skip
 
 
 def strands(length: int) -> nn.Module:
@@ -270,6 +283,7 @@ ZOO: dict[str, tuple[Callable[[int], nn.Module], int, Any, bool]] = {
     "splice": (splice, 47, [(1, 18), (slice(1, 3), slice(10, 12))], True),
     "conv_next_permute": (conv_next, 40, 1, True),
     "conv_next_transpose": (lambda length: conv_next(length, permute=False), 40, 1, True),
+    "attention_pools": (attention_pools, 48, [(0, 3), (1, slice(2, 6))], True),
     "strands": (strands, 45, None, True),
     "image_rows": (lambda length: image(length, "rows"), 40, (0, 7), True),
     "image_before": (lambda length: image(length, "before"), 41, None, True),

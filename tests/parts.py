@@ -53,6 +53,27 @@ def lively(module: nn.Module, seed: int = 0) -> nn.Module:
     return module.eval()
 
 
+class AttentionPool(nn.Module):
+    """Enformer's pool: cells of the length averaged with weights from a softmax of a 1x1 convolution.
+
+    A length that cells do not divide is filled up, and what fills it is masked.
+    """
+
+    def __init__(self, channels: int, cell: int = 2) -> None:
+        super().__init__()
+        self.cell = cell
+        self.logits = nn.Conv2d(channels, channels, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        more = -x.shape[2] % self.cell
+        cells = F.pad(x, (0, more)).unflatten(2, (-1, self.cell))
+        logits = self.logits(cells)
+        if more:
+            mask = torch.arange(x.shape[2] + more, device=x.device) >= x.shape[2]
+            logits = logits.masked_fill(mask.view(-1, self.cell), -torch.finfo(x.dtype).max)
+        return (cells * logits.softmax(-1)).sum(-1)
+
+
 class Residual(nn.Module):
     """x + f(x), cropped where f shortens the length."""
 

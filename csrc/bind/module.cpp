@@ -4,20 +4,19 @@
 // linked to neither torch nor NumPy. The interpreter lock is released for the whole of each op.
 
 #include <pybind11/pybind11.h>
-#include <pybind11/stl.h>
 
 #include <array>
-#include <cstdint>
 #include <string>
-#include <tuple>
-#include <vector>
 
+#include "bind/arguments.h"
 #include "ops/delta_chain.h"
 #include "ops/delta_concat.h"
 #include "ops/delta_conv.h"
+#include "ops/delta_layer_norm.h"
 #include "ops/delta_max_pool.h"
 #include "ops/delta_pointwise.h"
 #include "ops/delta_product.h"
+#include "ops/delta_softmax_pool.h"
 #include "ops/delta_sum.h"
 #include "ops/edit_lookup.h"
 #include "support/indices.h"
@@ -28,82 +27,6 @@ namespace py = pybind11;
 
 namespace nucleoscope {
 namespace {
-
-using Address = std::uintptr_t;
-using Size = std::int64_t;
-
-template <class T>
-T* at(Address address) {
-  return reinterpret_cast<T*>(address);
-}
-
-// What Python hands over for a Rows, an Original: addresses and sizes in the order of the struct.
-using RowsArgument = std::tuple<Address, std::vector<Size>, Size>;
-using OriginalArgument = std::tuple<Address, Address, Size, Size, Size>;
-
-using TermArgument = std::tuple<Address, RowsArgument, double>;
-using FactorArgument = std::tuple<Address, RowsArgument, OriginalArgument>;
-using PartArgument = std::tuple<Address, RowsArgument, Size, Size>;
-using LinkArgument = std::tuple<std::array<Size, 22>, std::array<double, 2>, std::array<double, 3>>;
-
-Rows rows(const RowsArgument& given) {
-  const auto& [starts, widths, S] = given;
-  return {at<const Size>(starts), widths.data(), static_cast<Size>(widths.size()), S};
-}
-
-template <class T>
-Original<T> original(const OriginalArgument& given) {
-  const auto& [values, sequence, first, L, C] = given;
-  return {at<const T>(values), at<const std::int32_t>(sequence), first, L, C};
-}
-
-template <class T>
-Term<T> term(const TermArgument& given) {
-  const auto& [values, in, factor] = given;
-  return {at<const T>(values), rows(in), static_cast<T>(factor)};
-}
-
-template <class T>
-Factor<T> factor(const FactorArgument& given) {
-  const auto& [values, in, z] = given;
-  return {at<const T>(values), rows(in), original<T>(z)};
-}
-
-template <class T>
-Part<T> part(const PartArgument& given) {
-  const auto& [values, in, C, first] = given;
-  return {at<const T>(values), rows(in), C, first};
-}
-
-template <class T>
-Link<T> link(const LinkArgument& given) {
-  const auto& [n, factors, parameters] = given;
-  return {.op = static_cast<Op>(n[0]),
-          .given = n[1],
-          .beside = n[2],
-          .C_in = n[3],
-          .C_out = n[4],
-          .G = n[5],
-          .K = n[6],
-          .stride = n[7],
-          .dilation = n[8],
-          .pad = n[9],
-          .length_in = n[10],
-          .length = n[11],
-          .residual_first = n[12],
-          .bf16 = n[13],
-          .weight = at<const void>(n[14]),
-          .original = at<const T>(n[15]),
-          .original_first = n[16],
-          .original_length = n[17],
-          .pooled = at<const T>(n[18]),
-          .pooled_first = n[19],
-          .pooled_length = n[20],
-          .factors = {static_cast<T>(factors[0]), static_cast<T>(factors[1])},
-          .function = static_cast<Function>(n[21]),
-          .parameters = {static_cast<T>(parameters[0]), static_cast<T>(parameters[1]),
-                         static_cast<T>(parameters[2])}};
-}
 
 template <class... Arguments>
 void define_op(py::module_& m, const std::string& name, void (*op)(Arguments...)) {
@@ -229,6 +152,24 @@ void define_ops(py::module_& m, const std::string& type) {
          threads);
       });
   define_op(
+      m, "delta_layer_norm_" + type,
+      +[](Address given, const RowsArgument& on, OriginalArgument z, Address weight, Address delta,
+          std::array<Size, 4> sizes, double eps, int threads) {
+        const auto& [E, C, N, length] = sizes;
+        NUCLEOSCOPE_SELECT(delta_layer_norm<T>)
+        ({.given = at<const T>(given),
+          .rows = rows(on),
+          .original = original<T>(z),
+          .weight = at<const T>(weight),
+          .delta = at<T>(delta),
+          .E = E,
+          .C = C,
+          .N = N,
+          .eps = static_cast<T>(eps),
+          .length = length},
+         threads);
+      });
+  define_op(
       m, "delta_concat_" + type,
       +[](const std::array<PartArgument, 2>& parts, const RowsArgument& out, Address delta,
           std::array<Size, 3> sizes, int threads) {
@@ -239,6 +180,29 @@ void define_ops(py::module_& m, const std::string& type) {
           .delta = at<T>(delta),
           .E = E,
           .C = C,
+          .length = length},
+         threads);
+      });
+  define_op(
+      m, "delta_softmax_pool_" + type,
+      +[](Address given, const RowsArgument& in, Address logits, const RowsArgument& beside,
+          const RowsArgument& out, OriginalArgument x, OriginalArgument l, Address delta,
+          std::array<Size, 6> sizes, int threads) {
+        const auto& [E, C, K, stride, length_in, length] = sizes;
+        NUCLEOSCOPE_SELECT(delta_softmax_pool<T>)
+        ({.given = at<const T>(given),
+          .logits = at<const T>(logits),
+          .in = rows(in),
+          .beside = rows(beside),
+          .out = rows(out),
+          .original = original<T>(x),
+          .original_logits = original<T>(l),
+          .delta = at<T>(delta),
+          .E = E,
+          .C = C,
+          .K = K,
+          .stride = stride,
+          .length_in = length_in,
           .length = length},
          threads);
       });

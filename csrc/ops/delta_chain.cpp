@@ -1,17 +1,18 @@
 #include "ops/delta_chain.h"
 
-#include <cstring>
-
 #include "ops/delta_concat.h"
 #include "ops/delta_conv.h"
+#include "ops/delta_layer_norm.h"
 #include "ops/delta_max_pool.h"
 #include "ops/delta_pointwise.h"
 #include "ops/delta_product.h"
+#include "ops/delta_softmax_pool.h"
 #include "ops/delta_sum.h"
 #include "ops/edit_lookup.h"
+#include "support/chain_memory.h"
+#include "support/chain_plan.h"
 #include "support/find.h"
 #include "support/parallel.h"
-#include "support/places.h"
 #include "support/scratch.h"
 
 namespace nucleoscope::NUCLEOSCOPE_ISA {
@@ -19,66 +20,27 @@ namespace {
 
 // Deltas of the sites that are taken together: they share the second-level cache with weights.
 constexpr std::int64_t block_bytes = 1 << 20;
-constexpr std::int64_t line = 16;  // numbers: values begin at the first byte of a cache line
-constexpr std::int64_t one = 1;
 
-inline bool is_sum(const Interval& summed) { return summed.begin < summed.end; }
-
-/// The links for some of the sites, with everything they make in one piece of memory.
+/// The links for some of the sites.
 template <class T>
 class Block {
  public:
-  Block(const DeltaChain<T>& call, const Interval* summed, const std::int64_t* places,
-        std::int64_t room, std::int64_t most)
-      : call(call),
-        summed(summed),
-        places(places),
-        most(most),
-        arena(room * most),
-        starts(pieces() * most),
-        taps(widest_lookup() * most),
-        begins(values() * most),
-        rows(values()) {
-    for (std::int64_t v = 0; v < values(); ++v)
-      for (std::int64_t s = 0; s < most; ++s) begins[v * most + s] = summed[v].begin;
-  }
+  Block(const DeltaChain<T>& call, const ChainPlan<DeltaChain<T>>& plan, std::int64_t most)
+      : call(call), plan(plan), memory(call, plan, most), taps(widest_lookup() * most) {}
 
   void run(std::int64_t begin, std::int64_t end) {
-    first = begin;
-    B = end - begin;
-    std::int64_t* to = starts.data();
-    for (std::int64_t v = 0; v < values(); ++v) {
-      const Rows& whole = call.rows[v];
-      rows[v] = {to, whole.widths, whole.P, B};
-      for (std::int64_t j = 0; j < whole.P; ++j, to += B)
-        std::memcpy(to, whole.starts + j * whole.S + first, B * sizeof(std::int64_t));
-    }
-    for (std::int64_t v = 0; v < call.givens; ++v) bring(v);
+    memory.turn_to(begin, end);
     for (std::int64_t i = 0; i < call.count; ++i) {
       apply(call.links[i], i + call.givens);
-      if (call.kept[i]) take(call.kept[i], i + call.givens);
+      if (call.kept[i]) memory.take(call.kept[i], i + call.givens);
     }
   }
 
  private:
   const DeltaChain<T>& call;
-  const Interval* summed;      // [values] of what rows only the sum is stored; empty: every row is
-  const std::int64_t* places;  // [values] where each begins in the arena, numbers a site
-  const std::int64_t most;     // sites
-  Scratch<T> arena;
-  Scratch<std::int64_t> starts;
+  const ChainPlan<DeltaChain<T>>& plan;
+  ChainMemory<T, DeltaChain<T>> memory;
   Scratch<std::int32_t> taps;
-  Scratch<std::int64_t> begins;  // [values, sites]
-  Scratch<Rows> rows;
-  std::int64_t first = 0, B = 0;
-
-  std::int64_t values() const { return call.givens + call.count; }
-
-  std::int64_t pieces() const {
-    std::int64_t sum = 0;
-    for (std::int64_t v = 0; v < values(); ++v) sum += call.rows[v].P;
-    return sum;
-  }
 
   std::int64_t widest_lookup() const {
     std::int64_t widest = 0;
@@ -89,42 +51,15 @@ class Block {
     return widest;
   }
 
-  T* value(std::int64_t v) { return v < 0 ? nullptr : arena.data() + places[v] * most; }
-
-  std::int64_t channels(std::int64_t v) const {
-    return v < call.givens ? call.channels[v] : call.links[v - call.givens].C_out;
-  }
-
-  /// This block's sites of what comes from outside.
-  void bring(std::int64_t v) {
-    const std::int64_t size = call.E * channels(v);
-    if (size == 0) return;
-    for (std::int64_t w = 0; w < width(rows[v]); ++w)
-      std::memcpy(value(v) + w * B * size, call.given[v] + (w * call.S + first) * size,
-                  B * size * sizeof(T));
-  }
-
-  void take(T* kept, std::int64_t v) {
-    const std::int64_t size = call.E * channels(v);
-    if (size == 0) return;
-    for (std::int64_t w = 0; w < width(rows[v]); ++w)
-      std::memcpy(kept + (w * call.S + first) * size, value(v) + w * B * size,
-                  B * size * sizeof(T));
-  }
-
-  /// The rows of a value as its readers find them: a sum stands at the first of its positions.
-  Rows rows_of(std::int64_t v) const {
-    if (v < 0) return {nullptr, nullptr, 0, B};
-    return is_sum(summed[v]) ? Rows{begins.data() + v * most, &one, 1, B} : rows[v];
-  }
-
   Original<T> original(const Link<T>& link) const {
     const std::int64_t wide = link.op == Op::delta_max_pool ? link.C_in : link.C_out;
-    return {link.original, call.sequence + first, link.original_first, link.original_length, wide};
+    return {link.original, call.sequence + memory.first_site(), link.original_first,
+            link.original_length, wide};
   }
 
   Original<T> pooled(const Link<T>& link) const {
-    return {link.pooled, call.sequence + first, link.pooled_first, link.pooled_length, link.C_out};
+    return {link.pooled, call.sequence + memory.first_site(), link.pooled_first, link.pooled_length,
+            link.C_out};
   }
 
   void apply(const Link<T>& link, std::int64_t v) {
@@ -136,53 +71,57 @@ class Block {
       case Op::delta_max_pool:
         return pool(link, v);
       case Op::delta_pointwise:
-        return change(link, value(link.given), v);
+        return change(link, memory.value(link.given), v);
       case Op::delta_sum:
         return sum(link, v);
       case Op::delta_product:
         return multiply(link, v);
       case Op::delta_concat:
         return concatenate(link, v);
+      case Op::delta_layer_norm:
+        return layer_norm(link, v);
+      case Op::delta_softmax_pool:
+        return softmax_pool(link, v);
     }
   }
 
   void look_up(const Link<T>& link, std::int64_t v) {
-    const std::int64_t wide = width(rows[v]);
+    const std::int64_t wide = width(memory.made(v));
     for (std::int64_t w = 0; w < wide; ++w)
-      for (std::int64_t s = 0; s < B; ++s) {
-        const std::int64_t o = position(rows[v], w, s);
-        const std::int64_t past = call.site[first + s] + link.pad - o * link.stride;
+      for (std::int64_t s = 0; s < memory.sites(); ++s) {
+        const std::int64_t o = position(memory.made(v), w, s);
+        const std::int64_t past = call.site[memory.first_site() + s] + link.pad - o * link.stride;
         const std::int64_t tap = past / link.dilation;
         const bool seen =
             o >= 0 && o < link.length && past >= 0 && tap < link.K && tap * link.dilation == past;
-        taps[w * B + s] = seen ? static_cast<std::int32_t>(tap) : -1;
+        taps[w * memory.sites() + s] = seen ? static_cast<std::int32_t>(tap) : -1;
       }
     edit_lookup<T>({.table = static_cast<const T*>(link.weight),
                     .taps = taps.data(),
-                    .old = call.old + first,
-                    .fresh = call.fresh + first * call.E,
-                    .out = value(v),
+                    .old = call.old + memory.first_site(),
+                    .fresh = call.fresh + memory.first_site() * call.E,
+                    .out = memory.value(v),
                     .A = link.C_in,
                     .C = link.C_out,
                     .W = wide,
-                    .S = B,
+                    .S = memory.sites(),
                     .E = call.E},
                    1);
-    if (link.original) change(link, value(v), v);
+    if (link.original) change(link, memory.value(v), v);
   }
 
   void convolve(const Link<T>& link, std::int64_t v) {
-    delta_conv<T>({.given = value(link.given),
-                   .in = rows_of(link.given),
-                   .out = rows[v],
+    delta_conv<T>({.given = memory.value(link.given),
+                   .in = memory.read(link.given),
+                   .out = memory.made(v),
                    .weight = link.weight,
                    .bf16 = link.bf16 != 0,
                    .original = original(link),
-                   .residual = value(link.beside),
-                   .beside = rows_of(link.beside),
+                   .residual = memory.value(link.beside),
+                   .beside = memory.read(link.beside),
                    .residual_first = link.residual_first != 0,
-                   .summed = summed[v],
-                   .delta = value(v),
+                   .summed = plan.summed(v),
+                   .delta = memory.value(v),
                    .E = call.E,
                    .C_in = link.C_in,
                    .C_out = link.C_out,
@@ -196,12 +135,12 @@ class Block {
   }
 
   void pool(const Link<T>& link, std::int64_t v) {
-    delta_max_pool<T>({.given = value(link.given),
-                       .in = rows_of(link.given),
-                       .out = rows[v],
+    delta_max_pool<T>({.given = memory.value(link.given),
+                       .in = memory.read(link.given),
+                       .out = memory.made(v),
                        .original = original(link),
                        .pooled = pooled(link),
-                       .delta = value(v),
+                       .delta = memory.value(v),
                        .E = call.E,
                        .C = link.C_out,
                        .K = link.K,
@@ -215,9 +154,9 @@ class Block {
 
   void change(const Link<T>& link, const T* given, std::int64_t v) {
     delta_pointwise<T>({.given = given,
-                        .rows = rows[v],
+                        .rows = memory.made(v),
                         .original = original(link),
-                        .delta = value(v),
+                        .delta = memory.value(v),
                         .E = call.E,
                         .C = link.C_out,
                         .length = link.length,
@@ -227,11 +166,11 @@ class Block {
   }
 
   void sum(const Link<T>& link, std::int64_t v) {
-    delta_sum<T>({.terms = {{value(link.given), rows_of(link.given), link.factors[0]},
-                            {value(link.beside), rows_of(link.beside), link.factors[1]}},
+    delta_sum<T>({.terms = {{memory.value(link.given), memory.read(link.given), link.factors[0]},
+                            {memory.value(link.beside), memory.read(link.beside), link.factors[1]}},
                   .scale = static_cast<const T*>(link.weight),
-                  .out = rows[v],
-                  .delta = value(v),
+                  .out = memory.made(v),
+                  .delta = memory.value(v),
                   .E = call.E,
                   .C = link.C_out,
                   .K = link.K,
@@ -242,86 +181,75 @@ class Block {
   }
 
   void multiply(const Link<T>& link, std::int64_t v) {
-    delta_product<T>({.factors = {{value(link.given), rows_of(link.given), original(link)},
-                                  {value(link.beside), rows_of(link.beside), pooled(link)}},
-                      .out = rows[v],
-                      .delta = value(v),
-                      .E = call.E,
-                      .C = link.C_out,
-                      .length = link.length},
-                     1);
-  }
-
-  void concatenate(const Link<T>& link, std::int64_t v) {
-    const std::int64_t given = link.given < 0 ? 0 : channels(link.given);
-    const std::int64_t beside = link.beside < 0 ? 0 : channels(link.beside);
-    delta_concat<T>(
-        {.parts = {{value(link.given), rows_of(link.given), given, 0},
-                   {value(link.beside), rows_of(link.beside), beside, link.C_out - beside}},
-         .out = rows[v],
-         .delta = value(v),
+    delta_product<T>(
+        {.factors = {{memory.value(link.given), memory.read(link.given), original(link)},
+                     {memory.value(link.beside), memory.read(link.beside), pooled(link)}},
+         .out = memory.made(v),
+         .delta = memory.value(v),
          .E = call.E,
          .C = link.C_out,
          .length = link.length},
         1);
   }
+
+  void concatenate(const Link<T>& link, std::int64_t v) {
+    const std::int64_t given = link.given < 0 ? 0 : memory.channels(link.given);
+    const std::int64_t beside = link.beside < 0 ? 0 : memory.channels(link.beside);
+    delta_concat<T>({.parts = {{memory.value(link.given), memory.read(link.given), given, 0},
+                               {memory.value(link.beside), memory.read(link.beside), beside,
+                                link.C_out - beside}},
+                     .out = memory.made(v),
+                     .delta = memory.value(v),
+                     .E = call.E,
+                     .C = link.C_out,
+                     .length = link.length},
+                    1);
+  }
+
+  void layer_norm(const Link<T>& link, std::int64_t v) {
+    delta_layer_norm<T>({.given = memory.value(link.given),
+                         .rows = memory.made(v),
+                         .original = original(link),
+                         .weight = static_cast<const T*>(link.weight),
+                         .delta = memory.value(v),
+                         .E = call.E,
+                         .C = link.C_out,
+                         .N = link.wide,
+                         .eps = link.eps,
+                         .length = link.length},
+                        1);
+  }
+
+  void softmax_pool(const Link<T>& link, std::int64_t v) {
+    delta_softmax_pool<T>({.given = memory.value(link.given),
+                           .logits = memory.value(link.beside),
+                           .in = memory.read(link.given),
+                           .beside = memory.read(link.beside),
+                           .out = memory.made(v),
+                           .original = original(link),
+                           .original_logits = pooled(link),
+                           .delta = memory.value(v),
+                           .E = call.E,
+                           .C = link.C_out,
+                           .K = link.K,
+                           .stride = link.stride,
+                           .length_in = link.length_in,
+                           .length = link.length},
+                          1);
+  }
 };
 
 }  // namespace
 
-/// Finds the convolutions that nothing reads but one sum over the length: only that is stored.
-template <class T>
-void find_summed(const DeltaChain<T>& call, Interval* summed) {
-  const std::int64_t values = call.givens + call.count;
-  Scratch<std::int64_t> readers(values);
-  for (std::int64_t v = 0; v < values; ++v) {
-    summed[v] = {0, 0};
-    readers[v] = v >= call.givens && call.kept[v - call.givens] ? 1 : 0;
-  }
-  for (std::int64_t i = 0; i < call.count; ++i)
-    for (int k = 0; k < 2; ++k) {
-      const std::int64_t v = k == 0 ? call.links[i].given : call.links[i].beside;
-      if (v >= 0) ++readers[v];
-    }
-  for (std::int64_t i = 0; i < call.count; ++i) {
-    const Link<T>& sum = call.links[i];
-    const std::int64_t v = sum.given;
-    if (sum.op != Op::delta_sum || sum.length != 1 || width(call.rows[call.givens + i]) != 1)
-      continue;
-    if (v < call.givens || readers[v] != 1) continue;
-    const Link<T>& made = call.links[v - call.givens];
-    const std::int64_t begin = -sum.pad, end = sum.K - sum.pad;
-    if (made.op == Op::delta_conv && made.C_in != made.G)
-      summed[v] = {begin < 0 ? 0 : begin, end > made.length ? made.length : end};
-  }
-}
-
 template <class T>
 void delta_chain(const DeltaChain<T>& call, int threads) {
   if (call.S * call.E == 0) return;
-  const std::int64_t values = call.givens + call.count;
-  Scratch<Interval> summed(values);
-  find_summed(call, summed.data());
-  Scratch<Span> spans(values);
-  for (std::int64_t v = 0; v < values; ++v) {
-    const bool outside = v < call.givens;
-    const std::int64_t wide = outside ? call.channels[v] : call.links[v - call.givens].C_out;
-    const std::int64_t made = outside ? -1 : v - call.givens;
-    const std::int64_t size = (is_sum(summed[v]) ? 1 : width(call.rows[v])) * call.E * wide;
-    spans[v] = {(size + line - 1) / line * line, made, made < 0 ? 0 : made};
-  }
-  for (std::int64_t i = 0; i < call.count; ++i)
-    for (int k = 0; k < 2; ++k) {
-      const std::int64_t read = k == 0 ? call.links[i].given : call.links[i].beside;
-      if (read >= 0) spans[read].last = i;
-    }
-  Scratch<std::int64_t> places(values);
-  const std::int64_t room = find_places(spans.data(), values, places.data());
-  std::int64_t most = block_bytes / (room * static_cast<std::int64_t>(sizeof(T)) + 1);
+  const ChainPlan<DeltaChain<T>> plan(call);
+  std::int64_t most = block_bytes / (plan.room() * static_cast<std::int64_t>(sizeof(T)) + 1);
   most = most < 1 ? 1 : most > call.S ? call.S : most;
   const std::int64_t blocks = (call.S + most - 1) / most;
   parallel_ranges(blocks, 1, threads, [&](std::int64_t begin, std::int64_t end) {
-    Block<T> block(call, summed.data(), places.data(), room, most);
+    Block<T> block(call, plan, most);
     for (std::int64_t b = begin; b < end; ++b)
       block.run(call.S * b / blocks, call.S * (b + 1) / blocks);
   });

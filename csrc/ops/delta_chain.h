@@ -19,7 +19,9 @@ enum class Op : std::int64_t {
   delta_pointwise,
   delta_sum,
   delta_product,
-  delta_concat
+  delta_concat,
+  delta_layer_norm,
+  delta_softmax_pool
 };
 
 /// One layer. What an op does not have is 0 or null; its header says what the names mean.
@@ -30,14 +32,16 @@ struct Link {
                                // the first channels, the second to the last
   std::int64_t C_in,           // of an edit_lookup: the letters of its table
       C_out, G, K, stride, dilation, pad, length_in, length, residual_first, bf16;
-  const void* weight;  // delta_conv's, edit_lookup's table, delta_sum's scale
+  const void* weight;  // delta_conv's, edit_lookup's table, delta_sum's scale, delta_layer_norm's
   const T* original;
   std::int64_t original_first, original_length;
   const T* pooled;  // of a delta_product: the second factor
   std::int64_t pooled_first, pooled_length;
   T factors[2];  // of delta_sum's terms
   Function function;
-  T parameters[3];  // of the function
+  T parameters[3];    // of the function
+  std::int64_t wide;  // channels of a delta_layer_norm's group
+  T eps;              // of a delta_layer_norm
 };
 
 /// Values are numbered: first the `givens` that come from outside, then one a link.

@@ -117,7 +117,7 @@ def delta_conv_float64(
 _Term = tuple[int, _Rows, float]
 _Factor = tuple[int, _Rows, _Original]
 _Part = tuple[int, _Rows, int, int]
-_Link = tuple[list[int], tuple[float, float], tuple[float, float, float]]
+_Link = tuple[list[int], list[float]]
 
 def delta_sum_float32(
     terms: list[_Term], scale: int, rows_out: _Rows, delta: int, sizes: list[int], threads: int, /
@@ -136,6 +136,54 @@ def delta_concat_float32(
 ) -> None: ...
 def delta_concat_float64(
     parts: list[_Part], rows_out: _Rows, delta: int, sizes: list[int], threads: int, /
+) -> None: ...
+def delta_layer_norm_float32(
+    given: int,
+    rows: _Rows,
+    original: _Original,
+    weight: int,
+    delta: int,
+    sizes: list[int],
+    eps: float,
+    threads: int,
+    /,
+) -> None: ...
+def delta_layer_norm_float64(
+    given: int,
+    rows: _Rows,
+    original: _Original,
+    weight: int,
+    delta: int,
+    sizes: list[int],
+    eps: float,
+    threads: int,
+    /,
+) -> None: ...
+def delta_softmax_pool_float32(
+    given: int,
+    rows_in: _Rows,
+    logits: int,
+    beside: _Rows,
+    rows_out: _Rows,
+    original: _Original,
+    original_logits: _Original,
+    delta: int,
+    sizes: list[int],
+    threads: int,
+    /,
+) -> None: ...
+def delta_softmax_pool_float64(
+    given: int,
+    rows_in: _Rows,
+    logits: int,
+    beside: _Rows,
+    rows_out: _Rows,
+    original: _Original,
+    original_logits: _Original,
+    delta: int,
+    sizes: list[int],
+    threads: int,
+    /,
 ) -> None: ...
 def delta_chain_float32(
     links: list[_Link],

@@ -202,6 +202,41 @@ for _op in (aten.softmax.int, aten.log_softmax.int):
         lambda op: lambda net, h: op(h.view(-1, 2, 3, h.shape[-1]), 2).flatten(1, 2)
     )
     case(_op, name="vector")(lambda op: lambda net, h: op(h.mean(2), 1))
+
+
+def _weighed(
+    net: Any,
+    h: Tensor,
+    softmax: Any = torch.softmax,
+    total: Any = torch.sum,
+    mix: Any = torch.conv2d,
+) -> Tensor:
+    """Cells of four positions, averaged with weights from the softmax of a linear layer."""
+    cells = h.unflatten(2, (-1, 4))
+    return total(cells * softmax(mix(cells, net.square[:, :, None, None]) * 3, -1), [-1])  # type: ignore[no-any-return]
+
+
+case(aten.softmax.int, name="of cells")(
+    lambda op: lambda net, h: _weighed(net, torch.tanh(h), softmax=op)
+)
+case(aten.sum.dim_IntList, name="of cells")(
+    lambda op: lambda net, h: _weighed(net, torch.tanh(h), total=op)
+)
+case(aten.conv2d.default, name="of cells")(
+    lambda op: lambda net, h: _weighed(net, torch.tanh(h), mix=op)
+)
+
+
+@case(aten.linear.default, name="of cells")
+def _channels_last(op: Any) -> Callable[..., Tensor]:
+    def between(net: Any, h: Tensor) -> Tensor:
+        cells = h.transpose(1, 2).unflatten(1, (-1, 2))
+        weights = torch.softmax(op(cells, net.square, net.bias) * 5, 2)
+        return (weights * cells).sum(2, keepdim=True).squeeze(2).transpose(1, 2)
+
+    return between
+
+
 for _op in (aten._softmax.default, aten._log_softmax.default):
     case(_op)(lambda op: lambda net, h: op(h * 5, 1, False))
 case(aten.layer_norm.default)(

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import nucleoscope
-from tests.parts import Net, conv, lively, sequences
+from tests.parts import AttentionPool, Net, conv, lively, sequences
 from tests.truth import assert_close, assert_exact, engine, largest, truth
 
 Between = Callable[[Net, Tensor], Tensor]
@@ -52,6 +53,20 @@ SEAMS: dict[str, Between] = {
     "windows unfolded": lambda net, h: h.unfold(2, 3, 2).sum(-1),
     "repeated": lambda net, h: h.repeat_interleave(2, 2),
     "length in pairs": lambda net, h: h[:, :, :18].reshape(h.shape[0], 6, 9, 2).amax(3),
+    "cells in pairs, weights read twice": lambda net, h: weighed(
+        h, lambda c, w: (c * w).sum(-1) + w.square().sum(-1)
+    ),
+    "cells in pairs, averaged": lambda net, h: weighed(h, lambda c, w: (c * w).mean(-1)),
+    "cells in pairs, not summed": lambda net, h: weighed(h, lambda c, w: (c * w).flatten(2)),
+    "cells in pairs, summed over more": lambda net, h: weighed(h, lambda c, w: (c * w).sum((1, 3))),
+    "cells in pairs, squared weights": lambda net, h: weighed(h, lambda c, w: (w * w).sum(-1)),
+    "cells in pairs, of a constant": lambda net, h: weighed(
+        h, lambda c, w: (w * net.wider[0, 0, :, None, :2]).sum(-1)
+    ),
+    "cells in pairs, of what comes later": lambda net, h: weighed(
+        h, lambda c, w: (w * torch.tanh(c)).sum(-1)
+    ),
+    "cells in pairs, filled up": lambda net, h: net.pool(h),
     "pooled to four": lambda net, h: F.adaptive_avg_pool1d(h, 4).flatten(1),
     "max-pooled to one": lambda net, h: F.adaptive_max_pool1d(h, 1),
     "pooled over channels": lambda net, h: F.adaptive_avg_pool1d(h.transpose(1, 2), 1).transpose(
@@ -86,6 +101,12 @@ SEAMS: dict[str, Between] = {
 LENGTH = 19
 
 
+def weighed(h: Tensor, body: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """Cells of two positions and their softmax, read by the body."""
+    cells = h[:, :, :18].unflatten(2, (9, 2))
+    return body(cells, torch.softmax(cells * 2, -1))
+
+
 def net(name: str) -> nn.Module:
     """conv -> tanh -> something -> conv, or the something itself if no length is left."""
     torch.manual_seed(1)
@@ -103,7 +124,7 @@ def net(name: str) -> nn.Module:
         "gru": nn.GRU(6, 3, batch_first=True, bidirectional=True),
         "up": nn.ConvTranspose1d(6, 4, 4, 2),
         "wider": nn.Parameter(torch.randn(1, 2, 6, LENGTH)), "prelu": nn.PReLU(6),
-        "square": nn.Parameter(torch.randn(6, 6)),
+        "square": nn.Parameter(torch.randn(6, 6)), "pool": AttentionPool(6),
     }  # fmt: skip
     return lively(Net(forward, **parts))
 
@@ -121,6 +142,19 @@ MORE = {
 )
 def test_seam(name: str) -> None:
     assert_exact(net(name), sequences(2, LENGTH), target=[None, 0])
+
+
+REASONS = {
+    "cells in pairs, averaged": "a softmax over cells .* that is not only the weights of their sum",
+    "cells in pairs, of a constant": "a softmax over cells .* that weighs something else",
+    "cells in pairs, filled up": "masked_fill.* has no delta rule",
+}
+
+
+@pytest.mark.parametrize("name", REASONS)
+def test_a_seam_says_why(name: str) -> None:
+    seams = nucleoscope.plan(net(name), sequences(1, LENGTH)).graph.seams
+    assert re.search(REASONS[name], seams[0].reason)
 
 
 def pinned(self: Net, x: Tensor) -> Tensor:

@@ -183,7 +183,18 @@ def test_nothing_else_is_kept_away_from_the_ends(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["bpnet", "bpnet_valid", "basset", "splice", "strands", "odd_steps", "gated", "u_net"]
+    "name",
+    [
+        "bpnet",
+        "bpnet_valid",
+        "basset",
+        "splice",
+        "attention_pools",
+        "strands",
+        "odd_steps",
+        "gated",
+        "u_net",
+    ],
 )
 def test_nets_of_the_field(name: str) -> None:
     length = ZOO[name][1]

@@ -98,6 +98,26 @@ class Chain:
             function=function, parameters=parameters,
         )  # fmt: skip
 
+    def norm(self, given: int, *, wide: int = 1) -> int:
+        on = (*self.given, *((None, link.rows) for link in self.links))[given][1]
+        weight = self.like.new_empty(wide).normal_()
+        return self._link(
+            "delta_layer_norm", given, self.channels[given], (), Geometry(), True, rows=on,
+            weight=weight, wide=wide, eps=0.1,
+        )  # fmt: skip
+
+    def softmax_pool(self, given: int, beside: int, widths: Widths, at: Geometry) -> int:
+        """One of the two may be -1, which no edit reaches."""
+        one = max(given, beside)
+        channels, length_in = self.channels[one], self.lengths[one]
+        x, logits = (
+            random_original(self.sites, length_in, channels, self.like).values for _ in range(2)
+        )
+        return self._link(
+            "delta_softmax_pool", given, channels, widths, at, beside=beside, length_in=length_in,
+            original=Kept(x), pooled=Kept(logits), length_of=one,
+        )  # fmt: skip
+
     def sum(
         self, given: int, widths: Widths, at: Geometry, *, scaled: bool = False, **rest: Any
     ) -> int:
@@ -152,11 +172,12 @@ class Chain:
 
     def _link(
         self, op: str, given: int, channels: int, widths: Widths, at: Geometry, relu: bool = False,
-        rows: Rows | None = None, **rest: Any,
+        rows: Rows | None = None, length_of: int | None = None, **rest: Any,
     ) -> int:  # fmt: skip
         from_, length_in = self.letters.site, self.length
-        if given >= 0:
-            from_, length_in = self.reached[given], self.lengths[given]
+        source = given if length_of is None else length_of
+        if source >= 0:
+            from_, length_in = self.reached[source], self.lengths[source]
         length = max((length_in + 2 * at.pad - (at.taps - 1) * at.dilation - 1) // at.stride + 1, 1)
         past = from_ + at.pad - self._integers(0, at.taps) * at.dilation
         reached = torch.div(past, at.stride, rounding_mode="floor").clamp(0, length - 1)
@@ -271,6 +292,17 @@ def smooth(chain: Chain) -> list[int]:
     return [chain.pointwise(x, "softplus", 1.0, 20.0), chain.pointwise(x, "clamp", -0.5, 0.5)]
 
 
+def enformer(chain: Chain) -> list[int]:
+    """Attention pools behind convolutions, logits by a 1x1 one; and norms over groups of channels."""
+    x = chain.look_up(18, (8,), Geometry(7, pad=3), relu=False)
+    x = chain.conv(chain.norm(x, wide=18), 18, (7,), Geometry(3, pad=1), relu=False, beside=x)
+    logits = chain.conv(x, 18, (7,), Geometry(), relu=False)
+    x = chain.softmax_pool(x, logits, (4, 1), Geometry(2, 2))
+    x = chain.norm(x, wide=6)
+    values_alone = chain.softmax_pool(x, -1, (3,), Geometry(3, 3))
+    return [chain.softmax_pool(-1, x, (4,), Geometry(3, 2)), values_alone, x]
+
+
 CHAINS = {
     "basset": basset,
     "bpnet": bpnet,
@@ -282,6 +314,7 @@ CHAINS = {
     "gated": gated,
     "dense net": dense_net,
     "smooth": smooth,
+    "enformer": enformer,
 }
 
 
@@ -309,6 +342,8 @@ def random_links(chain: Chain, many: int, seed: int, furthest: int = 99) -> None
         "two",
         "product",
         "concat",
+        "norm",
+        "softmax pool",
     )
     for _ in range(pick.randint(0, 2)):
         chain.bring(pick.randint(1, 40), widths())
@@ -338,6 +373,12 @@ def random_links(chain: Chain, many: int, seed: int, furthest: int = 99) -> None
                 chain.product(*pick.choice(((x, pick.choice(alike)), (x, -1), (-1, x))), widths())
             case "concat" if channels < 99:
                 chain.concat(x, pick.choice((other, -1)), widths(), pick.choice((0, 3)))
+            case "norm":
+                chain.norm(x, wide=channels if pick.random() < 0.5 else 1)
+            case "softmax pool" if chain.lengths[x] > 9:
+                other = pick.choice([v for v in alike if chain.lengths[v] == chain.lengths[x]])
+                taps = pick.randint(1, 4)
+                chain.softmax_pool(x, other, widths(), Geometry(taps, pick.randint(1, taps)))
             case "two":
                 factors = (pick.uniform(-1, 1), pick.uniform(-1, 1))
                 chain.sum(x, widths(), Geometry(), beside=pick.choice(alike), factors=factors)

@@ -18,6 +18,7 @@ STARTS = zeros(1, 4, dtype=torch.int64)
 INTS = zeros(4, dtype=torch.int32)
 LETTERS = Letters(INTS, STARTS[0], INTS, zeros(4, 3, dtype=torch.int32))
 Z9, Z4, GIVEN, PLAIN = zeros(2, 9, 6), zeros(2, 4, 6), zeros(7, 4, 3, 20), zeros(3, 6, 20)
+Z20 = zeros(2, 4, 20)
 NOT_PACKED = "make it with pack_weight"
 
 
@@ -37,11 +38,15 @@ def accepted() -> dict[str, Any]:
         Link("delta_product", rows(2), 20, 4, 0, 4, original=Kept(zeros(2, 4, 20)),
              pooled=Kept(zeros(2, 4, 20))),
         Link("delta_concat", rows(2), 27, 4, 2, 3),
+        Link("delta_layer_norm", rows(3), 20, 4, 4, -1, zeros(5), Kept(Z20), wide=5, eps=0.1),
+        Link("delta_softmax_pool", rows(2), 20, 2, 6, 4, None, Kept(Z20), taps=2, stride=2,
+             length_in=4, pooled=Kept(Z20)),
     ]  # fmt: skip
     return {"links": links, "letters": LETTERS, "given": [(GIVEN, rows(7))], "asked": [5, 3]}
 
 
-LOOK_UP, POOL, CONV, RELU, SUM, PRODUCT, CONCAT = range(7)  # places of the links
+# places of the links
+LOOK_UP, POOL, CONV, RELU, SUM, PRODUCT, CONCAT, NORM, SOFTMAX = range(9)
 
 # which argument or link, what is changed there, and the complaint
 REFUSED: list[tuple[Any, Any, type[Exception], str]] = [
@@ -65,8 +70,8 @@ REFUSED: list[tuple[Any, Any, type[Exception], str]] = [
     ("given", [(GIVEN[:, :, 1:], rows(7))], ValueError, r"given\[0\]: values .* but E is 3"),
     ("given", [(GIVEN, rows(6))], ValueError, r"given\[0\]: rows keeps 6 rows a site"),
     ("given", [(GIVEN, Rows(STARTS[0], (7,)))], ValueError, r"given\[0\]: rows.starts has 1 axes"),
-    ("asked", [0], ValueError, "asked for value 0; the links are 1 to 7"),
-    ("asked", [5, 8], ValueError, "asked for value 8"),
+    ("asked", [0], ValueError, "asked for value 0; the links are 1 to 9"),
+    ("asked", [5, 8], ValueError, "asked for value 10"),
     ("asked", [2, 1, 2], ValueError, "name each value once"),
     ("asked", [-1], ValueError, "asked for value -1"),
     (SUM, {"rows": Rows(STARTS.int(), (1,))}, TypeError, "rows.starts has dtype torch.int32"),
@@ -142,6 +147,23 @@ REFUSED: list[tuple[Any, Any, type[Exception], str]] = [
     (CONCAT, {"channels": 25}, ValueError, "given has 6 channels, beside 20, its output 25"),
     (CONCAT, {"channels": 5, "beside": -1}, ValueError, "given has 6 channels, beside 0, its output 5"),
     (CONCAT, {"weight": zeros(27)}, ValueError, "it takes no weight"),
+    (NORM, {"given": -1}, ValueError, "it needs given"),
+    (NORM, {"original": None}, ValueError, "it needs original"),
+    (NORM, {"wide": 3}, ValueError, "wide=3 channels a group do not divide 20"),
+    (NORM, {"wide": 0}, ValueError, "wide=0 channels a group do not divide 20"),
+    (NORM, {"wide": 4}, ValueError, r"weight \[5\] is not for 4 channels"),
+    (NORM, {"weight": zeros(5).double()}, TypeError, "weight has dtype torch.float64"),
+    (NORM, {"rows": rows(4)}, ValueError, "its rows are 4 a site, those of its input 3"),
+    (SOFTMAX, {"given": -1, "beside": -1}, ValueError, "it needs given, or beside, or both"),
+    (SOFTMAX, {"original": None}, ValueError, "it needs original"),
+    (SOFTMAX, {"pooled": None}, ValueError, "it needs pooled"),
+    (SOFTMAX, {"pooled": Kept(Z4)}, ValueError, "pooled.values.* 6.*X is 20"),
+    (SOFTMAX, {"pooled": Kept(Z20.double())}, TypeError, "pooled.values has"),
+    (SOFTMAX, {"pooled": Kept(Z20[:, :0])}, ValueError, "keeps no position"),
+    (SOFTMAX, {"given": 2}, ValueError, "its input has 6 channels, its output 20"),
+    (SOFTMAX, {"beside": 2}, ValueError, "beside has 6 channels, its output 20"),
+    (SOFTMAX, {"weight": zeros(20)}, ValueError, "it takes no weight"),
+    (SOFTMAX, {"stride": 0}, ValueError, "taps=2, stride=0"),
     # C++ would read as many rows as the link has, beyond those that are given
     (RELU, {"rows": rows(4)}, ValueError, "rows"),
 ]  # fmt: skip

@@ -100,6 +100,13 @@ def assert_equal(got: Tensor, expected: Tensor) -> None:
     torch.testing.assert_close(got, expected, rtol=0, atol=0, equal_nan=True)
 
 
+def assert_near(got: Tensor, expected: Tensor) -> None:
+    """Off the answer in float64 by no more than some roundings of its largest value."""
+    largest = expected.abs().max().item() if expected.numel() else 0.0
+    atol = 32 * torch.finfo(got.dtype).eps * largest
+    torch.testing.assert_close(got.double(), expected.double(), rtol=0, atol=atol)
+
+
 @contextlib.contextmanager
 def instruction_set(isa: str) -> Iterator[None]:
     """This set in force."""

@@ -63,6 +63,13 @@ class Axes:
                 return i
         return None
 
+    def cell(self, dim: int) -> int | None:
+        """Neighbours along this dimension, where the length is split into it and the one before."""
+        if self.length == 1 or not 0 < dim < len(self.shape) or self.dim is not None:
+            return None
+        around = prod(self.shape[: dim - 1]), prod(self.shape[dim + 1 :])
+        return self.shape[dim] if around == (self.left, self.right) else None
+
     def with_length(self, length: int) -> Axes:
         """The same axes with another length."""
         dim = self.dim

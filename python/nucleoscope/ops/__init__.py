@@ -8,9 +8,11 @@ from nucleoscope.naive.ops import Kept, Letters, Link, Original, Rows, change_of
 from nucleoscope.ops.delta_chain import delta_chain
 from nucleoscope.ops.delta_concat import delta_concat
 from nucleoscope.ops.delta_conv import delta_conv, has_bf16, pack_weight, to_bf16
+from nucleoscope.ops.delta_layer_norm import delta_layer_norm
 from nucleoscope.ops.delta_max_pool import delta_max_pool
 from nucleoscope.ops.delta_pointwise import delta_pointwise
 from nucleoscope.ops.delta_product import delta_product
+from nucleoscope.ops.delta_softmax_pool import delta_softmax_pool
 from nucleoscope.ops.delta_sum import delta_sum
 from nucleoscope.ops.edit_lookup import edit_lookup
 
@@ -24,9 +26,11 @@ __all__ = [
     "delta_chain",
     "delta_concat",
     "delta_conv",
+    "delta_layer_norm",
     "delta_max_pool",
     "delta_pointwise",
     "delta_product",
+    "delta_softmax_pool",
     "delta_sum",
     "edit_lookup",
     "has_bf16",

@@ -19,7 +19,10 @@ NEEDS = {
     "delta_sum": ("given",),
     "delta_product": ("original", "pooled"),
     "delta_concat": (),
+    "delta_layer_norm": ("given", "original"),
+    "delta_softmax_pool": ("original", "pooled"),
 }  # fmt: skip
+IN_PLACE = ("delta_pointwise", "delta_layer_norm")  # on the rows of their input
 
 
 def check(links: list[Link], letters: Letters, given: Values, asked: list[int]) -> None:
@@ -49,7 +52,7 @@ def check(links: list[Link], letters: Letters, given: Values, asked: list[int]) 
         _check_link(part, link, channels, sequences)
         channels.append(link.channels)
         heights.append(sum(link.rows.widths))
-        if link.op == "delta_pointwise" and heights[link.given] != heights[-1]:
+        if link.op in IN_PLACE and heights[link.given] != heights[-1]:
             part.refuse(
                 f"its rows are {heights[-1]} a site, those of its input {heights[link.given]}"
             )
@@ -106,6 +109,8 @@ def _check_link(part: Part, link: Link, channels: list[int], sequences: tuple[in
     ):
         part.refuse("it needs given, or beside, or both")
     came = _check_channels(part, link, channels)
+    if link.op == "delta_layer_norm" and (link.wide < 1 or link.channels % link.wide):
+        part.refuse(f"wide={link.wide} channels a group do not divide {link.channels}")
     if link.weight is not None:
         _check_weight(part, link, link.weight, came)
     for name, held in (("original", link.original), ("pooled", link.pooled)):
@@ -138,13 +143,14 @@ def _check_weight(part: Part, link: Link, weight: Tensor, came: int | None) -> N
                 "it with pack_weight(weight [K, C_in / G, C_out], G)"
             )
         return
-    axes = {"edit_lookup": "KAC", "delta_sum": "C"}.get(link.op)
+    axes = {"edit_lookup": "KAC", "delta_sum": "C", "delta_layer_norm": "C"}.get(link.op)
     if axes is None:
         part.refuse("it takes no weight")
         return
+    channels = link.wide if link.op == "delta_layer_norm" else link.channels
     part.arguments.read("weight", weight, axes, part.kind)
-    if weight.shape[-1] != link.channels:
-        part.refuse(f"weight {list(weight.shape)} is not for {link.channels} channels")
+    if weight.shape[-1] != channels:
+        part.refuse(f"weight {list(weight.shape)} is not for {channels} channels")
     elif axes == "KAC" and len(weight) != link.taps:
         part.refuse(f"its table has {len(weight)} taps, not {link.taps}")
 
@@ -152,7 +158,8 @@ def _check_weight(part: Part, link: Link, weight: Tensor, came: int | None) -> N
 def _check_kept(
     part: Part, name: str, held: Kept, channels: int, sequences: tuple[int, int]
 ) -> None:
-    part.read(f"{name}.values", held.values, "NLX" if name == "original" else "MOX")
+    axes = {"original": "NLX", "pooled": "MOX"}[name]
+    part.read(f"{name}.values", held.values, axes)
     many, length, wide = held.values.shape
     if wide != channels:
         part.refuse(f"{name} has {wide} channels, its output {channels}")

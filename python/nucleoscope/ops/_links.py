@@ -13,7 +13,7 @@ from nucleoscope.naive.ops._links import OPS
 from nucleoscope.ops import _functions, _rows
 from nucleoscope.ops.delta_conv import parts
 
-SIZES, FACTORS = 17, 5  # numbers that one link is in a flat list
+SIZES, FACTORS = 18, 6  # numbers that one link is in a flat list
 
 
 class Flat(NamedTuple):
@@ -50,10 +50,10 @@ def flatten(links: list[Link], outside: list[Rows]) -> Flat:
             OPS.index(link.op), link.channels, link.length, link.given, link.beside,
             place(link.weight), place(z.values), z.first, place(m.values), m.first,
             link.taps, link.stride, link.dilation, link.pad,
-            link.length_in, link.residual_first, function,
+            link.length_in, link.residual_first, function, link.wide,
         )  # fmt: skip
     every = [*outside, *(link.rows for link in links)]
-    factors = [f for k in links for f in (*k.factors, *_functions.three(k.parameters))]
+    factors = [f for k in links for f in (*k.factors, *_functions.three(k.parameters), k.eps)]
     return Flat([rows.starts for rows in every], _rows.flat_widths(every), tensors, sizes, factors)
 
 
@@ -71,25 +71,22 @@ def unflatten(flat: Flat, outside: int) -> tuple[list[Link], list[Rows]]:
     for at, on in enumerate(rows[outside:]):
         sizes = flat.sizes[SIZES * at : SIZES * (at + 1)]
         (op, channels, length, given, beside, weight, z, z_first, m, m_first,
-         taps, stride, dilation, pad, length_in, residual_first, function) = sizes  # fmt: skip
-        a, b, *three = flat.factors[FACTORS * at : FACTORS * (at + 1)]
+         taps, stride, dilation, pad, length_in, residual_first, function, wide) = sizes  # fmt: skip
+        a, b, *three, eps = flat.factors[FACTORS * at : FACTORS * (at + 1)]
         name, parameters = _functions.named(function, three)
         links.append(
             Link(
                 OPS[op], on, channels, length, given, beside, tensor(weight), kept(z, z_first),
                 kept(m, m_first), taps, stride, dilation, pad, length_in, bool(residual_first), (a, b), name,
-                parameters,
+                parameters, wide, eps,
             )
         )  # fmt: skip
     return links, rows[:outside]
 
 
-Numbers = tuple[list[int], tuple[float, float], tuple[float, float, float]]
-
-
-def numbers(link: Link, channels: list[int]) -> Numbers:
+def numbers(link: Link, channels: list[int]) -> tuple[list[int], list[float]]:
     """A link in the order of the C++ struct; `channels` of every value. Its tensors must outlive the call."""
-    weight, z, m = link.weight, link.original, link.pooled
+    weight = link.weight
     wide = channels[link.given] if link.given >= 0 else link.channels
     groups, taps = 1, link.taps
     if link.op == "edit_lookup" and weight is not None:
@@ -102,10 +99,13 @@ def numbers(link: Link, channels: list[int]) -> Numbers:
         OPS.index(link.op), link.given, link.beside, wide, link.channels, groups, taps,
         link.stride, link.dilation, link.pad, link.length_in, link.length, link.residual_first, bf16,
         0 if weight is None else weight.data_ptr(),
-        *((0, 0, 0) if z is None else (z.values.data_ptr(), z.first, z.values.shape[1])),
-        *((0, 0, 0) if m is None else (m.values.data_ptr(), m.first, m.values.shape[1])),
-        _functions.FUNCTIONS.index(link.function),
-    ], link.factors, _functions.three(link.parameters)  # fmt: skip
+        *_place(link.original), *_place(link.pooled),
+        _functions.FUNCTIONS.index(link.function), link.wide,
+    ], [*link.factors, *_functions.three(link.parameters), link.eps]  # fmt: skip
+
+
+def _place(held: Kept | None) -> tuple[int, int, int]:
+    return (0, 0, 0) if held is None else (held.values.data_ptr(), held.first, held.values.shape[1])
 
 
 def dense(link: Link) -> Link:

@@ -48,7 +48,7 @@ def read_original(
         TypeError: values or sequence have another dtype.
         ValueError: shapes or devices disagree, or sequence names none of the values.
     """
-    letter = {"original": "N", "pooled": "M", "other": "M"}[name]
+    letter = {"original": "N", "pooled": "M", "other": "M", "original_logits": "M"}[name]
     axes = f"{letter}{letter.lower()}{channels}"
     arguments.read(f"{name}.values", original.values, axes, *dtypes)
     arguments.read(f"{name}.sequence", original.sequence, "S", torch.int32)

@@ -16,9 +16,11 @@ from nucleoscope.ops._links import Flat
 from nucleoscope.ops._registration import register
 from nucleoscope.ops.delta_concat import delta_concat
 from nucleoscope.ops.delta_conv import delta_conv
+from nucleoscope.ops.delta_layer_norm import delta_layer_norm
 from nucleoscope.ops.delta_max_pool import delta_max_pool
 from nucleoscope.ops.delta_pointwise import delta_pointwise
 from nucleoscope.ops.delta_product import delta_product
+from nucleoscope.ops.delta_softmax_pool import delta_softmax_pool
 from nucleoscope.ops.delta_sum import delta_sum
 from nucleoscope.ops.edit_lookup import edit_lookup
 
@@ -27,6 +29,7 @@ _OURS = SimpleNamespace(
     edit_lookup=edit_lookup, delta_conv=delta_conv, delta_max_pool=delta_max_pool,
     delta_pointwise=delta_pointwise, delta_sum=delta_sum, delta_product=delta_product,
     delta_concat=delta_concat,
+    delta_layer_norm=delta_layer_norm, delta_softmax_pool=delta_softmax_pool,
 )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -132,15 +132,24 @@ def lower_conv(low: Lowering, node: torch.fx.Node) -> Conv:
         spread = [(k - 1) * d for k, d in zip(kernel, list(dilation) * spatial, strict=False)]
         padding = [0 if padding == "valid" else s // 2 for s in spread]
     stride = argument(node, 3, "stride", [1])
-    g = one_axis(axes, spatial, kernel=kernel, stride=stride, pad=padding, dilation=dilation)
+    sizes = {"kernel": kernel, "stride": stride, "pad": padding, "dilation": dilation}
+    shape = sample_shape(node)
+    if axes.dim is None and _mixes_channels_alone(axes, kernel, stride, padding):
+        g, out = Geometry(1, 1, 0, 1), replace(axes, shape=shape, left=shape[0])
+    else:
+        g, out = one_axis(axes, spatial, **sizes), axes_of_conv(shape, axes)
     groups = int(argument(node, 6, "groups", 1))
     if groups > 1 and axes.channels != axes.shape[0]:
         raise NotLocal("a grouped convolution over a second spatial axis")
-    shape = sample_shape(node)
-    out = axes_of_conv(shape, axes)
     stencil = Stencil(g.kernel, g.stride, g.dilation, g.pad)
     first = low.is_edited(name)
     return Conv((name,), out, (), axes.channels, stencil, weight.name, groups, first=first)
+
+
+def _mixes_channels_alone(axes: Axes, kernel: Any, stride: Any, padding: Any) -> bool:
+    """Whether it is a linear layer at each position, so that the length may be split into axes."""
+    moves = any(k != 1 for k in (*kernel, *stride)) or any(padding)
+    return not moves and axes.length > 1 and (axes.left, axes.right) == (axes.shape[0], 1)
 
 
 def axes_of_conv(shape: tuple[int, ...], axes: Axes) -> Axes:
@@ -165,9 +174,7 @@ def lower_linear(low: Lowering, node: torch.fx.Node) -> Conv | Linear:
         stencil = Stencil(taps=axes.length)
         out = vector(shape)
         return Conv((name,), out, (), axes.channels, stencil, weight.name, order=order, first=first)
-    if axes.length > 1 and (
-        axes.dim is None or axes.dim == len(axes.shape) - 1 or axes.right % wide
-    ):
+    if axes.length > 1 and (axes.dim == len(axes.shape) - 1 or axes.right % wide):
         raise NotLocal("it mixes positions along the length")
     many = axes.right // wide * shape[-1]
     out = vector(shape) if axes.length == 1 else Axes(shape, axes.left, axes.length, many)

@@ -9,10 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nucleoscope.engine.chain import Place
 from nucleoscope.engine.graph import NotLocal, Rule, Static
 from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule
+from nucleoscope.engine.rules.softmax_pool import CellWeights, cell_weights
 from nucleoscope.engine.step import Step
-from nucleoscope.ops import change_of
+from nucleoscope.ops import Link, change_of
 
 
 @dataclass(frozen=True)
@@ -26,21 +28,15 @@ class LayerNorm(Rule):
     def pack(self, static: Static) -> Tensor | None:
         return None if self.weight is None else static(self.weight).reshape(-1)
 
-    def delta(self, step: Step) -> Tensor:
-        d = step.seen(0)
-        assert d is not None
-        z, d = (t.reshape(*t.shape[:3], -1, self.wide) for t in (step.original(self.reads[0]), d))
-        z = z - z.mean(-1, keepdim=True)
-        d = d - d.mean(-1, keepdim=True)
-        variance = z.square().mean(-1, keepdim=True)
-        change = (d * (2.0 * z + d)).mean(-1, keepdim=True)
-        was = torch.rsqrt(variance + self.eps)
-        now = torch.rsqrt(variance + change + self.eps)
-        slope = -change * (was * now).square() / (was + now)  # now - was
-        out = d.mul_(now).add_(z * slope)
-        if step.packed is not None:
-            out.mul_(step.packed)
-        return out.flatten(3)
+    @property
+    def chained(self) -> bool:
+        return True
+
+    def link(self, place: Place) -> Link:
+        return place.link(
+            "delta_layer_norm", given=place.aligned(0), original=place.kept(self.reads[0]),
+            weight=place.packed, wide=self.wide, eps=self.eps,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -77,16 +73,18 @@ def lower_layer_norm(low: Lowering, node: torch.fx.Node) -> LayerNorm:
 
 
 @rule(aten.softmax.int, aten._softmax.default, aten.log_softmax.int, aten._log_softmax.default)
-def lower_softmax(low: Lowering, node: torch.fx.Node) -> Softmax:
+def lower_softmax(low: Lowering, node: torch.fx.Node) -> Softmax | CellWeights:
     source: Any = node.args[0]
     axes = low.axes(source)
     dim = int(node.args[1])  # type: ignore[arg-type]
     dim = dim - 1 if dim > 0 else dim + len(axes.shape)
+    log = node.target in (aten.log_softmax.int, aten._log_softmax.default)
+    if not log and axes.length > 1 and axes.dim is None:
+        return cell_weights(low, node, dim)
     if axes.length > 1 and (axes.dim is None or dim == axes.dim):
         raise NotLocal("a softmax over the length")
     sizes = list(axes.shape)
     if axes.length > 1:
         sizes[axes.dim] = 1  # type: ignore[index]
     split = (prod(sizes[:dim]), sizes[dim], prod(sizes[dim + 1 :]))
-    log = node.target in (aten.log_softmax.int, aten._log_softmax.default)
     return Softmax((low.ripple(source),), axes, (source.name,), split, log)

@@ -12,6 +12,7 @@ from torch import Tensor
 from nucleoscope.engine.chain import Place
 from nucleoscope.engine.graph import Axes, NotLocal, Rule, vector
 from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule, sample_shape
+from nucleoscope.engine.rules.softmax_pool import SoftmaxPool, softmax_pool
 from nucleoscope.engine.step import Step
 from nucleoscope.engine.windows import SAME, Stencil
 from nucleoscope.ops import Link
@@ -54,7 +55,10 @@ class Reduction(Rule):
 
 
 @rule(aten.mean.dim, aten.sum.dim_IntList, aten.adaptive_avg_pool1d.default, aten.mean.default)
-def lower_reduction(low: Lowering, node: torch.fx.Node) -> Reduction:
+def lower_reduction(low: Lowering, node: torch.fx.Node) -> Reduction | SoftmaxPool:
+    pool = softmax_pool(low, node)
+    if pool is not None:
+        return pool
     source: Any = node.args[0]
     axes, shape, name = low.axes(source), sample_shape(node), low.ripple(source)
     rank = len(axes.shape) + 1

@@ -5,9 +5,11 @@ from nucleoscope.naive.ops._rows import Original, Rows
 from nucleoscope.naive.ops.delta_chain import delta_chain
 from nucleoscope.naive.ops.delta_concat import delta_concat
 from nucleoscope.naive.ops.delta_conv import delta_conv, pack_weight, to_bf16
+from nucleoscope.naive.ops.delta_layer_norm import delta_layer_norm
 from nucleoscope.naive.ops.delta_max_pool import delta_max_pool
 from nucleoscope.naive.ops.delta_pointwise import change_of, delta_pointwise
 from nucleoscope.naive.ops.delta_product import delta_product
+from nucleoscope.naive.ops.delta_softmax_pool import delta_softmax_pool
 from nucleoscope.naive.ops.delta_sum import delta_sum
 from nucleoscope.naive.ops.edit_lookup import edit_lookup
 
@@ -21,9 +23,11 @@ __all__ = [
     "delta_chain",
     "delta_concat",
     "delta_conv",
+    "delta_layer_norm",
     "delta_max_pool",
     "delta_pointwise",
     "delta_product",
+    "delta_softmax_pool",
     "delta_sum",
     "edit_lookup",
     "pack_weight",

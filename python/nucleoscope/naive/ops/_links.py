@@ -12,6 +12,7 @@ from nucleoscope.naive.ops._rows import Rows
 OPS = (
     "edit_lookup", "delta_conv", "delta_max_pool", "delta_pointwise", "delta_sum", "delta_product",
     "delta_concat",
+    "delta_layer_norm", "delta_softmax_pool",
 )  # fmt: skip
 
 
@@ -43,10 +44,10 @@ class Link:
     channels: int  # of its output
     length: int  # of its output
     given: int = -1  # the value it takes; an edit_lookup takes the letters
-    beside: int = -1  # a second value: delta_conv's residual, or the other of two
-    weight: Tensor | None = None  # delta_conv's, edit_lookup's table, delta_sum's scale
-    original: Kept | None = None  # of the function's input, a max-pool's, a product's first factor
-    pooled: Kept | None = None  # of a product: its second factor
+    beside: int = -1  # a second value: delta_conv's residual, delta_softmax_pool's logits, ...
+    weight: Tensor | None = None  # also edit_lookup's table, delta_sum's scale
+    original: Kept | None = None  # of the input of what is not linear: a function, a pool, a norm
+    pooled: Kept | None = None  # a second original: a product's other factor, a softmax's logits
     taps: int = 1
     stride: int = 1
     dilation: int = 1
@@ -56,3 +57,5 @@ class Link:
     factors: tuple[float, float] = (1.0, 1.0)  # of delta_sum's terms
     function: str = "relu"  # delta_pointwise's, or what follows an edit_lookup
     parameters: tuple[float, ...] = ()  # of the function
+    wide: int = 1  # channels of a delta_layer_norm's group
+    eps: float = 0.0  # of a delta_layer_norm

@@ -11,9 +11,11 @@ from nucleoscope.naive.ops._links import Kept, Letters, Link
 from nucleoscope.naive.ops._rows import Original, Rows, positions
 from nucleoscope.naive.ops.delta_concat import delta_concat
 from nucleoscope.naive.ops.delta_conv import delta_conv
+from nucleoscope.naive.ops.delta_layer_norm import delta_layer_norm
 from nucleoscope.naive.ops.delta_max_pool import delta_max_pool
 from nucleoscope.naive.ops.delta_pointwise import delta_pointwise
 from nucleoscope.naive.ops.delta_product import delta_product
+from nucleoscope.naive.ops.delta_softmax_pool import delta_softmax_pool
 from nucleoscope.naive.ops.delta_sum import delta_sum
 from nucleoscope.naive.ops.edit_lookup import edit_lookup
 
@@ -22,6 +24,7 @@ NAIVE = SimpleNamespace(
     edit_lookup=edit_lookup, delta_conv=delta_conv, delta_max_pool=delta_max_pool,
     delta_pointwise=delta_pointwise, delta_sum=delta_sum, delta_product=delta_product,
     delta_concat=delta_concat,
+    delta_layer_norm=delta_layer_norm, delta_softmax_pool=delta_softmax_pool,
 )  # fmt: skip
 
 
@@ -59,12 +62,16 @@ def _apply(link: Link, values: list[Value], letters: Letters, by: SimpleNamespac
     if link.op == "edit_lookup":
         made = by.edit_lookup(link.weight, taps_of(link, letters.site), letters.old, letters.new)
         return made if z is None else _change(made, link, z, by)
-    if link.op in ("delta_product", "delta_concat"):
+    if link.op in ("delta_product", "delta_concat", "delta_softmax_pool"):
         return _of_two(link, values, z, pooled, by)
     source, rows = values[link.given] if link.given >= 0 else _nothing(link, letters)
     if link.op == "delta_pointwise":
         return _change(source, link, z, by)
-    if link.op == "delta_conv":
+    if link.op == "delta_layer_norm":
+        made = by.delta_layer_norm(
+            source, link.rows, z, link.length, wide=link.wide, weight=link.weight, eps=link.eps
+        )
+    elif link.op == "delta_conv":
         residual, beside = (None, None) if link.beside < 0 else values[link.beside]
         made = by.delta_conv(
             source, rows, link.weight, link.rows, channels=link.channels, stride=link.stride,
@@ -89,12 +96,18 @@ def _apply(link: Link, values: list[Value], letters: Letters, by: SimpleNamespac
 def _of_two(
     link: Link, values: list[Value], z: Original | None, other: Original | None, by: SimpleNamespace
 ) -> Tensor:
-    """A product, or values side by side: either may have no delta."""
+    """An op on two values, either of which may have no delta."""
     made: Tensor
     two = [values[index] if index >= 0 else (None, None) for index in (link.given, link.beside)]
     if link.op == "delta_product":
         factors = [(*value, of) for value, of in zip(two, (z, other), strict=True)]
         made = by.delta_product(factors, link.rows, length=link.length)
+        return made
+    if link.op == "delta_softmax_pool":
+        made = by.delta_softmax_pool(
+            *two[0], *two[1], link.rows, z, other, taps=link.taps, stride=link.stride,
+            length_in=link.length_in, length=link.length,
+        )  # fmt: skip
         return made
     firsts = (0, link.channels - (0 if two[1][0] is None else two[1][0].shape[3]))
     parts = [(*v, first) for v, first in zip(two, firsts, strict=True) if v[0] is not None]

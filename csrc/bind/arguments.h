@@ -1,0 +1,96 @@
+#pragma once
+
+#include <pybind11/stl.h>
+
+#include <array>
+#include <cstdint>
+#include <tuple>
+#include <vector>
+
+#include "ops/delta_chain.h"
+#include "ops/delta_concat.h"
+#include "ops/delta_product.h"
+#include "ops/delta_sum.h"
+
+// What Python hands over: addresses and sizes, in the order of the struct that they become.
+
+namespace nucleoscope {
+
+using Address = std::uintptr_t;
+using Size = std::int64_t;
+
+template <class T>
+T* at(Address address) {
+  return reinterpret_cast<T*>(address);
+}
+
+using RowsArgument = std::tuple<Address, std::vector<Size>, Size>;
+using OriginalArgument = std::tuple<Address, Address, Size, Size, Size>;
+
+using TermArgument = std::tuple<Address, RowsArgument, double>;
+using FactorArgument = std::tuple<Address, RowsArgument, OriginalArgument>;
+using PartArgument = std::tuple<Address, RowsArgument, Size, Size>;
+using LinkArgument = std::tuple<std::array<Size, 23>, std::array<double, 6>>;
+
+inline Rows rows(const RowsArgument& given) {
+  const auto& [starts, widths, S] = given;
+  return {at<const Size>(starts), widths.data(), static_cast<Size>(widths.size()), S};
+}
+
+template <class T>
+Original<T> original(const OriginalArgument& given) {
+  const auto& [values, sequence, first, L, C] = given;
+  return {at<const T>(values), at<const std::int32_t>(sequence), first, L, C};
+}
+
+template <class T>
+Term<T> term(const TermArgument& given) {
+  const auto& [values, in, factor] = given;
+  return {at<const T>(values), rows(in), static_cast<T>(factor)};
+}
+
+template <class T>
+Factor<T> factor(const FactorArgument& given) {
+  const auto& [values, in, z] = given;
+  return {at<const T>(values), rows(in), original<T>(z)};
+}
+
+template <class T>
+Part<T> part(const PartArgument& given) {
+  const auto& [values, in, C, first] = given;
+  return {at<const T>(values), rows(in), C, first};
+}
+
+template <class T>
+Link<T> link(const LinkArgument& given) {
+  const auto& [n, numbers] = given;
+  return {.op = static_cast<Op>(n[0]),
+          .given = n[1],
+          .beside = n[2],
+          .C_in = n[3],
+          .C_out = n[4],
+          .G = n[5],
+          .K = n[6],
+          .stride = n[7],
+          .dilation = n[8],
+          .pad = n[9],
+          .length_in = n[10],
+          .length = n[11],
+          .residual_first = n[12],
+          .bf16 = n[13],
+          .weight = at<const void>(n[14]),
+          .original = at<const T>(n[15]),
+          .original_first = n[16],
+          .original_length = n[17],
+          .pooled = at<const T>(n[18]),
+          .pooled_first = n[19],
+          .pooled_length = n[20],
+          .factors = {static_cast<T>(numbers[0]), static_cast<T>(numbers[1])},
+          .function = static_cast<Function>(n[21]),
+          .parameters = {static_cast<T>(numbers[2]), static_cast<T>(numbers[3]),
+                         static_cast<T>(numbers[4])},
+          .wide = n[22],
+          .eps = static_cast<T>(numbers[5])};
+}
+
+}  // namespace nucleoscope
