@@ -5,7 +5,16 @@ reaches, its delta), and a function decorated with `@rule(aten.op.overload)` tha
 traced call or raises `NotLocal` with the reason. `tests/engine/test_rules.py` then wants its case.
 """
 
-from nucleoscope.engine.rules import arithmetic, conv, layout, norm, pointwise, pool, reduction
+from nucleoscope.engine.rules import (
+    arithmetic,
+    conv,
+    layout,
+    norm,
+    pointwise,
+    pool,
+    reduction,
+    steep,
+)
 from nucleoscope.engine.rules.registry import RULES, Lowering
 
 __all__ = [
@@ -18,4 +27,5 @@ __all__ = [
     "pointwise",
     "pool",
     "reduction",
+    "steep",
 ]

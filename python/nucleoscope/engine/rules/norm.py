@@ -11,8 +11,9 @@ from torch import Tensor
 
 from nucleoscope.engine.graph import NotLocal, Rule, Static
 from nucleoscope.engine.rules.pointwise import exp
-from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule
-from nucleoscope.engine.step import Step
+from nucleoscope.engine.rules.registry import RULES, Entry, Lowering, argument, aten, rule
+from nucleoscope.engine.rules.steep import SOFTMAX
+from nucleoscope.engine.step import Alias, Step
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,27 @@ def lower_layer_norm(low: Lowering, node: torch.fx.Node) -> LayerNorm:
     return LayerNorm((low.ripple(source),), axes, (source.name,), wide, name, eps)
 
 
-@rule(aten.softmax.int, aten._softmax.default, aten.log_softmax.int, aten._log_softmax.default)
+LOG_SOFTMAX = (aten.log_softmax.int, aten._log_softmax.default)
+
+
+@rule(*SOFTMAX, *LOG_SOFTMAX)
 def lower_softmax(low: Lowering, node: torch.fx.Node) -> Softmax:
+    return _softmax(low, node, log=node.target in LOG_SOFTMAX)
+
+
+log_of_anything: Entry = RULES[aten.log.default]
+
+
+@rule(aten.log.default)
+def lower_log(low: Lowering, node: torch.fx.Node) -> Rule | Alias:
+    """Of a softmax it is the log-softmax of what that reads, and local like that."""
+    source: Any = node.args[0]
+    if source.target in SOFTMAX and low.is_ripple(source):
+        return _softmax(low, source, log=True)
+    return log_of_anything(low, node)
+
+
+def _softmax(low: Lowering, node: torch.fx.Node, *, log: bool) -> Softmax:
     source: Any = node.args[0]
     axes = low.axes(source)
     dim = int(node.args[1])  # type: ignore[arg-type]
@@ -88,5 +108,4 @@ def lower_softmax(low: Lowering, node: torch.fx.Node) -> Softmax:
     if axes.length > 1:
         sizes[axes.dim] = 1  # type: ignore[index]
     split = (prod(sizes[:dim]), sizes[dim], prod(sizes[dim + 1 :]))
-    log = node.target in (aten.log_softmax.int, aten._log_softmax.default)
     return Softmax((low.ripple(source),), axes, (source.name,), split, log)
