@@ -32,8 +32,8 @@ NEAR: dict[str, Between] = {
     "binary log": lambda net, h: torch.log2(torch.relu(20 * h) + 1e-4),
     "inverse root": lambda net, h: torch.rsqrt(torch.relu(20 * h) + 1e-4),
     "sigmoid by hand": lambda net, h: 1 / (1 + torch.exp(-30 * h)),
-    "reciprocal": lambda net, h: 1 / torch.clamp(20 * h, 1e-3),
-    "quotient": lambda net, h: net.pair(h) / torch.clamp(20 * h, 1e-3),
+    "reciprocal": lambda net, h: 1 / torch.clamp(20 * h, 0.02),
+    "quotient": lambda net, h: net.pair(h) / torch.clamp(20 * h, 0.02),
 }
 OFF: dict[str, Between] = {
     "log": lambda net, h: torch.log(torch.relu(20 * h) + 0.1),
