@@ -98,7 +98,7 @@ def _reciprocal(node: torch.fx.Node, read: Read) -> Span:
 
 def _power(node: torch.fx.Node, read: Read) -> Span:
     powers = {2: _square, 1: _first, 0.5: _root, -1: _reciprocal}
-    entry = powers.get(node.args[1])  # type: ignore[call-overload]
+    entry = powers.get(node.args[1])  # type: ignore[arg-type]
     return entry(node, read) if entry else ANY
 
 
