@@ -78,7 +78,11 @@ def test_a_missing_twin_is_found(tmp_path: Path) -> None:
 
 def include_violations(source: str, place: str) -> list[str]:
     """bind -> ops -> support; neither Python nor torch above bind; no STL where an op sees it."""
-    below = {"bind": ("bind/", "ops/", "support/"), "ops": ("ops/", "support/"), "support": ("support/",)}
+    below = {
+        "bind": ("bind/", "ops/", "support/"),
+        "ops": ("ops/", "support/"),
+        "support": ("support/",),
+    }
     folder = place.partition("/")[0]
     per_isa = folder == "ops" or place in {"support/parallel.h", "support/simd.h", "support/isa.h"}
     found = []

@@ -250,6 +250,8 @@ def test_weights_that_do_not_fit(run: Run, weights: object, message: str) -> Non
         ("chr1\t10\t50\nchr1\t10\t60\n", "40 at regions.bed line 1, 50 at regions.bed line 2"),
         ("chr1\t10\t301\n", "chr1:11-301 ends beyond chr1, which has 300 bases"),
         ("1\t10\t50\n", "has no sequence '1'; it calls it 'chr1'"),
+        ("trackless\t10\t50\n", "has no sequence 'trackless'"),
+        ("\xef\xbb\xbfchrX\t10\t50\n", "has no sequence 'chrX'"),
         ("chrX\t10\t50\n", "has no sequence 'chrX'; it has chr1, chr2"),
         ("chr1 10 50 \x00\xff", ""),
     ],
@@ -271,6 +273,8 @@ def test_bad_regions(run: Run, bed: str, message: str) -> None:
         ({"bed": None, "region": "chr1"}, "'chr1' is no region: write chr1:1,001-2,000"),
         ({"bed": None, "region": "chr1:0-10"}, "positions count from 1"),
         ({"out": None}, "give --out FILE.npz, or --dry-run"),
+        ({"alphabet": "ACG\u03a9"}, "is no alphabet: write each letter once"),
+        ({"alphabet": "ACGG"}, "is no alphabet: write each letter once"),
         ({"out": "scores.txt"}, "must end in .npz"),
         ({"out": "nowhere/o.npz"}, "is not a folder that can be written to"),
         ({"target": "one"}, "'one' is neither a number nor a range"),
@@ -370,6 +374,34 @@ def test_bad_fasta(run: Run, content: str) -> None:
     assert done.exit_code == 1
     assert "genome.fa" in done.output
     assert "Traceback" not in done.output
+
+
+def test_a_refused_fasta_leaves_no_index(run: Run) -> None:
+    Path("genome.fa").write_text(">a\nACGT\n>a\nACGT\n")
+    assert run().exit_code == 1
+    assert not Path("genome.fa.fai").exists()
+
+
+def test_a_byte_order_mark_is_named(run: Run) -> None:
+    Path("genome.fa").write_bytes(b"\xef\xbb\xbf" + Path("genome.fa").read_bytes())
+    assert "genome.fa begins with a byte order mark" in run().output
+
+
+def test_an_unknown_letter_is_told_by_its_region(run: Run) -> None:
+    Path("genome.fa").write_text(">chr1\n" + "ACGT" * 30 + "!" + "ACGT" * 10 + "\n")
+    assert "chr1:101-140 has '!' at its position 21" in " ".join(run().output.split())
+
+
+def test_a_small_alphabet(run: Run, module: str) -> None:
+    assert run(alphabet="acgt").exit_code == 0
+    same([CHROMOSOME[10:50], CHROMOSOME[100:140]], read(module, "net"))
+
+
+def test_a_damaged_program_is_named(run: Run) -> None:
+    Path("net.pt2").write_bytes(b"PK\x03\x04 cut off")
+    done = run("--trust", model="net.pt2")
+    assert done.exit_code == 1
+    assert "net.pt2 is no exported program, or damaged" in done.output
 
 
 def test_amounts_of_memory() -> None:

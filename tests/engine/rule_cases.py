@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 aten = torch.ops.aten
@@ -62,11 +63,14 @@ pointwise(aten.pow.Tensor_Scalar, args=(2,))
 pointwise(aten.pow.Tensor_Scalar, args=(1,), name="itself")
 case(aten.gelu.default, name="tanh")(lambda op: lambda net, h: op(h * 3, approximate="tanh"))
 case(aten.log.default, aten.log1p.default, aten.sqrt.default, aten.reciprocal.default)(
-    lambda op: lambda net, h: op(torch.exp(h))
+    lambda op: lambda net, h: op(torch.relu(h * 3) + 0.1)
 )
-case(aten.sqrt.default, name="of zeros")(lambda op: lambda net, h: op(torch.relu(h)))
-case(aten.pow.Tensor_Scalar, name="root")(lambda op: lambda net, h: op(torch.exp(h), 0.5))
-case(aten.pow.Tensor_Scalar, name="inverse")(lambda op: lambda net, h: op(torch.exp(h), -1))
+case(aten.log.default, aten.log1p.default, aten.sqrt.default, aten.reciprocal.default, name="exp")(
+    lambda op: lambda net, h: op(torch.exp(torch.tanh(h)))
+)
+case(aten.log.default, name="of a softmax")(lambda op: lambda net, h: op(torch.softmax(h * 20, 1)))
+case(aten.pow.Tensor_Scalar, name="root")(lambda op: lambda net, h: op(h.abs() + 0.2, 0.5))
+case(aten.pow.Tensor_Scalar, name="inverse")(lambda op: lambda net, h: op(h.clamp(0.2, None), -1))
 
 
 case(aten.add.Tensor, aten.sub.Tensor)(lambda op: lambda net, h: op(h, net.pair(h)))
@@ -87,7 +91,7 @@ case(aten.sub.Tensor, aten.rsub.Tensor, name="from a constant")(
 )
 case(aten.mul.Tensor, name="two")(lambda op: lambda net, h: op(torch.tanh(h), net.pair(h)))
 case(aten.mul.Tensor, name="itself")(lambda op: lambda net, h: op(h, h))
-case(aten.div.Tensor, name="two")(lambda op: lambda net, h: op(net.pair(h), torch.exp(h)))
+case(aten.div.Tensor, name="two")(lambda op: lambda net, h: op(net.pair(h), F.softplus(h) + 0.2))
 case(aten.div.Tensor, name="by a constant")(lambda op: lambda net, h: torch.tanh(op(h, net.column)))
 case(aten._native_batch_norm_legit_no_training.default)(
     lambda op: lambda net, h: torch.relu(net.norm(torch.tanh(h)))

@@ -19,11 +19,20 @@ ACTIVATIONS = {
     "softplus": F.softplus,
     "sigmoid": torch.sigmoid, "square": torch.square, "abs": torch.abs, "leaky_relu": F.leaky_relu,
 }  # fmt: skip
+STEEP = {
+    "log": lambda h: torch.log(torch.relu(h) + 1e-5), "log, off 0": lambda h: torch.log(h.abs() + 0.5),
+    "log of a softmax": lambda h: torch.log(torch.softmax(h, 1)),
+    "root": lambda h: torch.sqrt(torch.clamp(h, min=1e-4)),
+    "root, off 0": lambda h: torch.sqrt(h.square() + 0.3),
+    "inverse": lambda h: 1 / (F.softplus(h) + 1e-2), "inverse, off 0": lambda h: 1 / (1 + torch.relu(h)),
+    "sigmoid by hand": lambda h: 1 / (1 + torch.exp(-h)),
+    "quotient": lambda h: h / (h.abs().sum(1, keepdim=True).expand_as(h) + 1.0),
+}  # fmt: skip
 KINDS = [
     "conv", "conv", "conv", "activation", "activation", "max_pool", "average_pool", "norm",
     "residual", "flip",
     "concat", "crop", "pad", "gate", "strands", "softmax", "channels_last", "steps", "scale",
-    "shift",
+    "shift", "steep",
 ]  # fmt: skip
 WIDTH = 4
 
@@ -109,6 +118,7 @@ class Layers(nn.Module):
             "steps": lambda: h[:, :, layer["left"] % length :: layer["stride"]],
             "scale": lambda: number * h,
             "shift": lambda: h + number,
+            "steep": lambda: STEEP[layer["steep"]](h),
         }[kind]()
 
 
@@ -118,7 +128,8 @@ def layers() -> st.SearchStrategy[list[dict[str, Any]]]:
         "kind": st.sampled_from(KINDS), "taps": st.integers(1, 6), "dilation": st.integers(1, 5),
         "pad": small,
         "stride": st.sampled_from([1, 1, 1, 2, 3]), "groups": st.sampled_from([1, 1, 2, 4]),
-        "activation": st.sampled_from(sorted(ACTIVATIONS)), "pool": st.integers(2, 4),
+        "activation": st.sampled_from(sorted(ACTIVATIONS)), "steep": st.sampled_from(sorted(STEEP)),
+        "pool": st.integers(2, 4),
         "pool_stride": st.integers(1, 5),
         "pool_pad": st.integers(0, 1), "ceil": st.booleans(), "left": small, "right": small,
     })  # fmt: skip

@@ -71,7 +71,7 @@ REFUSED: list[tuple[Any, Any, type[Exception], str]] = [
     ("given", [(GIVEN, rows(6))], ValueError, r"given\[0\]: rows keeps 6 rows a site"),
     ("given", [(GIVEN, Rows(STARTS[0], (7,)))], ValueError, r"given\[0\]: rows.starts has 1 axes"),
     ("asked", [0], ValueError, "asked for value 0; the links are 1 to 9"),
-    ("asked", [5, 8], ValueError, "asked for value 10"),
+    ("asked", [5, 10], ValueError, "asked for value 10"),
     ("asked", [2, 1, 2], ValueError, "name each value once"),
     ("asked", [-1], ValueError, "asked for value -1"),
     (SUM, {"rows": Rows(STARTS.int(), (1,))}, TypeError, "rows.starts has dtype torch.int32"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import gzip
 import os
@@ -42,7 +43,13 @@ def _opened(path: Path) -> Iterator[pyfaidx.Fasta]:
     """An indexed FASTA file. What cannot lie beside it lies in a temporary folder meanwhile."""
     with tempfile.TemporaryDirectory(prefix="nucleoscope-") as folder:
         plain = _decompressed(path, Path(folder)) if path.suffix in (".gz", ".bgz") else path
+        with plain.open("rb") as file:
+            if file.read(3) == codecs.BOM_UTF8:
+                raise click.ClickException(
+                    f"{path} begins with a byte order mark; save it as plain text without one"
+                )
         index = Path(f"{plain}.fai")
+        made = not index.exists()
         if not os.access(index if index.exists() else index.parent, os.W_OK):
             index = _own_index(index, plain, Path(folder))
         try:
@@ -50,6 +57,8 @@ def _opened(path: Path) -> Iterator[pyfaidx.Fasta]:
                 str(plain), indexname=str(index), as_raw=True, sequence_always_upper=True
             )
         except (pyfaidx.FastaIndexingError, ValueError, UnicodeDecodeError, OSError) as error:
+            if made:  # of a file that was refused
+                index.unlink(missing_ok=True)
             raise click.ClickException(f"{path} cannot be read as FASTA: {error}") from error
         with genome:
             if not genome.keys():

@@ -18,11 +18,16 @@ def reverse_complement(bases: str) -> str:
     return bases.translate(COMPLEMENT)[::-1]
 
 
-def one_hot(sequences: list[str], alphabet: str = "ACGT", layout: str = "NCL") -> Tensor:
+def one_hot(
+    sequences: list[str],
+    alphabet: str = "ACGT",
+    layout: str = "NCL",
+    names: list[str] | None = None,
+) -> Tensor:
     """[N, 4, L], or [N, L, 4] for layout NLC, of sequences of one length, in either case.
 
     N is a column of zeros, and a IUPAC code equal parts of its letters. Raises ValueError for any
-    other letter, naming it and its place.
+    other letter, naming it and its place; `names` are what the sequences are called there.
     """
     columns = np.full((256, len(alphabet)), np.nan, np.float32)
     columns[ord("N")] = 0
@@ -37,8 +42,9 @@ def one_hot(sequences: list[str], alphabet: str = "ACGT", layout: str = "NCL") -
         unknown = np.isnan(columns[codes, 0])
         if unknown.any():
             at = int(unknown.argmax())
+            name = names[row] if names else f"sequence {row + 1}"
             raise ValueError(
-                f"sequence {row + 1} has {bases[at]!r} at its position {at + 1}, which is neither "
+                f"{name} has {bases[at]!r} at its position {at + 1}, which is neither "
                 f"a letter of {alphabet}, N, nor a IUPAC code"
             )
         rows.append(columns[codes])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,8 @@ def _exported(path: Path, trust: bool) -> nn.Module:
         raise click.BadParameter(f"there is no file {str(path)!r}", param_hint="--model")
     if not trust:
         raise click.UsageError(UNTRUSTED)
+    if not zipfile.is_zipfile(path):
+        raise click.ClickException(f"{path} is no exported program, or damaged")
     program = torch.export.load(path)
     for node in program.graph.nodes:
         at = TRAINING_AT.get(str(node.target).removesuffix(".default"))

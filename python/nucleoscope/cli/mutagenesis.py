@@ -59,7 +59,11 @@ def _out(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path 
     help="Axes of the model's input: sequences, letters (channels) and sites.",
 )  # fmt: skip
 @click.option(
-    "--alphabet", default="ACGT", show_default=True, help="Order of the input's channels."
+    "--alphabet",
+    type=options.alphabet,
+    default="ACGT",
+    show_default=True,
+    help="Order of the input's channels.",
 )
 @click.option(
     "--center", type=click.Choice(["mean", "alternatives", "none"]), default="mean",
@@ -100,7 +104,7 @@ def mutagenesis(
     with one_message(traceback, "\n(--traceback shows where.)"), plain_warnings():
         wanted = read_bed(bed) if bed else [parse_region(region or "")]
         regions, sequences = read_sequences(fasta, wanted, length)
-        X = one_hot(sequences, common["alphabet"], common["layout"])
+        X = one_hot(sequences, common["alphabet"], common["layout"], list(map(str, regions)))
         with prompt_interrupt():
             net = load_model(model, weights, trust, device)
             if dry_run:

@@ -29,6 +29,14 @@ def _one_axis(text: str) -> int | slice:
     )
 
 
+def alphabet(text: str) -> str:
+    """The letters of the input's channels, in capitals."""
+    letters = text.upper()
+    if not re.fullmatch(r"[A-Z]+", letters) or len(set(letters)) < len(letters):
+        raise click.BadParameter(f"{text!r} is no alphabet: write each letter once, as in ACGT")
+    return letters
+
+
 def memory(text: str) -> int:
     """Bytes, or with K, M, G, T powers of 1024: ``2G``."""
     written = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)

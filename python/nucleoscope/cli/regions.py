@@ -71,9 +71,13 @@ def read_bed(path: Path) -> list[Region]:
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """(number, line) of those that speak of a region."""
     try:
-        with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
+        with (
+            gzip.open(path, "rt", encoding="utf-8-sig")
+            if path.suffix == ".gz"
+            else path.open(encoding="utf-8-sig") as file
+        ):
             for number, line in enumerate(file, start=1):
-                if line.strip() and not line.startswith(("#", "track", "browser")):
+                if line.strip() and line[0] != "#" and line.split()[0] not in ("track", "browser"):
                     yield number, line.rstrip("\r\n")
     except (UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
         raise click.ClickException(f"{path} is no BED file: {error}") from error

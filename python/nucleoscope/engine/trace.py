@@ -17,7 +17,7 @@ from torch.export.graph_signature import InputKind
 
 from nucleoscope.engine.fuse import fuse
 from nucleoscope.engine.graph import Axes, Graph, Node, NotLocal, Untraceable
-from nucleoscope.engine.rules import RULES, Lowering
+from nucleoscope.engine.rules import RULES, Lowering, steep
 from nucleoscope.engine.rules.registry import value
 from nucleoscope.engine.step import Alias
 
@@ -108,11 +108,14 @@ def _lower(program: ExportedProgram, layout: str) -> Graph:
         )
     nodes: dict[str, Node] = {}
     low = Lowering(nodes)
+    near_poles = steep.seams(program.graph, users[0])
     for node in program.graph.nodes:
         if node.op == "placeholder":
             nodes[node.name] = _placeholder(node, kinds, users, layout)
         elif node.op == "call_function":
-            nodes[node.name] = replace(_call(low, node), module=module_path(node))
+            nodes[node.name] = replace(
+                _call(low, node, near_poles.get(node, "")), module=module_path(node)
+            )
         elif node.op == "get_attr":
             nodes[node.name] = Node(node.name, "static", "")
     outputs = list(next(n for n in program.graph.nodes if n.op == "output").args[0])
@@ -150,7 +153,7 @@ def _placeholder(
     return Node(node.name, "ripple", "", axes=Axes(tuple(shape[1:]), left, length, right))
 
 
-def _call(low: Lowering, node: torch.fx.Node) -> Node:
+def _call(low: Lowering, node: torch.fx.Node, seam: str) -> Node:
     roles = [low.nodes[a.name].role for a in node.all_input_nodes]
     line = source_line(node)
     if not isinstance(node.meta.get("val"), Tensor | tuple | list):
@@ -165,11 +168,13 @@ def _call(low: Lowering, node: torch.fx.Node) -> Node:
         return Node(node.name, "ripple", line, inner.axes, alias=inner.name)
     entry = RULES.get(node.target)
     try:
+        if seam:
+            raise NotLocal(seam)
         if entry is None:
             raise NotLocal(f"{node.target} has no delta rule")
         made = entry(low, node)
-    except NotLocal as seam:
-        return Node(node.name, "tail", line, reason=str(seam))
+    except NotLocal as why:
+        return Node(node.name, "tail", line, reason=str(why))
     if isinstance(made, Alias):
         return Node(node.name, "ripple", line, made.axes, alias=made.of)
     return Node(node.name, "ripple", line, made.axes, made)

@@ -14,6 +14,7 @@ from nucleoscope.engine.rules import (
     pool,
     reduction,
     softmax_pool,
+    steep,
 )
 from nucleoscope.engine.rules.registry import RULES, Lowering
 
@@ -28,4 +29,5 @@ __all__ = [
     "pool",
     "reduction",
     "softmax_pool",
+    "steep",
 ]

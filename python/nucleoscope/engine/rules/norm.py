@@ -11,8 +11,10 @@ from torch import Tensor
 
 from nucleoscope.engine.chain import Place
 from nucleoscope.engine.graph import NotLocal, Rule, Static
+from nucleoscope.engine.rules.pointwise import function_of
 from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule
 from nucleoscope.engine.rules.softmax_pool import CellWeights, cell_weights
+from nucleoscope.engine.rules.steep import SOFTMAX
 from nucleoscope.engine.step import Step
 from nucleoscope.ops import Link, change_of
 
@@ -72,13 +74,28 @@ def lower_layer_norm(low: Lowering, node: torch.fx.Node) -> LayerNorm:
     return LayerNorm((low.ripple(source),), axes, (source.name,), wide, name, eps)
 
 
-@rule(aten.softmax.int, aten._softmax.default, aten.log_softmax.int, aten._log_softmax.default)
+LOG_SOFTMAX = (aten.log_softmax.int, aten._log_softmax.default)
+
+
+@rule(*SOFTMAX, *LOG_SOFTMAX)
 def lower_softmax(low: Lowering, node: torch.fx.Node) -> Softmax | CellWeights:
+    return _softmax(low, node, log=node.target in LOG_SOFTMAX)
+
+
+@rule(aten.log.default)
+def lower_log(low: Lowering, node: torch.fx.Node) -> Rule:
+    """Of a softmax it is the log-softmax of what that reads, and local like that."""
+    source: Any = node.args[0]
+    if source.target in SOFTMAX and low.is_ripple(source):
+        return _softmax(low, source, log=True)
+    return function_of(low, node, "log")
+
+
+def _softmax(low: Lowering, node: torch.fx.Node, *, log: bool) -> Softmax | CellWeights:
     source: Any = node.args[0]
     axes = low.axes(source)
     dim = int(node.args[1])  # type: ignore[arg-type]
     dim = dim - 1 if dim > 0 else dim + len(axes.shape)
-    log = node.target in (aten.log_softmax.int, aten._log_softmax.default)
     if not log and axes.length > 1 and axes.dim is None:
         return cell_weights(low, node, dim)
     if axes.length > 1 and (axes.dim is None or dim == axes.dim):

@@ -33,7 +33,8 @@ class Pointwise(Rule):
         )  # fmt: skip
 
 
-def _pointwise(low: Lowering, node: torch.fx.Node, function: str, *parameters: float) -> Pointwise:
+def function_of(low: Lowering, node: torch.fx.Node, function: str, *parameters: float) -> Pointwise:
+    """An elementwise function of a node's first argument."""
     source: Any = node.args[0]
     numbers = tuple(float(each) for each in parameters)
     return Pointwise((low.ripple(source),), low.axes(source), (source.name,), function, numbers)
@@ -45,7 +46,6 @@ PLAIN: dict[Any, str] = {
     aten.tanh.default: "tanh",
     aten.silu.default: "silu",
     aten.exp.default: "exp",
-    aten.log.default: "log",
     aten.log1p.default: "log1p",
     aten.sqrt.default: "sqrt",
     aten.reciprocal.default: "reciprocal",
@@ -56,41 +56,41 @@ PLAIN: dict[Any, str] = {
 
 @rule(*PLAIN)
 def lower_plain(low: Lowering, node: torch.fx.Node) -> Pointwise:
-    return _pointwise(low, node, PLAIN[node.target])
+    return function_of(low, node, PLAIN[node.target])
 
 
 @rule(aten.relu6.default)
 def lower_relu6(low: Lowering, node: torch.fx.Node) -> Pointwise:
-    return _pointwise(low, node, "clamp", 0.0, 6.0)
+    return function_of(low, node, "clamp", 0.0, 6.0)
 
 
 @rule(aten.gelu.default)
 def lower_gelu(low: Lowering, node: torch.fx.Node) -> Pointwise:
     form = argument(node, 1, "approximate", "none")
-    return _pointwise(low, node, "gelu_tanh" if form == "tanh" else "gelu")
+    return function_of(low, node, "gelu_tanh" if form == "tanh" else "gelu")
 
 
 @rule(aten.leaky_relu.default)
 def lower_leaky_relu(low: Lowering, node: torch.fx.Node) -> Pointwise:
-    return _pointwise(low, node, "leaky_relu", argument(node, 1, "negative_slope", 0.01))
+    return function_of(low, node, "leaky_relu", argument(node, 1, "negative_slope", 0.01))
 
 
 @rule(aten.elu.default)
 def lower_elu(low: Lowering, node: torch.fx.Node) -> Pointwise:
     scales = (argument(node, i, n, 1) for i, n in enumerate(("alpha", "scale", "input_scale"), 1))
-    return _pointwise(low, node, "elu", *scales)
+    return function_of(low, node, "elu", *scales)
 
 
 @rule(aten.softplus.default)
 def lower_softplus(low: Lowering, node: torch.fx.Node) -> Pointwise:
     beta, limit = argument(node, 1, "beta", 1), argument(node, 2, "threshold", 20)
-    return _pointwise(low, node, "softplus", beta, limit)
+    return function_of(low, node, "softplus", beta, limit)
 
 
 @rule(aten.threshold.default)
 def lower_threshold(low: Lowering, node: torch.fx.Node) -> Pointwise:
     limit, value = argument(node, 1, "threshold", 0), argument(node, 2, "value", 0)
-    return _pointwise(low, node, "threshold", limit, value)
+    return function_of(low, node, "threshold", limit, value)
 
 
 @rule(aten.clamp.default, aten.hardtanh.default, aten.clamp_min.default, aten.clamp_max.default)
@@ -104,7 +104,7 @@ def lower_clamp(low: Lowering, node: torch.fx.Node) -> Pointwise:
         bounds = [None, node.args[1]]
     least = -math.inf if bounds[0] is None else float(bounds[0])
     most = math.inf if bounds[1] is None else float(bounds[1])
-    return _pointwise(low, node, "clamp", least, most)
+    return function_of(low, node, "clamp", least, most)
 
 
 POWERS = {2: "square", 0.5: "sqrt", -1: "reciprocal"}
@@ -118,4 +118,4 @@ def lower_power(low: Lowering, node: torch.fx.Node) -> Pointwise | Alias:
         return Alias(low.ripple(source), low.axes(source))
     if power not in POWERS:
         raise NotLocal(f"power {power} has no delta rule yet")
-    return _pointwise(low, node, POWERS[power])
+    return function_of(low, node, POWERS[power])
