@@ -51,7 +51,7 @@ LAW = {
     "demo": room(),
     "models": room("ops", "demo", outside=ARRAYS),
     "engine": room(),
-    "engine.verify": engine("cache", "changes", "prepare"),
+    "engine.verify": engine("cache", "changes", "prepare", "target"),
     "engine.changes": engine("run", "prepare", "plan", "forward", "target", "step"),
     "engine.prepare": engine(
         "cache", "plan", "forward", "target", "step", "rows", "workers", "reading", "ops"
@@ -68,7 +68,8 @@ LAW = {
     "engine.spread": engine("batches", "graph", "rows"),
     "engine.batches": engine("rows"),
     "engine.report": engine(lazily=("engine.plan", "engine.rows")),
-    "engine.cache": engine("trace", "forward", "steady", "graph"),
+    "engine.cache": engine("trace", "forward", "steady", "marks", "graph"),
+    "engine.marks": engine(),
     "engine.capture": engine("windows"),
     "engine.trace": engine("fuse", "rules", "step", "graph", "windows"),
     "engine.fuse": engine("rules", "graph", "windows"),

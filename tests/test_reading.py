@@ -62,6 +62,8 @@ BAD_X: dict[str, Any] = {
     "two letters": with_column([1, 1, 0, 0]),
     "negative": with_column([1, 0, 0, -1]),
     "too large": with_column([2, 0, 0, 0]),
+    "sparse": sequences(2, 12).to_sparse(),
+    "meta": sequences(2, 12).to("meta"),
     "gradient-like": torch.randn(2, 4, 12),
 }
 
@@ -77,7 +79,7 @@ def test_the_place_of_a_bad_column_is_told() -> None:
 
 
 SETTINGS: dict[str, list[Any]] = {
-    "start": [-1, 12, 13, 1.5, "3", None],
+    "start": [True, -1, 12, 13, 1.5, "3", None],
     "end": [0, -2, 13, 4.5, "4"],
     "center": ["median", "", None, 3],
     "precision": ["fp16", "double", None, torch.float32],
@@ -92,10 +94,10 @@ SETTINGS: dict[str, list[Any]] = {
     ],
     "func": [
         3, "mean", lambda y: 3, lambda y: y.sum(), lambda y: y.mean(0), lambda y: (y, y),
-        lambda y: None,
+        lambda y: None, lambda y: y.argmax(1),
     ],
     "args": [torch.zeros(2, 1), [3], (torch.zeros(3, 1),), (torch.zeros(()),), "c", 3, (None,)],
-    "device": ["nonsense", "cuda:99", 3.5],
+    "device": ["meta", "nonsense", "cuda:99", 3.5],
 }  # fmt: skip
 
 
@@ -159,6 +161,17 @@ def by_slot(net: Net, x: Tensor) -> Tensor:
     return torch.sin(slots[:, None]) + net.first(x).mean(2)
 
 
+def made_for_inference() -> Net:
+    with torch.inference_mode():
+        return small()
+
+
+def lively_norm(variance: float) -> nn.Module:
+    norm = nn.BatchNorm1d(2).eval()
+    norm.get_buffer("running_var").fill_(variance)
+    return norm
+
+
 BAD_MODELS: dict[str, Callable[[], Any]] = {
     "a function": lambda: lambda x: x.mean(),
     "a class": lambda: Net,
@@ -167,6 +180,17 @@ BAD_MODELS: dict[str, Callable[[], Any]] = {
     "NaN weights": lambda: changed(lambda net: net.last.weight.data.view(-1)[:1].fill_(torch.nan)),
     "infinite weights": lambda: changed(lambda net: net.first.bias.data.fill_(torch.inf)),
     "half": lambda: small().half(),
+    "partly half": lambda: changed(lambda net: net.last.half()),
+    "lazy": lambda: changed(lambda net: setattr(net, "more", nn.LazyLinear(3).eval())),
+    "meta": lambda: small().to("meta"),
+    "made for inference": made_for_inference,
+    "infinite statistics": lambda: changed(
+        lambda net: setattr(net, "norm", lively_norm(torch.inf))
+    ),
+    "third of the batch": lambda: Net(
+        lambda net, x: net.first(x).mean(2) + (torch.arange(x.shape[0]) > 1)[:, None],
+        first=conv(4, 2),
+    ),
     "bfloat16": lambda: small().bfloat16(),
     "NaN output": lambda: Net(lambda net, x: torch.log(net.first(x) - 100), first=conv(4, 2)),
     "infinite output": lambda: Net(lambda net, x: net.first(x) / (x.sum() * 0), first=conv(4, 2)),
@@ -202,7 +226,7 @@ def test_bad_models(what: str) -> None:
 
 def test_a_model_that_fails_on_its_own_says_so_itself() -> None:
     model = Net(lambda net, x: net.first(x).view(-1, 7), first=conv(4, 2))
-    with pytest.raises(RuntimeError, match="shape"):
+    with pytest.raises(ValueError, match=r"X: the model fails .*\(4, 12\): shape"):
         ask(model=model)
 
 
@@ -266,3 +290,27 @@ def test_letters_are_read() -> None:
     assert read.letters[1, 5] == 4
     assert (read.letters[0, 1:] == X[0].argmax(0).numpy()[1:]).all()
     assert read.ambiguous.tolist() == [[0.5, 0, 0.5, 0]]
+
+
+def test_a_model_of_another_length_is_told_from_a_broken_one() -> None:
+    model = nn.Sequential(conv(4, 8), nn.Flatten(), nn.Linear(8 * 50, 1)).eval()
+    with pytest.raises(ValueError, match=r"(?s)^X: .*\(4, 40\).*mat1 and mat2.*--length"):
+        ask(model, sequences(1, 40))
+
+
+def test_randomness_is_called_so() -> None:
+    model = Net(lambda net, x: F.dropout(net.first(x), 0.5, training=True), first=conv(4, 2))
+    with pytest.raises(ValueError, match="it is random"):
+        ask(model)
+
+
+def test_a_model_that_edits_its_input_leaves_x_alone() -> None:
+    def forward(net: Net, x: Tensor) -> Tensor:
+        x[:, :, :5] = 0
+        return net.first(x).mean(2)
+
+    X = sequences(2, 12)
+    kept = X.clone()
+    with pytest.raises(ValueError, match=r"model: its forward changes its input X in place"):
+        ask(Net(forward, first=conv(4, 2)), X)
+    assert torch.equal(X, kept)

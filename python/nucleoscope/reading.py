@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 Letters = npt.NDArray[np.int64]
 
@@ -56,6 +57,11 @@ def read_sequences(X: Tensor, alphabet: str, layout: str) -> Sequences:
     if X.ndim != 3:
         raise ValueError(
             f"X: expected 3 dimensions [N, {len(alphabet)}, L], got shape {tuple(X.shape)}"
+        )
+    if X.layout is not torch.strided or X.is_meta:
+        raise TypeError(
+            f"X: expected a dense tensor that holds numbers, got layout {X.layout} on {X.device}; use "
+            "X.to_dense()"
         )
     if X.is_complex():
         raise TypeError(f"X: expected real numbers, got {X.dtype}")
@@ -132,7 +138,7 @@ def read_range(start: int, end: int | None, length: int) -> tuple[int, int]:
     """Check a half-open range of sites."""
     end = length if end is None else end
     for name, value in (("start", start), ("end", end)):
-        if not isinstance(value, Integral):
+        if not isinstance(value, Integral) or isinstance(value, bool):
             raise TypeError(f"{name}={value!r}: a position, a whole number")
     start, end = int(start), int(end)
     if not 0 <= start < length:
@@ -152,17 +158,33 @@ def read_model(model: nn.Module) -> torch.dtype:
             f"model: it is in training mode ({training[0]}), so dropout and batch statistics would be on. "
             "Call model.eval() first."
         )
-    held = [
-        (n, t)
-        for n, t in (*model.named_parameters(), *model.named_buffers())
-        if t.is_floating_point()
-    ]
-    dtype = held[0][1].dtype if held else torch.float32
-    if dtype not in (torch.float32, torch.float64):
+    dtypes = []
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        _check_weight(name, tensor)
+        if tensor.is_floating_point():
+            dtypes.append(tensor.dtype)
+    return dtypes[0] if dtypes else torch.float32
+
+
+def _check_weight(name: str, tensor: Tensor) -> None:
+    if is_lazy(tensor):
         raise ValueError(
-            f"model: its weights are {dtype}; originals are kept in float32: call model.float()"
+            f"model: weight {name!r} of a lazy module has no shape yet: call the model on X once"
         )
-    return dtype
+    if tensor.is_meta or tensor.layout is not torch.strided:
+        raise ValueError(
+            f"model: weight {name!r} is no dense tensor of numbers (layout {tensor.layout}, device "
+            f"{tensor.device}): load its numbers, or make it dense by to_dense()"
+        )
+    if tensor.is_inference():
+        raise ValueError(
+            f"model: weight {name!r} was made under torch.inference_mode, where torch.export cannot "
+            "follow it: build or load the model outside of it"
+        )
+    if tensor.is_floating_point() and tensor.dtype not in (torch.float32, torch.float64):
+        raise ValueError(
+            f"model: weight {name!r} is {tensor.dtype}; originals are kept in float32: call model.float()"
+        )
 
 
 def read_precision(precision: str, dtype: torch.dtype) -> torch.dtype:

@@ -332,3 +332,20 @@ def test_progress(X: Tensor, capsys: pytest.CaptureFixture[str]) -> None:
     for fast in (True, False):
         ours(net("basset"), X, end=4, verbose=True, fast=fast)
         assert "edits" in capsys.readouterr().err
+
+
+def test_raw_outputs_of_whole_numbers(X: Tensor) -> None:
+    class Called(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = basset()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return (self.inner(x) > 0).long()
+
+    model = Called().eval()
+    want = theirs(model, X[:1], end=5, raw_outputs=True)
+    got = ours(model, X[:1], end=5, raw_outputs=True)
+    for mine, other in zip(got, want, strict=True):
+        assert mine.dtype == other.dtype
+        assert torch.equal(mine, other)

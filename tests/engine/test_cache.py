@@ -1,18 +1,24 @@
 """One trace per model, and never a stale one: whatever changes in the model, the numbers follow."""
 
+# ruff: noqa: ARG005 - every forward and every change is called alike, whatever it uses
+
 from __future__ import annotations
 
+import functools
 import gc
+import threading
 import types
 import weakref
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+import nucleoscope
 from nucleoscope.engine import cache
 from tests.parts import Net, conv, lively, sequences
 from tests.truth import assert_close, engine, largest, truth
@@ -273,3 +279,122 @@ def test_a_net_of_functions_is_traced_too() -> None:
     assert_fresh(net, target=0)
     net.body = lambda net, x: net.first(x).square().mean(2)
     assert_fresh(net, target=0)
+
+
+class Act:
+    """A callable object, or one of slots and class attributes."""
+
+    __slots__ = ("k",)
+    base = 1.0
+
+    def __init__(self) -> None:
+        self.k = 1.0
+
+    def __call__(self, h: Tensor) -> Tensor:
+        return torch.tanh(h * self.k) * self.base
+
+
+class Scaled(nn.Module):
+    """A model whose factor lies where few look."""
+
+    times = 1.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.act, self.names = conv(4, 3), Act(), {"plain"}
+        self.cfg = types.SimpleNamespace(
+            head=types.SimpleNamespace(scale=1.0), levels=types.SimpleNamespace(each=np.ones(3))
+        )
+        self.power = functools.partial(torch.pow, exponent=2)
+        self.eval()
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.act(self.first(x)).mean(2) * self.cfg.head.scale * self.times * WORLD["factor"]
+        return self.power(h * float(self.cfg.levels.each[0])) * (3 if "triple" in self.names else 1)
+
+
+WORLD = {"factor": 1.0}
+HIDDEN: dict[str, Callable[[Scaled], Any]] = {
+    "field of a field": lambda model: setattr(model.cfg.head, "scale", 3.0),
+    "slot of a callable": lambda model: setattr(model.act, "k", 5.0),
+    "array in an object": lambda model: model.cfg.levels.each.__setitem__(0, 4.0),
+    "member of a set": lambda model: model.names.add("triple"),
+    "attribute of the class": lambda model: setattr(Scaled, "times", 4.0),
+    "attribute of a callable's class": lambda model: setattr(Act, "base", 4.0),
+    "function's argument": lambda model: setattr(
+        model, "power", functools.partial(torch.pow, exponent=3)
+    ),
+}
+
+
+@pytest.mark.parametrize("what", HIDDEN)
+def test_no_setting_hides(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Scaled, "times", 1.0)
+    monkeypatch.setattr(Act, "base", 1.0)
+    model = Scaled()
+    before = assert_fresh(model, target=0)
+    HIDDEN[what](model)
+    assert (truth(model, X, target=0) - before).abs().max() > 1e-3 * before.abs().max()
+    assert_fresh(model, target=0)
+
+
+def test_what_no_key_holds_is_found_by_the_verification(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Scaled()
+    engine(model, X, target=0)
+    monkeypatch.setitem(WORLD, "factor", 3.0)
+    want = truth(model, X, target=0)
+    assert_close(engine(model, X, target=0, verify=1), want, 1e-5 * largest(want))
+
+
+def test_a_shifted_output_is_found_by_the_verification(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Net(lambda net, x: net.first(x).mean(2) + WORLD["factor"], first=conv(4, 3))
+    nucleoscope.saturation_mutagenesis(model, X, target=0)
+    monkeypatch.setitem(WORLD, "factor", 3.0)
+    got = nucleoscope.saturation_mutagenesis(model, X, target=0)
+    with torch.no_grad():
+        torch.testing.assert_close(got.original, model(X)[:, :1])
+
+
+class Keeping(nn.Module):
+    """Counts its calls and keeps what it saw."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.calls, self.scale = conv(4, 3), 0, 1.0
+        self.eval()
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        h = self.first(x).relu()
+        self.seen = h.detach()
+        return h.mean(2) * self.scale
+
+
+def test_what_forward_only_writes_costs_no_trace(traces: list[int]) -> None:
+    model = Keeping()
+    for _ in range(3):
+        assert_fresh(model, target=0)
+        model(X)
+    assert len(traces) == 1
+    model.scale = 2.0
+    assert_fresh(model, target=0)
+
+
+def test_first_calls_of_several_threads() -> None:
+    model, got = Scaled(), list[Tensor]()
+    threads = [
+        threading.Thread(target=lambda: got.append(engine(model, X, target=0))) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(got) == 4
+    assert all(torch.equal(each, got[0]) for each in got)
+
+
+def test_a_call_under_autocast_is_an_ordinary_one() -> None:
+    model = Net(lambda net, x: net.first(x).tanh().mean(2), first=conv(4, 3))
+    with torch.autocast("cpu", torch.bfloat16):
+        under = nucleoscope.saturation_mutagenesis(model, X, target=0)
+    assert torch.equal(under.scores, nucleoscope.saturation_mutagenesis(model, X, target=0).scores)

@@ -1,14 +1,23 @@
 """What must neither be refused without cause nor answered wrongly: casts, masks, settings, the plain loop."""
 
+# ruff: noqa: ARG005 - every forward and every change is called alike, whatever it uses
+
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 import nucleoscope
+from nucleoscope.engine.target import Read
+from nucleoscope.engine.verify import Disagreement
+from nucleoscope.naive.methods.saturation_mutagenesis import saturation_mutagenesis as naive
 from tests.parts import Net, conv, sequences
 from tests.truth import assert_close, engine, largest, truth
 
@@ -53,3 +62,115 @@ def test_the_plain_loop_does_not_return_nan() -> None:
         pytest.raises(ValueError, match="NaN or infinite"),
     ):
         nucleoscope.saturation_mutagenesis(Net(forward, first=conv(4, 3)).eval(), given)
+
+
+CANCELLING: dict[str, Callable[[Tensor], Tensor]] = {
+    "softmax": lambda y: torch.softmax(y, 1),
+    "layer norm": lambda y: F.layer_norm(y, (6,)),
+    "centred": lambda y: y - y.mean(1, keepdim=True),
+}
+
+
+@pytest.mark.parametrize("what", CANCELLING)
+def test_effects_that_cancel_in_the_mean_are_no_disagreement(what: str) -> None:
+    model = Net(
+        lambda net, x: CANCELLING[what](torch.tanh(net.first(x)).mean(2) * 3), first=conv(4, 6)
+    )
+    result = nucleoscope.saturation_mutagenesis(model, X)
+    assert result.checks[0].passed
+    assert result.scores.abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_behind_a_seam_the_plain_loop_s_own_rounding_is_allowed(seed: int) -> None:
+    def forward(net: Net, x: Tensor) -> Tensor:
+        h = net.gru(torch.relu(net.first(x)).transpose(1, 2))[0].mean(1)
+        y = F.softplus(h + 200.0).log()
+        return y[:, 0] - y[:, 1]
+
+    torch.manual_seed(seed)
+    model = Net(forward, first=conv(4, 6), gru=nn.GRU(6, 4, batch_first=True))
+    assert nucleoscope.saturation_mutagenesis(model, sequences(1, 20, seed)).checks[0].passed
+
+
+@pytest.mark.parametrize(
+    "held", [threading.Lock(), torch.ones(3, requires_grad=True) * 2], ids=["lock", "non-leaf"]
+)
+def test_a_model_that_cannot_be_copied_judges_itself(held: Any) -> None:
+    model = Net(lambda net, x: net.first(x).tanh().mean(2), first=conv(4, 3))
+    model.held = held
+    assert "float32" in nucleoscope.saturation_mutagenesis(model, X, target=0).checks[0].detail
+
+
+@pytest.mark.parametrize("target", [None, [0, slice(1, 3)]], ids=str)
+def test_the_loop_that_a_disagreement_recommends_runs(
+    target: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def func(y: Tensor) -> Tensor:
+        return y.square() if target else y[:, 0].square()
+
+    model = Net(lambda net, x: net.first(x).tanh().mean(2), first=conv(4, 3))
+    monkeypatch.setattr("nucleoscope.engine.verify.FP32", -1.0)
+    monkeypatch.setattr("nucleoscope.engine.verify.MEASURED", 0)
+    with pytest.raises(Disagreement) as caught:
+        nucleoscope.saturation_mutagenesis(model, X, target=target, func=func, start=2, end=9)
+    *imports, call = str(caught.value).splitlines()[-3:]
+    names: dict[str, Any] = {"model": model, "X": X, "func": func}
+    exec("\n".join(imports), names)
+    want = naive(model, X, sites=range(2, 9), read=Read(target, func))
+    assert torch.equal(eval(call, names), want)
+
+
+def test_the_plain_loop_takes_outputs_of_one_number() -> None:
+    assert naive(Net(lambda net, x: x[:, 0, 0]), X, sites=range(2)).shape == (2, 1, 4, 2)
+
+
+def test_the_plain_loop_warns_of_rounded_outputs() -> None:
+    model = Net(lambda net, x: net.first(x).mean(2), first=conv(4, 3))
+    with (
+        torch.autocast("cpu", torch.bfloat16),
+        pytest.warns(UserWarning, match=r"autocast.*Call it outside"),
+    ):
+        naive(model, X, sites=range(2))
+
+
+def test_the_plain_loop_s_batch_is_checked() -> None:
+    def forward(net: Net, x: Tensor) -> Tensor:
+        h = net.first(x).mean(2) * (2 if float(x[0].sum()) > 1e9 else 1)
+        return h + (torch.arange(len(x)) >= 30)[:, None]
+
+    with (
+        pytest.warns(nucleoscope.NaiveFallback),
+        pytest.raises(ValueError, match="depends on the batch: as number 31 of 64"),
+    ):
+        nucleoscope.saturation_mutagenesis(Net(forward, first=conv(4, 3)), X)
+
+
+def test_an_output_in_half_precision_runs_the_plain_loop() -> None:
+    model = Net(lambda net, x: net.first(x).mean(2).half(), first=conv(4, 3))
+    with pytest.warns(nucleoscope.NaiveFallback, match=r"output is torch\.float16"):
+        nucleoscope.saturation_mutagenesis(model, X)
+
+
+def test_alternatives_at_n_are_all_letters() -> None:
+    given = X.clone()
+    given[0, :, 4] = 0
+    model = Net(lambda net, x: net.first(x).tanh().mean(2), first=conv(4, 3))
+    got = nucleoscope.saturation_mutagenesis(
+        model, given, target=0, hypothetical=True, center="alternatives"
+    ).scores
+    assert got[0, :, 4].sum().abs() < 1e-6 * got.abs().max()
+
+
+def test_func_may_work_in_place() -> None:
+    model = Net(lambda net, x: net.first(x).tanh(), first=conv(4, 3))
+    given: dict[str, Any] = {"target": 0, "precision": "fp64"}
+    got = nucleoscope.saturation_mutagenesis(model, X, func=lambda y: y.exp_(), **given).scores
+    want = nucleoscope.saturation_mutagenesis(model, X, func=lambda y: y.exp(), **given).scores
+    assert torch.equal(got, want)
+
+
+def test_a_func_that_gives_nan_is_blamed_itself() -> None:
+    model = Net(lambda net, x: net.first(x).mean(2), first=conv(4, 3))
+    with pytest.raises(ValueError, match=r"^func: .*NaN"):
+        nucleoscope.saturation_mutagenesis(model, X, func=lambda y: y * torch.nan)

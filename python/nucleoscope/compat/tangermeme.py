@@ -134,7 +134,7 @@ def saturation_mutagenesis(
         if fast:
             changes, original = _by_deltas(
                 model, X, others, sites, reading,
-                isinstance(output, Tensor), native, place, verbose,
+                isinstance(output, Tensor) and output.is_floating_point(), native, place, verbose,
             )  # fmt: skip
         else:
             changes, original = _by_the_loop(
@@ -247,7 +247,9 @@ def _by_the_loop(
 
     total = len(X) * X.shape[1] * len(sites)
     bar = tqdm(total=total, unit=" edits", disable=not verbose, unit_scale=True)
-    with bar, _autocast(place, kind):
+    with bar, _autocast(place, kind), warnings.catch_warnings():
+        # Half precision is what was asked for.
+        warnings.filterwarnings("ignore", "two outputs computed under autocast")
         changes = by_the_loop(
             model, inputs[0], tuple(inputs[1:]),
             sites=sites, read=read, batch=batch_size, between=bar.update,

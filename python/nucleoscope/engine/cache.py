@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import threading
 import weakref
-import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from nucleoscope.engine.forward import Forward
-from nucleoscope.engine.graph import Graph
-from nucleoscope.engine.steady import check_finite, check_steady
+from nucleoscope.engine.graph import Graph, Untraceable
+from nucleoscope.engine.marks import Key, content, structure
+from nucleoscope.engine.steady import answer, check_finite, check_steady
 from nucleoscope.engine.trace import quiet, trace
 
-Key = tuple[Any, ...]
-KEPT_IN_DOUBLE = 20_000_000  # parameters
+KEPT_IN_DOUBLE = 20_000_000  # numbers in parameters and buffers
 
 
 @dataclass
 class _Held:
-    structure: Key
+    structure: dict[str, Key]
+    kept: set[str] = field(default_factory=set)  # places that forward writes and does not read
     graphs: dict[Key, Graph] = field(default_factory=dict)
     content: Key = ()
-    double: nn.Module | None = None  # a float64 copy, for verification
+    double: list[Tensor] = field(default_factory=list)  # the weights in float64, for verification
     forwards: dict[Key, Forward] = field(default_factory=dict)
 
 
 _held: weakref.WeakKeyDictionary[nn.Module, _Held] = weakref.WeakKeyDictionary()
+_one_at_a_time = threading.RLock()  # torch.export is not made for threads
 
 
 def traced(
@@ -42,88 +44,77 @@ def traced(
     Structure (submodules, modes, settings, weights' places and shapes) decides whether the graph
     stands; content (the weights' numbers) decides whether the packed weights do.
     """
-    structure, content = _structure(model), _content(model)
-    held = _held.get(model)
-    if held is None or held.structure != structure:
-        held = _held[model] = _Held(structure)
-    if held.content != content:
-        check_finite(model)
-    shapes: Key = (layout, *((t.shape[1:], t.dtype) for t in (example, *others)))
-    if shapes not in held.graphs:
-        check_steady(model, example, others)
-        held.graphs[shapes] = trace(model, example, others, layout)
-    if held.content != content:
-        held.forwards, held.content, held.double = {}, content, None
-    place: Key = (shapes, dtype, str(device), bf16)
-    if place not in held.forwards:
-        held.forwards[place] = Forward(held.graphs[shapes], dtype, device, bf16=bf16)
-    return held.forwards[place]
+    with _one_at_a_time:
+        held = _held.get(model)
+        if held is None or held.structure != structure(model, held.kept):
+            held = _held[model] = _Held(structure(model))
+        numbers = content(model)
+        if held.content != numbers:
+            check_finite(model)
+        shapes: Key = (layout, *((t.shape[1:], t.dtype) for t in (example, *others)))
+        if shapes not in held.graphs:
+            held.kept |= _written_by_forward(model, example, others)
+            held.graphs[shapes] = trace(model, example, others, layout)
+            held.structure = structure(model, held.kept)
+        if held.content != numbers:
+            held.forwards, held.content, held.double = {}, numbers, []
+        place: Key = (shapes, dtype, str(device), bf16)
+        if place not in held.forwards:
+            held.forwards[place] = Forward(held.graphs[shapes], dtype, device, bf16=bf16)
+        return held.forwards[place]
+
+
+def is_held(model: nn.Module) -> bool:
+    """Whether there is a trace from an earlier call."""
+    held = _held.get(model) if isinstance(model, nn.Module) else None
+    return held is not None and bool(held.graphs)
+
+
+@contextlib.contextmanager
+def first_calls_in_turn(model: nn.Module) -> Iterator[None]:
+    """While a model is exported its weights are others: nobody else may look at it meanwhile."""
+    with contextlib.nullcontext() if is_held(model) else _one_at_a_time:
+        yield
+
+
+def forget(model: nn.Module) -> None:
+    """Throw the model's trace away."""
+    _held.pop(model, None)
+
+
+def _written_by_forward(model: nn.Module, example: Tensor, others: tuple[Tensor, ...]) -> set[str]:
+    """Check that answers are steady, and tell which attributes a forward changes all the same.
+
+    What only the first forward writes (a mask made when it is first needed) is not among them.
+    """
+    alone = answer(model, example, others)
+    if alone.dtype in (torch.float16, torch.bfloat16):
+        raise Untraceable(
+            f"its output is {alone.dtype}, in which most effects are lost to rounding. Let forward return "
+            "what it has before it is rounded"
+        )
+    before = structure(model)
+    check_steady(model, alone, example, others)
+    after = structure(model)
+    return {place for place in before | after if before.get(place) != after.get(place)}
 
 
 def in_double(model: nn.Module) -> nn.Module:
-    """A float64 copy of a model that has just been traced, kept as long as the trace if it is small."""
-    held = _held[model]
-    if held.double is not None:
-        return held.double
-    with quiet():  # torch.export's own attributes warn when they are copied
-        made = copy.deepcopy(model).double()
-    if sum(p.numel() for p in made.parameters()) <= KEPT_IN_DOUBLE:
-        held.double = made
-    return made
+    """The traced model as it is now, copied with its weights in float64.
+
+    Only the weights are kept from one call to the next (if they are few): they are known by their
+    numbers, while a setting may have changed unseen.
+    """
+    with _one_at_a_time:
+        weights = [t for t in (*model.parameters(), *model.buffers()) if t.is_floating_point()]
+        held = _held[model]
+        double = held.double or [_double(t) for t in weights]
+        if sum(t.numel() for t in double) <= KEPT_IN_DOUBLE:
+            held.double = double
+        with quiet():  # torch.export's own attributes warn when they are copied
+            return copy.deepcopy(model, {id(t): d for t, d in zip(weights, double, strict=True)})
 
 
-def _structure(model: nn.Module) -> Key:
-    """Everything about a model but the numbers in its parameters and buffers."""
-    modules = tuple((name, type(m), m.training, _settings(m)) for name, m in model.named_modules())
-    tensors = tuple(
-        (name, t.data_ptr(), tuple(t.shape), tuple(t.stride()), t.dtype, str(t.device))
-        for name, t in (*model.named_parameters(), *model.named_buffers())
-    )
-    return modules, tensors
-
-
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks")
-_OWN = set(vars(nn.Module())) - set(_HOOKS)  # what every module keeps for itself
-
-
-def _settings(module: nn.Module) -> Key:
-    """The module's own attributes: a changed stride, crop, function or hook is another model."""
-    return tuple((k, _mark(v)) for k, v in vars(module).items() if k not in _OWN)
-
-
-def _mark(value: Any) -> Key:
-    """Something that differs wherever the value does."""
-    if isinstance(value, Tensor):
-        return (value.data_ptr(), tuple(value.shape), value.dtype, _digest(value))
-    if isinstance(value, dict):
-        return (dict, *((k, _mark(v)) for k, v in value.items()))
-    if isinstance(value, list | tuple):
-        return (type(value), *map(_mark, value))
-    if isinstance(value, int | float | str | bytes | None):
-        return (type(value), value)
-    if isinstance(value, np.ndarray):
-        return (
-            value.shape,
-            value.dtype.str,
-            zlib.crc32(np.ascontiguousarray(value).data.cast("B")),
-        )
-    if isinstance(value, nn.Module):  # one that is kept in a list, unregistered
-        return (*_structure(value), *_content(value))
-    held = getattr(value, "__dict__", None)
-    if held and not callable(value):  # a settings object: its fields are what counts
-        return (type(value), *((k, _mark(v)) for k, v in held.items() if _plain(v)))
-    return (type(value), id(value))
-
-
-def _plain(value: Any) -> bool:
-    return isinstance(value, int | float | str | bytes | None | Tensor | list | tuple | dict)
-
-
-def _content(model: nn.Module) -> Key:
-    return tuple(_digest(t) for t in (*model.parameters(), *model.buffers()))
-
-
-def _digest(tensor: Tensor) -> int:
-    """A checksum of the bits: edits through `.data` leave no other trace. Gigabytes a second."""
-    bits = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-    return zlib.crc32(bits.numpy().data)
+def _double(tensor: Tensor) -> Tensor:
+    made = tensor.detach().double()
+    return nn.Parameter(made, requires_grad=False) if isinstance(tensor, nn.Parameter) else made

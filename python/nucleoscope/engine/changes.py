@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from nucleoscope.engine.forward import Forward
 from nucleoscope.engine.plan import Plan
-from nucleoscope.engine.prepare import Asked, Func, forward, make_plan, substitutions
+from nucleoscope.engine.prepare import Asked, forward, make_plan, substitutions
 from nucleoscope.engine.run import Run
 from nucleoscope.engine.step import Edits
-from nucleoscope.engine.target import Target
+from nucleoscope.engine.target import Read
 
-Read = Callable[[Tensor], Tensor]  # outputs [B, *out] -> targets [B, T]
 Between = Callable[[int], None]  # hears how many edits were done
 
 
@@ -30,28 +28,15 @@ class Changes:
     local: bool  # no tail was run
 
 
-def reader(target: Any, func: Func | None) -> Read:
-    """How targets are read off whole outputs of the model."""
-
-    def read(output: Tensor) -> Tensor:
-        made = output if func is None else func(output)
-        if not isinstance(made, Tensor) or made.ndim == 0 or len(made) != len(output):
-            raise ValueError("func: must return one tensor with a row for every row of the output")
-        return Target(target, tuple(made.shape[1:])).of_values(made)
-
-    return read
-
-
-def by_deltas(asked: Asked, target: Any, func: Func | None, between: Between) -> Changes:
+def by_deltas(asked: Asked, read: Read, between: Between) -> Changes:
     """All substitutions at the asked sites; raises Untraceable where the model cannot be traced."""
     held = forward(asked)
-    plan = make_plan(asked, held, target, func)
+    plan = make_plan(asked, held, read)
     edits = substitutions(asked.sequences, asked.start, asked.end)
-    read = reader(target, func)
     raw: Tensor | None = None
     originals: dict[int, Tensor] = {}
-    kind = asked.device.type
-    with torch.no_grad(), torch.autocast(kind, enabled=False):
+    whole = read if read.func else None
+    with torch.no_grad():
         for first, run in _runs(asked, held, plan):
             before = read(run.output)
             if raw is None:
@@ -60,12 +45,12 @@ def by_deltas(asked: Asked, target: Any, func: Func | None, between: Between) ->
             originals[first] = before.cpu()
             for job in edits:
                 mine = job.within(first, first + len(before), *run.sites)
-                _fill(raw, run, mine, first, asked.start, read if func else None, before, between)
+                _fill(raw, run, mine, first, asked.start, whole, before, between)
     assert raw is not None
     start, end = plan.seen  # edits beyond these sites change nothing: there was nothing to do
     between(sum(job.new.size - job.within(0, len(raw), start, end).new.size for job in edits))
     original = torch.cat([originals[first] for first in sorted(originals)])
-    return Changes(raw, original, plan.local and func is None, plan.local)
+    return Changes(raw, original, plan.local and read.func is None, plan.local)
 
 
 def _runs(asked: Asked, held: Forward, plan: Plan) -> Iterator[tuple[int, Run]]:

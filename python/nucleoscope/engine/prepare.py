@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
@@ -17,7 +18,7 @@ from nucleoscope.engine.forward import Forward
 from nucleoscope.engine.plan import Plan
 from nucleoscope.engine.rows import Ints
 from nucleoscope.engine.step import Edits
-from nucleoscope.engine.target import Target
+from nucleoscope.engine.target import Read, Target
 from nucleoscope.engine.workers import side_by_side
 from nucleoscope.ops import has_bf16
 from nucleoscope.reading import (
@@ -28,8 +29,6 @@ from nucleoscope.reading import (
     read_range,
     read_sequences,
 )
-
-Func = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -86,6 +85,15 @@ def _check_bf16(place: torch.device) -> None:
         )
 
 
+@contextlib.contextmanager
+def outside_autocast(asked: Asked) -> Iterator[None]:
+    """Whatever the caller is under, model and engine compute in the number types that were asked for."""
+    with contextlib.ExitStack() as stack:
+        for kind in {asked.device.type, _home(asked.model).type}:
+            stack.enter_context(torch.autocast(kind, enabled=False))
+        yield
+
+
 def forward(asked: Asked) -> Forward:
     """The traced model with its weights packed; raises Untraceable."""
     example, *others = asked.inputs
@@ -94,10 +102,10 @@ def forward(asked: Asked) -> Forward:
     )  # fmt: skip
 
 
-def make_plan(asked: Asked, held: Forward, target: Any, func: Func | None) -> Plan:
+def make_plan(asked: Asked, held: Forward, asking: Read) -> Plan:
     """The plan for all substitutions at the asked sites; with `func`, whole outputs are formed."""
     output: Any = next(n for n in held.graph.fx if n.name == held.graph.output).meta["val"]
-    read = None if func is not None else Target(target, tuple(output.shape[1:]))
+    read = None if asking.func else Target(asking.target, tuple(output.shape[1:]))
     size = asked.sequences.columns.shape[1]
     letters = asked.sequences.letters[:, asked.start : asked.end]
     plain = bool(((letters >= 0) & (letters < size)).all())
@@ -133,6 +141,8 @@ def _device(device: str | torch.device) -> torch.device:
         torch.empty(1, device=place)
     except (RuntimeError, AssertionError, TypeError) as error:
         raise ValueError(f"device={device!r}: cannot be used here: {error}") from error
+    if place.type == "meta":
+        raise ValueError("device='meta': it holds shapes and no numbers; give 'cpu' or 'cuda'")
     return place
 
 

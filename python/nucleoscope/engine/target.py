@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from nucleoscope.engine.graph import Axes
 from nucleoscope.engine.rows import Delta, fill_rows
 
 Index = Any  # int, slice, tuple of them, or None
+Func = Callable[[Tensor], Tensor]
 
 
 class Target:
@@ -64,6 +67,35 @@ class Target:
             weights[position, channel, at] = 1.0 / len(pick)
         even = bool((weights == weights[:1]).all())
         return Reader((weights[0] if even else weights).to(like), even)
+
+
+@dataclass(frozen=True)
+class Read:
+    """How targets are read off whole outputs of the model: [B, *out] -> [B, T]."""
+
+    target: Index | list[Index]
+    func: Func | None = None
+
+    def __call__(self, output: Tensor) -> Tensor:
+        return self.of(self.made(output))
+
+    def made(self, output: Tensor) -> Tensor:
+        """What targets are read off: the output, or what `func` makes of a copy of it."""
+        if self.func is None:
+            return output
+        made: Any = self.func(output.clone())
+        if not isinstance(made, Tensor) or made.ndim == 0 or len(made) != len(output):
+            raise ValueError("func: must return one tensor with a row for every row of the output")
+        if not made.is_floating_point():
+            raise TypeError(
+                f"func: it returns {made.dtype}, of which a change is no measure. Return floating-point "
+                "numbers: values or probabilities, not their argmax."
+            )
+        return made
+
+    def of(self, made: Tensor) -> Tensor:
+        """The targets of what `made` gave."""
+        return Target(self.target, tuple(made.shape[1:])).of_values(made)
 
 
 class Reader:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import sys
 import warnings
@@ -13,12 +14,16 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from nucleoscope.engine.changes import Changes, by_deltas, reader
+from nucleoscope.engine.cache import first_calls_in_turn, forget, is_held
+from nucleoscope.engine.changes import Changes, by_deltas
 from nucleoscope.engine.graph import FixedBatch
 from nucleoscope.engine.graph import Untraceable as Untraceable
 from nucleoscope.engine.plan import Plan
-from nucleoscope.engine.prepare import Asked, Func, ask, forward, make_plan
-from nucleoscope.engine.reduce import CENTERS, center, project
+from nucleoscope.engine.prepare import Asked, ask, forward, make_plan, outside_autocast
+from nucleoscope.engine.reduce import CENTERS, project
+from nucleoscope.engine.reduce import center as centered
+from nucleoscope.engine.steady import answer, check_steady
+from nucleoscope.engine.target import Func, Read
 from nucleoscope.engine.verify import Disagreement as Disagreement
 from nucleoscope.engine.verify import verify as verify_edits
 from nucleoscope.naive.methods.saturation_mutagenesis import saturation_mutagenesis as naive
@@ -75,8 +80,8 @@ def saturation_mutagenesis(
         Keep the scores of all letters; otherwise those of letters that are not there are zero.
     center
         ``"mean"``: less the mean over all letters, the letter there counting 0 (tangermeme);
-        ``"alternatives"``: less the mean over the other letters (AlphaGenome); ``"none"``: changes as
-        they are (CREsted, Borzoi); with ``hypothetical=True`` only.
+        ``"alternatives"``: less the mean over the other letters, all of them at N (AlphaGenome);
+        ``"none"``: changes as they are (CREsted, Borzoi); with ``hypothetical=True`` only.
     layout, alphabet
         How X is laid out, ``"NCL"`` or ``"NLC"``, and which letter each of its columns is.
     precision
@@ -124,14 +129,17 @@ def saturation_mutagenesis(
         raise ValueError(f"verify={verify!r}: a number of edits, 0 or more")
     if func is not None and not callable(func):
         raise TypeError(f"func={func!r}: a function of the model's output [B, ...]")
-    asked = ask(
-        model, X, args, start=start, end=end, layout=layout, alphabet=alphabet,
-        precision=precision, memory=memory, device=device,
-    )  # fmt: skip
-    found, engine, checks = _changes(asked, target, func, int(verify), progress)
-    scores = _centered(found.raw, center)
+    with first_calls_in_turn(model), contextlib.ExitStack() as stack:
+        asked = ask(
+            model, X, args, start=start, end=end, layout=layout, alphabet=alphabet,
+            precision=precision, memory=memory, device=device,
+        )  # fmt: skip
+        stack.enter_context(outside_autocast(asked))
+        found, engine, checks = _changes(asked, Read(target, func), int(verify), progress)
+    columns = asked.sequences.columns[:, :, asked.start : asked.end].cpu()
+    scores = centered(found.raw, center, columns)
     if not hypothetical:
-        scores = project(scores, asked.sequences.columns[:, :, asked.start : asked.end].cpu())
+        scores = project(scores, columns)
     many = isinstance(target, list)
     axes = ("sequence", "target", "letter", "site") if many else ("sequence", "letter", "site")
     facts = {
@@ -142,9 +150,6 @@ def saturation_mutagenesis(
     return Attribution(
         scores if many else scores[:, 0], axes, alphabet, asked.start, found.original, facts, checks
     )
-
-
-_centered = center
 
 
 def plan(
@@ -161,22 +166,25 @@ def plan(
     model that calls it, the arithmetic saved, and the memory. Raises Untraceable where the model cannot be
     traced, and what `saturation_mutagenesis` raises for bad arguments.
     """
-    asked = ask(
-        model, X, args, start=start, end=end, layout=layout, alphabet=alphabet,
-        precision=precision, memory=memory, device=device,
-    )  # fmt: skip
-    return make_plan(asked, forward(asked), target, func)
+    with first_calls_in_turn(model), contextlib.ExitStack() as stack:
+        asked = ask(
+            model, X, args, start=start, end=end, layout=layout, alphabet=alphabet,
+            precision=precision, memory=memory, device=device,
+        )  # fmt: skip
+        stack.enter_context(outside_autocast(asked))
+        return make_plan(asked, forward(asked), Read(target, func))
 
 
 def _changes(
-    asked: Asked, target: Any, func: Func | None, verify: int, progress: bool
+    asked: Asked, read: Read, verify: int, progress: bool
 ) -> tuple[Changes, str, tuple[Check, ...]]:
     """The raw changes, by which engine they were made, and the checks they passed."""
+    seen_before = is_held(asked.model)
     edits = asked.sequences.letters[:, asked.start : asked.end].size * (asked.sequences.size - 1)
     bar = tqdm(total=edits, unit=" edits", disable=not progress, unit_scale=True)
     with bar:
         try:
-            found = by_deltas(asked, target, func, bar.update)
+            found = by_deltas(asked, read, bar.update)
         except Untraceable as why:
             warnings.warn(
                 "the model cannot be traced, so the plain loop runs instead (slower, and as exact as "
@@ -185,13 +193,16 @@ def _changes(
                 stacklevel=_levels_to_the_caller(),
             )
             batch = 1 if isinstance(why, FixedBatch) else 64
-            found, engine = _by_the_loop(asked, target, func, bar.update, batch), "plain loop"
+            found, engine = _by_the_loop(asked, read, bar.update, batch), "plain loop"
         else:
             engine = "delta" if found.local else "delta, then the model's own tail"
     if not torch.isfinite(found.raw).all():
-        raise ValueError(
-            "model: some edits make its output NaN or infinite; no scores can be given"
+        who = (
+            "model: some edits make its output"
+            if read.func is None
+            else "func: of some edits it returns"
         )
+        raise ValueError(f"{who} NaN or infinite; no scores can be given")
     if engine == "plain loop":
         return (
             found,
@@ -200,15 +211,22 @@ def _changes(
         )
     if not verify:
         return found, engine, ()
-    verdict = verify_edits(asked, found, reader(target, func), verify, seed=0)
+    try:
+        verdict = verify_edits(asked, found, read, verify, seed=0)
+    except Disagreement:
+        if not seen_before:
+            raise
+        forget(asked.model)  # something may have changed that no key holds: a global, a file
+        return _changes(asked, read, verify, progress)
     return found, engine, (Check("verification", True, str(verdict)),)
 
 
-def _by_the_loop(
-    asked: Asked, target: Any, func: Func | None, between: Callable[[int], Any], batch: int
-) -> Changes:
+def _by_the_loop(asked: Asked, read: Read, between: Callable[[int], Any], batch: int) -> Changes:
     X, *others = asked.inputs
-    read, axis = reader(target, func), 1 if asked.sequences.layout == "NCL" else 2
+    axis = 1 if asked.sequences.layout == "NCL" else 2
+    if batch > 1:
+        alone = answer(asked.model, X, tuple(others))
+        check_steady(asked.model, alone, X, tuple(others), batch)
     sites = range(asked.start, asked.end)
     raw = naive(
         asked.model, X, tuple(others), sites=sites, letters=axis, read=read, batch=batch,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -15,7 +16,9 @@ def saturation_mutagenesis(
     *,
     sites: range,
     letters: int = 1,
-    read: Callable[[Tensor], Tensor] = lambda output: output.flatten(1).mean(1, keepdim=True),
+    read: Callable[[Tensor], Tensor] = lambda output: output.reshape(len(output), -1).mean(
+        1, keepdim=True
+    ),
     batch: int = 64,
     between: Callable[[int], object] = lambda _edits: None,
 ) -> Tensor:  # [N, T, A, sites]
@@ -24,12 +27,13 @@ def saturation_mutagenesis(
     `letters` is the axis of X that holds the letters; `read` [B, *out] -> [B, T]; `between` hears how
     many edits each batch took.
     """
+    _warn_of_rounding(X.device)
     size = X.shape[letters]
     with torch.no_grad():
         result = []
         for n in range(len(X)):
             own = tuple(a[n : n + 1] for a in args)
-            before = read(model(X[n : n + 1], *own))  # [1, T]
+            before = read(model(X[n : n + 1].clone(), *own))  # [1, T]
             scores = before.new_zeros(size * len(sites), before.shape[1])
             edits = [(a, s) for a in range(size) for s in range(len(sites))]
             for first in range(0, len(edits), batch):
@@ -46,3 +50,19 @@ def saturation_mutagenesis(
             scores[same.reshape(-1)] = 0
             result.append(scores.view(size, len(sites), -1).permute(2, 0, 1))
         return torch.stack(result)
+
+
+def _warn_of_rounding(place: torch.device) -> None:
+    """Differences of outputs are mostly noise where those were rounded to 8 or 11 bits."""
+    reduced = "autocast" if torch.is_autocast_enabled(place.type) else ""
+    if place.type == "cuda" and not reduced:
+        allowed = torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32
+        reduced = "TF32" if allowed else ""
+    if reduced:
+        warnings.warn(
+            f"two outputs computed under {reduced} are subtracted: small effects drown in their rounding. "
+            "Call it outside torch.autocast, with torch.backends.cuda.matmul.allow_tf32 = False and "
+            "torch.backends.cudnn.allow_tf32 = False.",
+            UserWarning,
+            stacklevel=3,
+        )
