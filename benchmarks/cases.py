@@ -15,6 +15,7 @@ from benchmarks.nets import (
     BPNetCounts,
     FactorizedBasset,
     Gated,
+    OneOutput,
     SpliceNet10k,
 )
 
@@ -31,6 +32,7 @@ class Case:
     loop_sites: int = 16  # of the plain loop's sample
     local: bool = True  # whether deltas go all the way: its structure can be counted
     tolerance: float = 1e-5  # of the largest effect, against float64
+    compiled: bool = False  # whether the loop is timed under torch.compile as well: a minute
 
     @property
     def range(self) -> range:
@@ -62,15 +64,17 @@ class Case:
 
 
 CASES = {
-    "Basset, 600 bp": Case(Basset, 600),
+    "Basset, 600 bp": Case(Basset, 600, compiled=True),
     "Basset, 2 kb": Case(lambda: Basset(2000), 2000),
     "Factorized Basset, 1 kb": Case(FactorizedBasset, 1000),
-    "BPNet 64 filters, 2,114 bp, counts": Case(BPNetCounts, 2114),
+    "BPNet 64 filters, 2,114 bp, counts": Case(BPNetCounts, 2114, compiled=True),
     "ChromBPNet 512 filters, 2,114 bp, counts": Case(
         lambda: BPNetCounts(512), 2114, 192, peer_sites=16, loop_sites=2
     ),
     "Beluga, 2 kb": Case(Beluga, 2000, 256, peer_sites=32, loop_sites=4),
-    "SpliceAI-10k, 15 kb": Case(SpliceNet10k, 15000, 192, peer_sites=24, loop_sites=4),
+    "SpliceAI-10k, 15 kb, one output": Case(
+        lambda: OneOutput(SpliceNet10k()), 15000, 192, peer_sites=24, loop_sites=4
+    ),
     "BPNet 64 filters, 100 kb": Case(BPNetCounts, 100_000, 8192, peer=False, loop_sites=2),
     "squeeze-excitation, 1 kb": Case(Gated, 1000, 128, peer=False, local=False, tolerance=1e-3),
 }

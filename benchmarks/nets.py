@@ -129,6 +129,19 @@ class SpliceNet10k(nn.Module):
         return F.softmax(self.last(skip[:, :, 5000:-5000]), 1)
 
 
+class OneOutput(nn.Module):
+    """One number of a net's output, as [N, 1]: [N, C, L] -> channel 1 in the middle."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> Tensor:
+        made: Tensor = self.net(x)
+        middle = made.shape[2] // 2
+        return made[:, 1, middle : middle + 1]
+
+
 class Gated(nn.Module):
     """A small residual net with squeeze-excitation, which ends locality in every block."""
 

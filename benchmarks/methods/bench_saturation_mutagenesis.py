@@ -47,8 +47,9 @@ def sgemm() -> float:
     return 2 * 2048**3 / seconds(lambda: a @ b)
 
 
-class Windowed:
-    """tangermeme's fast=True with its 30-second gate opened; `engaged` tells whether it was taken."""
+class Peer:
+    """tangermeme: fast=True with its 30-second gate opened, where `engaged` tells whether it was taken,
+    and fast=False."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.engaged = False
@@ -62,15 +63,17 @@ class Windowed:
 
         monkeypatch.setattr(peer, "_fast_path", watched)
 
-    def __call__(self, model: nn.Module, X: Tensor, sites: range, batch: int) -> Tensor:
+    def __call__(
+        self, model: nn.Module, X: Tensor, sites: range, batch: int, fast: bool = True
+    ) -> Tensor:
         self.engaged = False
         with warnings.catch_warnings():
             warnings.simplefilter(
                 "ignore"
             )  # torch.export's inside the peer; and that it falls back
             made: Tensor = peer.saturation_mutagenesis(
-                model, X, start=sites.start, end=sites.stop, batch_size=batch, hypothetical=True
-            )
+                model, X, start=sites.start, end=sites.stop, batch_size=batch, hypothetical=True, fast=fast
+            )  # fmt: skip
         return made
 
 
@@ -98,7 +101,8 @@ def median(spent: list[float]) -> float:
 def bench_saturation_mutagenesis(name: str, benchmark, monkeypatch: pytest.MonkeyPatch) -> None:
     case = CASES[name]
     model, X = case.ready()
-    windowed, sites = Windowed(monkeypatch), case.range
+    windowed, sites = Peer(monkeypatch), case.range
+    compiled = torch.compile(model, dynamic=False) if case.compiled else None
     first = seconds(lambda: ours(case, model, X))  # pays for the trace
     mine = ours(case, model, X)
     judged, exact = truth(case, model, X, mine)
@@ -108,6 +112,8 @@ def bench_saturation_mutagenesis(name: str, benchmark, monkeypatch: pytest.Monke
 
     gaps = {"ours": error(mine)}
     assert gaps["ours"] <= case.tolerance, gaps
+    if compiled is not None:
+        naive(compiled, X, sites=case.middle(case.loop_sites), batch=LOOP_BATCHES[-1])  # compiles
     times: dict[str, list[float]] = {}
     rates: list[float] = []
     unverified: list[float] = []
@@ -125,6 +131,13 @@ def bench_saturation_mutagenesis(name: str, benchmark, monkeypatch: pytest.Monke
         for batch in LOOP_BATCHES:
             spent = seconds(lambda batch=batch: naive(model, X, sites=loop, batch=batch)) * scale
             times.setdefault(f"plain loop, batch {batch} (sampled)", []).append(spent)
+        if case.peer:
+            spent = seconds(lambda: windowed(model, X, loop, LOOP_BATCHES[-1], fast=False))
+            spent *= len(sites) / len(loop)
+            times.setdefault("tangermeme fast=False (sampled)", []).append(spent)
+        if compiled is not None:
+            spent = seconds(lambda: naive(compiled, X, sites=loop, batch=LOOP_BATCHES[-1])) * scale
+            times.setdefault("torch.compile, plain loop (sampled)", []).append(spent)
         rates.append(sgemm())
         unverified.append(seconds(lambda: ours(case, model, X, verify=0)))
 
