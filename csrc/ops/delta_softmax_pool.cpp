@@ -1,8 +1,8 @@
 #include "ops/delta_softmax_pool.h"
 
 #include "support/blocks.h"
-#include "support/exp.h"
 #include "support/find.h"
+#include "support/functions.h"
 #include "support/parallel.h"
 #include "support/scratch.h"
 #include "support/softmax_cell.h"
@@ -103,9 +103,8 @@ class Cell {
       shift = load(weight(t)) >= heaviest_ ? change_of_logit(t, from, n) : shift;
     for (std::int64_t t = 0; t < count_; ++t) {
       const Vector<float> d = change_of_logit(t, from, n) - shift;
-      const Powers power = powers(d);
-      store(grown(t), power.whole);
-      store(risen(t), power.less_one);
+      store<float>(grown(t), exp(d));
+      store<float>(risen(t), expm1(d));
       widest = larger(widest, d);
     }
     bool near = true;
