@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import argparse
 import functools
 import gc
 import threading
@@ -398,3 +399,34 @@ def test_a_call_under_autocast_is_an_ordinary_one() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         under = nucleoscope.saturation_mutagenesis(model, X, target=0)
     assert torch.equal(under.scores, nucleoscope.saturation_mutagenesis(model, X, target=0).scores)
+
+
+def test_a_second_name_for_a_module_counts() -> None:
+    model = Retied().eval()
+    X = sequences(1, 20)
+    first = nucleoscope.saturation_mutagenesis(model, X, verify=0).scores
+    model.last = model.other
+    second = nucleoscope.saturation_mutagenesis(model, X, verify=0).scores
+    assert not torch.equal(first, second)
+
+
+class Retied(nn.Module):
+    """Its last layer is one of the others, under a second name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.other = nn.Conv1d(4, 3, 3), nn.Conv1d(4, 3, 3)
+        self.last = self.one
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(x).mean(2)
+
+
+def test_a_namespace_of_arguments_counts() -> None:
+    model = Net(lambda net, x: net.conv(x).mean(2) * net.settings.scale, conv=nn.Conv1d(4, 3, 3))
+    model.settings = argparse.Namespace(scale=1.0)
+    X = sequences(1, 20)
+    first = nucleoscope.saturation_mutagenesis(model.eval(), X, verify=0).scores
+    model.settings.scale = 3.0
+    second = nucleoscope.saturation_mutagenesis(model, X, verify=0).scores
+    torch.testing.assert_close(second, 3.0 * first)

@@ -174,3 +174,18 @@ def test_a_func_that_gives_nan_is_blamed_itself() -> None:
     model = Net(lambda net, x: net.first(x).mean(2), first=conv(4, 3))
     with pytest.raises(ValueError, match=r"^func: .*NaN"):
         nucleoscope.saturation_mutagenesis(model, X, func=lambda y: y * torch.nan)
+
+
+def test_a_model_that_writes_into_what_it_is_given_leaves_it_to_the_caller() -> None:
+    def fill_gaps(net: Net, x: Tensor) -> Tensor:
+        gap = x.sum(1) == 0
+        if bool(gap.any()):  # only a sequence behind the first has one
+            x[gap[:, None].expand_as(x)] = 0.25
+        return net.conv(x).mean(2)
+
+    X = sequences(2, 20)
+    X[1, :, 7] = 0
+    before = X.clone()
+    with pytest.warns(nucleoscope.NaiveFallback):
+        nucleoscope.saturation_mutagenesis(Net(fill_gaps, conv=nn.Conv1d(4, 3, 3)), X)
+    torch.testing.assert_close(X, before, rtol=0, atol=0)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import threading
 import weakref
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import torch
@@ -32,7 +30,9 @@ class _Held:
 
 
 _held: weakref.WeakKeyDictionary[nn.Module, _Held] = weakref.WeakKeyDictionary()
-_one_at_a_time = threading.RLock()  # torch.export is not made for threads
+# Calls of several threads take turns: torch.export is not made for threads, and while a model is
+# exported its weights are others, which nobody else may see. One call uses all cores as it is.
+in_turn = threading.RLock()
 
 
 def traced(
@@ -44,7 +44,7 @@ def traced(
     Structure (submodules, modes, settings, weights' places and shapes) decides whether the graph
     stands; content (the weights' numbers) decides whether the packed weights do.
     """
-    with _one_at_a_time:
+    with in_turn:
         held = _held.get(model)
         if held is None or held.structure != structure(model, held.kept):
             held = _held[model] = _Held(structure(model))
@@ -68,13 +68,6 @@ def is_held(model: nn.Module) -> bool:
     """Whether there is a trace from an earlier call."""
     held = _held.get(model) if isinstance(model, nn.Module) else None
     return held is not None and bool(held.graphs)
-
-
-@contextlib.contextmanager
-def first_calls_in_turn(model: nn.Module) -> Iterator[None]:
-    """While a model is exported its weights are others: nobody else may look at it meanwhile."""
-    with contextlib.nullcontext() if is_held(model) else _one_at_a_time:
-        yield
 
 
 def forget(model: nn.Module) -> None:
@@ -105,7 +98,7 @@ def in_double(model: nn.Module) -> nn.Module:
     Only the weights are kept from one call to the next (if they are few): they are known by their
     numbers, while a setting may have changed unseen.
     """
-    with _one_at_a_time:
+    with in_turn:
         weights = [t for t in (*model.parameters(), *model.buffers()) if t.is_floating_point()]
         held = _held[model]
         double = held.double or [_double(t) for t in weights]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import functools
 import sys
 import types
@@ -20,6 +21,7 @@ _HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 _OWN = set(vars(nn.Module())) - set(_HOOKS)  # what every module keeps for itself
 _PLAIN = (int, float, complex, str, bytes, type(None), range, slice, torch.device, torch.dtype)
 # Classes that users do not change, and whose objects (loggers, locks, threads) are no settings.
+_SETTINGS = (types.SimpleNamespace, argparse.Namespace)
 _FOREIGN = sys.stdlib_module_names | {"torch", "numpy"}
 
 
@@ -45,7 +47,7 @@ class _Marks:
         self._met: dict[int, tuple[int, Any]] = {}  # with the object, so that no other gets its id
 
     def of_modules(self, model: nn.Module, kept: Set[str]) -> dict[str, Key]:
-        modules = dict(model.named_modules())
+        modules = dict(model.named_modules(remove_duplicate=False))
         for module in modules.values():
             self._meet(module)
         found: dict[str, Key] = {}
@@ -58,8 +60,9 @@ class _Marks:
                 ):  # they record something: which ones still counts
                     found[place] = tuple(map(id, value.values()))
                 elif attribute not in _OWN and place not in kept:
-                    found[place] = self.of(value)
-        for name, t in (*model.named_parameters(), *model.named_buffers()):
+                    found[place] = self._of_attribute(value)
+        parameters = model.named_parameters(remove_duplicate=False)
+        for name, t in (*parameters, *model.named_buffers(remove_duplicate=False)):
             found[f"{name}:"] = (
                 _place(t),
                 tuple(t.shape),
@@ -69,6 +72,12 @@ class _Marks:
             )
         return found
 
+    def _of_attribute(self, value: Any) -> Key:
+        try:
+            return self.of(value)
+        except RecursionError:  # hundreds of objects that hold one another
+            return (type(value), id(value))
+
     def of(self, value: Any) -> Key:
         """Something that differs wherever the value does."""
         if isinstance(value, _PLAIN):
@@ -76,6 +85,8 @@ class _Marks:
         if id(value) in self._met:
             return ("met", self._met[id(value)][0])
         self._meet(value)
+        if isinstance(value, Tensor) and (value.is_meta or value.is_nested):
+            return (type(value), id(value))
         if isinstance(value, Tensor):
             return (_place(value), tuple(value.shape), value.dtype, _digest(value))
         if isinstance(value, np.ndarray | np.generic):
@@ -112,7 +123,7 @@ class _Marks:
             return (self.of(value.__func__), self.of(value.__self__))
         if isinstance(value, functools.partial):
             return tuple(map(self.of, (value.func, value.args, value.keywords)))
-        if _foreign(type(value)) and not isinstance(value, types.SimpleNamespace):
+        if _foreign(type(value)) and not isinstance(value, _SETTINGS):
             return (type(value), id(value))
         fields = [(name, self.of(held)) for name, held in _fields(value)]
         return (self.of(type(value)), *fields, *(() if fields else (id(value),)))

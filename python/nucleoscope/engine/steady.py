@@ -85,9 +85,9 @@ def check_steady(
             rows = [one if (i + first) % 2 == 0 else partner for i in range(size)]
             try:
                 made = _output(model, *(torch.cat(column) for column in zip(*rows, strict=True)))
-            except (
-                Exception
-            ) as error:  # it took one sequence a moment ago: the batch is what it minds
+            except torch.OutOfMemoryError:
+                raise
+            except Exception as error:  # it took one sequence just now: the batch is what it minds
                 raise FixedBatch(f"it takes one sequence at a time: {error}") from error
             if made.ndim == 0 or len(made) != size:
                 raise ValueError(

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from nucleoscope.engine.cache import first_calls_in_turn, forget, is_held
+from nucleoscope.engine.cache import forget, in_turn, is_held
 from nucleoscope.engine.changes import Changes, by_deltas
 from nucleoscope.engine.graph import FixedBatch
 from nucleoscope.engine.graph import Untraceable as Untraceable
@@ -129,7 +129,7 @@ def saturation_mutagenesis(
         raise ValueError(f"verify={verify!r}: a number of edits, 0 or more")
     if func is not None and not callable(func):
         raise TypeError(f"func={func!r}: a function of the model's output [B, ...]")
-    with first_calls_in_turn(model), contextlib.ExitStack() as stack:
+    with in_turn, contextlib.ExitStack() as stack:
         asked = ask(
             model, X, args, start=start, end=end, layout=layout, alphabet=alphabet,
             precision=precision, memory=memory, device=device,
@@ -166,7 +166,7 @@ def plan(
     model that calls it, the arithmetic saved, and the memory. Raises Untraceable where the model cannot be
     traced, and what `saturation_mutagenesis` raises for bad arguments.
     """
-    with first_calls_in_turn(model), contextlib.ExitStack() as stack:
+    with in_turn, contextlib.ExitStack() as stack:
         asked = ask(
             model, X, args, start=start, end=end, layout=layout, alphabet=alphabet,
             precision=precision, memory=memory, device=device,
@@ -233,7 +233,9 @@ def _by_the_loop(asked: Asked, read: Read, between: Callable[[int], Any], batch:
         between=lambda edits: between(edits * (X.shape[axis] - 1) // X.shape[axis]),
     )  # fmt: skip
     with torch.no_grad():
-        own = [read(asked.model(*(t[n : n + 1] for t in (X, *others)))) for n in range(len(X))]
+        own = [  # of copies: a model may write into what it is given
+            read(asked.model(*(t[n : n + 1].clone() for t in (X, *others)))) for n in range(len(X))
+        ]
     return Changes(raw.cpu(), torch.cat(own).cpu(), exact=False, local=False)
 
 

@@ -33,7 +33,7 @@ def saturation_mutagenesis(
         result = []
         for n in range(len(X)):
             own = tuple(a[n : n + 1] for a in args)
-            before = read(model(X[n : n + 1].clone(), *own))  # [1, T]
+            before = read(model(X[n : n + 1].clone(), *(a.clone() for a in own)))  # [1, T]
             scores = before.new_zeros(size * len(sites), before.shape[1])
             edits = [(a, s) for a in range(size) for s in range(len(sites))]
             for first in range(0, len(edits), batch):
@@ -43,7 +43,7 @@ def saturation_mutagenesis(
                 for row, (letter, site) in enumerate(part):
                     columns[row, :, sites[site]] = 0
                     columns[row, letter, sites[site]] = 1
-                after = read(model(edited, *(a.expand(len(part), *a.shape[1:]) for a in own)))
+                after = read(model(edited, *(a.repeat_interleave(len(part), 0) for a in own)))
                 scores[first : first + len(part)] = after - before
                 between(len(part))
             same = (X[n] if letters == 1 else X[n].t())[:, list(sites)] == 1  # [A, sites]
