@@ -82,9 +82,9 @@ inline Floats expm1(Floats x) {
 
 inline Floats log1p(Floats x) {
   const Floats u = 1.0f + x, above = u - 1.0f;
-  const Floats lost = (x - above) + (1.0f - (u - above));  // 1 + x = u + lost, exactly
-  constexpr std::int32_t root = 0x3f3504f3;                // the bits of sqrt(1/2)
-  const Ints bits = reinterpret_cast<Ints>(u) - root;
+  const Floats lost = (x - above) + (1.0f - (u - above));        // 1 + x = u + lost, exactly
+  constexpr std::int32_t root = 0x3f3504f3;                      // the bits of sqrt(1/2)
+  const Ints bits = reinterpret_cast<Ints>(absolute(u)) - root;  // of u < 0 it is NaN whatever n is
   const Floats f = reinterpret_cast<Floats>((bits & 0x7fffff) + root) - 1.0f;
   const Floats n = __builtin_convertvector(bits >> 23, Floats);  // u = 2^n (1 + f)
   Floats sum = f * 7.0376836292e-2f - 1.1514610310e-1f;          // Cephes' polynomial
