@@ -57,17 +57,19 @@ LAW = {
         "cache", "plan", "forward", "target", "step", "rows", "workers", "reading", "ops"
     ),
     "engine.run": engine(
-        "plan", "forward", "graph", "rules", "spread", "step", "chain", "rows", "workers", "ops"
+        "plan", "forward", "graph", "rules", "spread", "step", "chain", "rows", "thin", "workers",
+        "ops",
     ),
     "engine.chain": engine("graph", "rows", "step", "ops"),
     "engine.workers": engine(),
     "engine.reduce": engine("ops"),
     "engine.plan": engine(
-        "report", "spread", "forward", "trace", "target", "graph", "rules", "rows", "windows"
+        "report", "spread", "forward", "trace", "target", "thin", "graph", "rules", "rows", "windows"
     ),
+    "engine.thin": engine("rules", "graph", "windows"),
     "engine.spread": engine("batches", "graph", "rows"),
     "engine.batches": engine("rows"),
-    "engine.report": engine(lazily=("engine.plan", "engine.rows")),
+    "engine.report": engine(lazily=("engine.plan", "engine.rows", "engine.windows")),
     "engine.cache": engine("trace", "forward", "steady", "marks", "graph"),
     "engine.marks": engine(),
     "engine.capture": engine("windows"),
@@ -75,7 +77,7 @@ LAW = {
     "engine.fuse": engine("rules", "graph", "windows"),
     "engine.forward": engine("rules", "graph"),
     "engine.steady": engine("graph"),
-    "engine.target": engine("graph", "rows"),
+    "engine.target": engine("graph", "rows", "windows"),
     "engine.rules": engine("chain", "step", "rows", "graph", "windows", "ops"),
     "engine.step": engine("rows", "graph", "windows", "ops"),
     "engine.rows": engine("ops"),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from nucleoscope.engine.windows import SAME, Reach
+from nucleoscope.engine.windows import SAME, Lattice, Reach, whole
 
 if TYPE_CHECKING:
     import torch.fx
@@ -78,6 +78,13 @@ class Axes:
         shape = (*self.shape[:dim], length, *self.shape[dim + 1 :])
         return vector(shape) if length == 1 else Axes(shape, self.left, length, self.right)
 
+    def on(self, lattice: Lattice) -> Axes:
+        """The axes of those positions alone."""
+        if lattice == whole(self.length):
+            return self
+        many = lattice.count(self.length)
+        return Axes((self.left, many, self.right), self.left, many, self.right)
+
     def rows(self, value: Tensor) -> Tensor:
         """A batch [N, *shape] as rows [N, length, channels], contiguous."""
         cube = value.reshape(len(value), self.left, self.length, self.right)
@@ -103,6 +110,15 @@ def vector(shape: Sequence[int]) -> Axes:
 
 
 @dataclass(frozen=True)
+class Thin:
+    """An input of which only some positions are there."""
+
+    lattice: Lattice
+    length: int  # how many there are
+    reach: Reach  # how they map to the outputs that are made
+
+
+@dataclass(frozen=True)
 class Rule:
     """How a delta passes one op; `engine/rules/` holds one class an op family.
 
@@ -117,6 +133,18 @@ class Rule:
     def reach(self, index: int) -> Reach:
         """How the index-th input's positions map to its outputs."""
         return SAME
+
+    def steps(self, index: int) -> bool:
+        """Whether its op takes the index-th input by any stride and pad, not only by its own `reach`."""
+        return False
+
+    def looks(self, index: int) -> int | None:
+        """By which input's positions it looks at the index-th original it reads; None: its output's."""
+        return None
+
+    def thin(self, made: Lattice, given: Sequence[Thin]) -> Rule:
+        """The same rule where only the outputs on a lattice are made, of inputs on lattices."""
+        return replace(self, axes=self.axes.on(made))
 
     def pack(self, static: Static) -> Any:
         """Weights in the form `delta` wants, made once per set of weights."""
@@ -192,6 +220,18 @@ class Graph:
     def seams(self) -> list[Node]:
         """The nodes where locality ends, in order."""
         return [n for n in self.nodes.values() if n.reason]
+
+    @property
+    def needed(self) -> list[str]:
+        """Rippling nodes with a rule that the output or the tail reads, in order."""
+        wanted = {self.resolve(n) for n in self.frontier}
+        if self.nodes[self.output].role == "ripple":
+            wanted.add(self.resolve(self.output))
+        for name in reversed(list(self.nodes)):
+            rule = self.nodes[name].rule
+            if name in wanted and rule is not None:
+                wanted.update(rule.inputs)
+        return [n for n, node in self.nodes.items() if n in wanted and node.rule is not None]
 
     @property
     def frontier(self) -> list[str]:

@@ -17,7 +17,8 @@ from nucleoscope.engine.report import report
 from nucleoscope.engine.rows import Ints, Rows
 from nucleoscope.engine.spread import Chunk, Spread
 from nucleoscope.engine.target import Target
-from nucleoscope.engine.windows import clip, hull
+from nucleoscope.engine.thin import Kept, Thinned, thin
+from nucleoscope.engine.windows import Lattice, clip, hull, whole
 
 # Deltas of one layer that stay in the cache between its producer and its consumer, in bytes. Measured on
 # Basset and BPNet: below 4 MB the calls themselves begin to count, above 16 MB memory does.
@@ -36,21 +37,28 @@ WORK = 2e9
 class Plan:
     """What the engine will do for a model, a request and a memory budget; print it before running."""
 
-    graph: Graph
+    traced: Graph
     target: Target | None  # None: whole outputs leave the device
     letters: int  # edits per site, at most
     bytes_per_number: int
     memory: int  # bytes
     sites: tuple[int, int]  # the range that is edited
     workers: int = 1  # batches that are in the making at one time
+    thinned: Thinned = field(init=False)  # the graph, each layer where it is read
     order: list[str] = field(init=False)  # rippling nodes with a rule, as they are computed
     cones: dict[str, tuple[int, int]] = field(init=False)
     spread: Spread = field(init=False)
 
     def __post_init__(self) -> None:
-        self.order = _needed(self.graph)
+        self.thinned = thin(self.traced, self._asked())
+        self.order = self.graph.needed
         self.cones = self._cones()
         self.spread = Spread(self.graph, self.order, self.cones)
+
+    @property
+    def graph(self) -> Graph:
+        """The traced graph with its layers on the positions that are read."""
+        return self.thinned.graph
 
     @property
     def seen(self) -> tuple[int, int]:
@@ -61,7 +69,7 @@ class Plan:
     @property
     def local(self) -> bool:
         """Whether the output itself is reached by deltas: no tail is run."""
-        return self.graph.nodes[self.graph.output].role == "ripple"
+        return self.traced.nodes[self.traced.output].role == "ripple"
 
     @cached_property
     def stretches(self) -> list[tuple[str, ...]]:
@@ -87,23 +95,21 @@ class Plan:
         return {name for name in within if name in read | leaves}
 
     @property
-    def kept(self) -> dict[str, Axes]:
-        """Nodes whose original activations are kept, and the axes that make rows of them."""
-        nodes, kept = self.graph.nodes, {}
-        for name in self.order:
-            rule = self._rule(name)
-            kept.update({r: nodes[r].axes or rule.axes for r in rule.reads})
-        kept.update({n: self.axes(n) for n in self.whole()})
-        return kept
+    def kept(self) -> dict[str, Kept]:
+        """The original activations that are kept."""
+        axes = {n: self.axes(n) for n in self.whole()}
+        laid = {n: Kept(n, axes[n], whole(axes[n].length)) for n in axes}
+        return {**self.thinned.reads, **laid}
 
     def whole(self) -> list[str]:
         """Values that are laid out whole, with an edit's delta added: what the tail or the user reads."""
-        laid = list(self.graph.frontier)
-        return [*laid, self.graph.output] if self.local and self.target is None else laid
+        laid = list(self.traced.frontier)
+        return [*laid, self.traced.output] if self.local and self.target is None else laid
 
     def held(self, start: int, end: int) -> dict[str, tuple[int, int]]:
         """Which positions of each kept node the edits at sites [start, end) look at: their hull."""
-        held = dict.fromkeys(self.kept, (0, 0))
+        kept = self.kept
+        held = dict.fromkeys(kept, (0, 0))
         length = self.axes(self.graph.edited).length
         coarsest = min((a for n in self.order if (a := self.axes(n).length) > 1), default=1)
         margin = 2 * -(-length // coarsest)  # a batch's rows are as wide as its widest site's
@@ -112,12 +118,12 @@ class Plan:
             if name == self.graph.edited:
                 continue
             rule, at = self._rule(name), rows.hull
-            for read in rule.reads:
-                source = self.graph.resolve(read) in rule.inputs
-                here = hull(at, rule.reach(0).cone(*at)) if source else at
+            for index, read in enumerate(rule.reads):
+                by = rule.looks(index)
+                here = at if by is None else rule.reach(by).cone(*at)
                 held[read] = hull(held[read], here)
-        held = {n: clip(*interval, self.kept[n].length) for n, interval in held.items()}
-        return held | {n: (0, self.kept[n].length) for n in self.whole()}
+        held = {n: clip(*interval, kept[n].length) for n, interval in held.items()}
+        return held | {n: (0, kept[n].length) for n in self.whole()}
 
     def _rule(self, name: str) -> Rule:
         rule = self.graph.nodes[name].rule
@@ -130,17 +136,38 @@ class Plan:
         assert axes is not None
         return axes
 
+    @property
+    def output_axes(self) -> Axes:
+        """Axes of the whole output, where deltas reach it."""
+        axes = self.traced.nodes[self.traced.output].axes
+        assert axes is not None
+        return axes
+
+    def length(self, name: str) -> int:
+        """How many positions a layer has, read or not; a pick has those of what it picks from."""
+        node = self.traced.nodes.get(name) or self.traced.nodes[self._rule(name).inputs[0]]
+        return node.axes.length if node.axes else 0
+
+    def _asked(self) -> list[tuple[str, Lattice]]:
+        """What the tail, the user or the targets read, and which positions of it."""
+        graph = self.traced
+        names = [graph.resolve(name) for name in self.whole()]
+        asked = [(n, whole(axes.length)) for n in names if (axes := graph.nodes[n].axes)]
+        if self.local and self.target is not None:
+            asked.append((graph.resolve(graph.output), self.target.lattice(self.output_axes)))
+        return asked
+
     def _cones(self) -> dict[str, tuple[int, int]]:
         graph = self.graph
         cones = dict.fromkeys([graph.edited, *self.order], (0, 0))
         for name in graph.frontier:
-            cones[graph.resolve(name)] = (0, self.axes(graph.resolve(name)).length)
+            cones[graph.resolve(name)] = (0, self.axes(name).length)
         if self.local:
             out = graph.resolve(graph.output)
-            axes = graph.nodes[graph.output].axes
-            assert axes is not None
-            wanted = (0, axes.length) if self.target is None else self.target.cone(axes)
-            cones[out] = hull(cones[out], wanted)
+            wanted = (0, self.output_axes.length)
+            if self.target is not None:
+                wanted = self.target.cone(self.output_axes)
+            cones[out] = hull(cones[out], self.thinned.lattices[out].places(*wanted))
         for name in reversed(self.order):
             rule = self._rule(name)
             for index, source in enumerate(rule.inputs):
@@ -207,7 +234,7 @@ class Plan:
         """Multiply-adds of one edit, averaged over sites: in windows, in the tail, and naive."""
         sample = sites[np.linspace(0, len(sites) - 1, min(len(sites), 256)).astype(int)]
         total = sum(self._window_work(self.rows(site[None])) for site in sample)
-        naive, tail = forward_work(self.graph)
+        naive, tail = forward_work(self.traced)
         return total / len(sample), tail, naive
 
     def _window_work(self, rows: dict[str, Rows]) -> int:
@@ -233,7 +260,8 @@ class Plan:
     def original_bytes(self, start: int, end: int) -> int:
         """Bytes of the original activations that edits at sites [start, end) of one sequence need."""
         kept = self.kept
-        numbers = sum((hi - lo) * kept[n].channels for n, (lo, hi) in self.held(start, end).items())
+        held = self.held(start, end)
+        numbers = sum((hi - lo) * kept[n].axes.channels for n, (lo, hi) in held.items())
         return int(numbers * self.bytes_per_number)
 
     def tiles(self, start: int, end: int) -> list[tuple[int, int]]:
@@ -244,15 +272,3 @@ class Plan:
         if self.original_bytes(start, middle) > 0.95 * self.original_bytes(start, end):
             return [(start, end)]  # a seam wants whole layers: halving the sites would not help
         return self.tiles(start, middle) + self.tiles(middle, end)
-
-
-def _needed(graph: Graph) -> list[str]:
-    """Rippling nodes with a rule that the output or the tail reads, in order."""
-    wanted = {graph.resolve(n) for n in graph.frontier}
-    if graph.nodes[graph.output].role == "ripple":
-        wanted.add(graph.resolve(graph.output))
-    for name in reversed(list(graph.nodes)):
-        rule = graph.nodes[name].rule
-        if name in wanted and rule is not None:
-            wanted.update(rule.inputs)
-    return [n for n, node in graph.nodes.items() if n in wanted and node.rule is not None]

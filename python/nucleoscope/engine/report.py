@@ -9,6 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from nucleoscope.engine.plan import Plan
     from nucleoscope.engine.rows import Rows
+    from nucleoscope.engine.windows import Lattice
 
 
 def report(plan: Plan) -> str:
@@ -38,11 +39,11 @@ def report(plan: Plan) -> str:
 def _layers(plan: Plan, rows: dict[str, Rows]) -> list[str]:
     table = [("module", "op: rule", "length", "channels", "window", "cone")]
     for name in plan.order:
-        node, axes, (lo, hi) = plan.graph.nodes[name], plan.axes(name), plan.cones[name]
+        node, axes, cone = plan.graph.nodes[name], plan.axes(name), plan.cones[name]
         width = "+".join(map(str, rows[name].widths)) if name in rows else "-"
         op = f"{_short(name)}: {type(node.rule).__name__}"
-        shape = (f"{axes.length:,}", str(axes.channels), width)
-        table.append((node.module or "-", op, *shape, f"[{lo}, {hi})"))
+        shape = (f"{plan.length(name):,}", str(axes.channels), width)
+        table.append((node.module or "-", op, *shape, _cone(plan.thinned.lattices[name], cone)))
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return [
         "  ".join(
@@ -51,6 +52,13 @@ def _layers(plan: Plan, rows: dict[str, Rows]) -> list[str]:
         ).rstrip()
         for line in table
     ]
+
+
+def _cone(made: Lattice, cone: tuple[int, int]) -> str:
+    """The positions of a layer that are read."""
+    lo, hi = made.span(*cone) if cone[0] < cone[1] else cone
+    by = f" by {made.step}" if made.step > 1 and cone[1] - cone[0] > 1 else ""
+    return f"[{lo}, {hi}){by}"
 
 
 def _short(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,11 +12,12 @@ from torch import Tensor
 
 from nucleoscope.engine.chain import Chain
 from nucleoscope.engine.forward import Forward
-from nucleoscope.engine.graph import Axes, Rule, batch_dim
+from nucleoscope.engine.graph import Rule, batch_dim
 from nucleoscope.engine.plan import Plan
 from nucleoscope.engine.rows import Delta, Rows
 from nucleoscope.engine.spread import Chunk
 from nucleoscope.engine.step import Edits, Originals, Step
+from nucleoscope.engine.thin import Kept
 from nucleoscope.engine.workers import in_order
 
 
@@ -34,7 +36,10 @@ class Run:
         self, plan: Plan, forward: Forward, inputs: dict[str, Tensor], sites: tuple[int, int]
     ) -> None:
         self.plan, self.forward, self.sites = plan, forward, sites
-        self._axes, self._held = plan.kept, plan.held(*sites)
+        self._held = plan.held(*sites)
+        self._keeps: dict[str, list[tuple[str, Kept]]] = {}
+        for at, kept in plan.kept.items():
+            self._keeps.setdefault(kept.name, []).append((at, kept))
         self._steady_names = _steady_values(plan)
         self._steady: dict[str, Tensor] = {}
         self._kept: dict[str, tuple[Tensor, int]] = {}
@@ -48,13 +53,14 @@ class Run:
         looking = sum(self._rule(name).looks_up for name in plan.order)
         self._columns = self._reads[plan.graph.edited] > looking  # whether any reads it as numbers
         if plan.local and plan.target is not None:
-            self._reader = plan.target.reader(_output_axes(plan), forward.like)
+            made = plan.thinned.lattices[plan.graph.resolve(plan.graph.output)]
+            self._reader = plan.target.reader(plan.output_axes, forward.like, made)
 
     def _keep(self, name: str, value: Tensor) -> None:
-        if name in self._held:
-            lo, hi = self._held[name]
-            rows = self._axes[name].rows(value.expand(len(value), *self._axes[name].shape))
-            self._kept[name] = (rows[:, lo:hi].contiguous().to(self.forward.like.dtype), lo)
+        for at, kept in self._keeps.get(name, ()):
+            lo, hi = self._held[at]
+            rows = kept.axes.rows(value.expand(len(value), *kept.axes.shape))[:, kept.lattice.cut]
+            self._kept[at] = (rows[:, lo:hi].contiguous().to(self.forward.like.dtype), lo)
         if name in self._steady_names:
             self._steady[name] = value
 
@@ -115,6 +121,10 @@ class Run:
         assert rule is not None
         return rule
 
+    def _packed(self, name: str) -> Any:
+        """A layer's weights; None where it only picks positions of a layer before it."""
+        return self.forward.packed.get(name)
+
     def _reaches(self, name: str, chunk: Chunk, reached: set[str]) -> bool:
         """Whether any edit of the batch changes this layer; it is then among the reached."""
         live = name in chunk.rows and not reached.isdisjoint(self._rule(name).inputs)
@@ -129,7 +139,7 @@ class Run:
         given = {name: delta for name, delta in deltas.items() if name in read}
         chain = Chain(given, edits, self.originals, self.forward.like)
         for name in names:
-            chain.add(name, self._rule(name), chunk.rows[name], self.forward.packed[name])
+            chain.add(name, self._rule(name), chunk.rows[name], self._packed(name))
         return chain.run(asked)
 
     def _step(
@@ -138,7 +148,7 @@ class Run:
         rule, rows = self._rule(name), chunk.rows[name]
         given = [deltas.get(s) for s in rule.inputs]
         owned = [left[s] == 0 for s in rule.inputs]
-        packed, like = self.forward.packed[name], self.forward.like
+        packed, like = self._packed(name), self.forward.like
         return Delta(
             rows, rule.delta(Step(rows, given, owned, packed, edits, self.originals, like))
         )
@@ -162,12 +172,6 @@ def _targets(rows: Rows, many: int) -> Tensor:
     position = np.clip(rows.positions, 0, rows.length - 1)[:, :, None]
     site = np.arange(rows.sites)[None, :, None] * many + np.arange(many)
     return torch.from_numpy((site * rows.length + position).reshape(-1))
-
-
-def _output_axes(plan: Plan) -> Axes:
-    axes = plan.graph.nodes[plan.graph.output].axes
-    assert axes is not None
-    return axes
 
 
 def _reader_counts(plan: Plan) -> dict[str, int]:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from nucleoscope.engine.graph import Axes
 from nucleoscope.engine.rows import Delta, fill_rows
+from nucleoscope.engine.windows import WHOLE, Lattice
 
 Index = Any  # int, slice, tuple of them, or None
 Func = Callable[[Tensor], Tensor]
@@ -49,8 +50,17 @@ class Target:
 
     def cone(self, axes: Axes) -> tuple[int, int]:
         """The positions of the output that any target reads: their hull."""
-        positions = np.concatenate([self._places(p, axes)[0] for p in self.picks])
+        positions = self._positions(axes)
         return int(positions.min()), int(positions.max()) + 1
+
+    def lattice(self, axes: Axes) -> Lattice:
+        """The coarsest lattice of positions that holds all that any target reads."""
+        positions = self._positions(axes)
+        first = positions.min()
+        return Lattice.through(int(first), int(np.gcd.reduce(positions - first)))
+
+    def _positions(self, axes: Axes) -> np.ndarray[Any, Any]:
+        return np.concatenate([self._places(p, axes)[0] for p in self.picks])
 
     @staticmethod
     def _places(pick: Tensor, axes: Axes) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
@@ -59,12 +69,13 @@ class Target:
         rest, right = flat // axes.right, flat % axes.right
         return rest % axes.length, rest // axes.length * axes.right + right
 
-    def reader(self, axes: Axes, like: Tensor) -> Reader:
-        """The same reading for deltas of an output with these axes."""
+    def reader(self, axes: Axes, like: Tensor, made: Lattice = WHOLE) -> Reader:
+        """The same reading for deltas of an output with these axes, which is made on a lattice."""
         weights = torch.zeros(axes.length, axes.channels, len(self.picks), dtype=torch.float64)
         for at, pick in enumerate(self.picks):
             position, channel = (torch.from_numpy(p) for p in self._places(pick, axes))
             weights[position, channel, at] = 1.0 / len(pick)
+        weights = weights[made.cut]
         even = bool((weights == weights[:1]).all())
         return Reader((weights[0] if even else weights).to(like), even)
 

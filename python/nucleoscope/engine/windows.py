@@ -9,9 +9,56 @@ moves with its site, which is what lets many sites share one shape.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import gcd
 from typing import Any
 
 Int = Any  # int, or an integer array of any kind: the arithmetic is the same
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """The positions ``first + k * step`` of a layer; step 0: ``first`` alone."""
+
+    first: int = 0
+    step: int = 1
+
+    @staticmethod
+    def through(position: int, step: int) -> Lattice:
+        """The lattice that holds this position, counted from its first one not below 0."""
+        return Lattice(position % step if step else position, step)
+
+    def join(self, other: Lattice) -> Lattice:
+        """The coarsest lattice that holds both."""
+        return Lattice.through(self.first, gcd(self.step, other.step, self.first - other.first))
+
+    @property
+    def cut(self) -> slice:
+        """Its positions as a slice of the layer."""
+        if self.step:
+            return slice(self.first, None, self.step)
+        return slice(self.first, self.first + 1) if self.first >= 0 else slice(0)
+
+    def count(self, length: int) -> int:
+        """How many positions of [0, length) it holds."""
+        return len(range(length)[self.cut])
+
+    def places(self, lo: int, hi: int) -> tuple[int, int]:
+        """Which of its positions, counted from the first, lie in [lo, hi)."""
+        if self.step:
+            return -(-(lo - self.first) // self.step), (hi - 1 - self.first) // self.step + 1
+        return (0, 1) if lo <= self.first < hi else (0, 0)
+
+    def span(self, lo: int, hi: int) -> tuple[int, int]:
+        """The positions from its lo-th to the one before its hi-th: their hull."""
+        return self.first + lo * self.step, self.first + (hi - 1) * self.step + 1
+
+
+WHOLE = Lattice()
+
+
+def whole(length: int) -> Lattice:
+    """All positions of a layer."""
+    return Lattice(0, 0) if length == 1 else WHOLE
 
 
 @dataclass(frozen=True)
@@ -35,10 +82,27 @@ class Stencil:
         return first, last + 1
 
     def teeth(self, width: int) -> tuple[Stencil, ...]:
-        """The stencils to spread one by one: a window narrower than the dilation leaves gaps."""
-        if self.stride == 1 and width < self.dilation:
-            return tuple(Stencil(pad=self.pad - t * self.dilation) for t in range(self.taps))
+        """The stencils to spread one by one: a window narrower than the dilation leaves gaps.
+
+        Where a stride may close a gap for some windows and not for others, it is none.
+        """
+        if width + self.stride <= self.dilation:
+            pads = (self.pad - t * self.dilation for t in range(self.taps))
+            return tuple(Stencil(stride=self.stride, pad=pad) for pad in pads)
         return (self,)
+
+    def reads(self, made: Lattice) -> Lattice:
+        """The inputs that the outputs on a lattice read."""
+        step = gcd(made.step * self.stride, self.dilation if self.taps > 1 else 0)
+        return Lattice.through(made.first * self.stride - self.pad, step)
+
+    def between(self, made: Lattice, given: Lattice) -> Stencil:
+        """The same reading where only these outputs are made, of these inputs, which hold all they read."""
+        unit = given.step or 1
+        first = (made.first * self.stride - self.pad - given.first) // unit
+        stride = made.step * self.stride // unit or 1  # of one output any stride is right
+        dilation = self.dilation // unit if self.taps > 1 else 1
+        return Stencil(self.taps, stride, dilation, -first)
 
 
 @dataclass(frozen=True)
@@ -56,6 +120,14 @@ class Mirror:
     def teeth(self, width: int) -> tuple[Mirror, ...]:  # noqa: ARG002 - same face as Stencil
         """A flip leaves no gaps."""
         return (self,)
+
+    def reads(self, made: Lattice) -> Lattice:
+        """The inputs that the outputs on a lattice read."""
+        return Lattice.through(self.length - 1 - made.first, made.step)
+
+    def between(self, made: Lattice, given: Lattice) -> Mirror:
+        """The same flip where only these outputs are made, of the inputs that they read."""
+        return Mirror((self.length - 1 - made.first - given.first) // (given.step or 1) + 1)
 
 
 Reach = Stencil | Mirror

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from nucleoscope.engine.chain import Place
-from nucleoscope.engine.graph import Axes, NotLocal, Rule, Static
+from nucleoscope.engine.graph import Axes, NotLocal, Rule, Static, Thin
 from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule, sample_shape, value
 from nucleoscope.engine.step import Alias, Step
+from nucleoscope.engine.windows import WHOLE, Lattice
 from nucleoscope.ops import Link
 
 
@@ -39,6 +40,10 @@ class Scale(Rule):
 
     factor: Callable[[Static], Tensor]  # [1 or length, 1 or channels] rows
     per_position: bool = False
+    made: Lattice = WHOLE
+
+    def thin(self, made: Lattice, given: Sequence[Thin]) -> Rule:
+        return replace(self, axes=self.axes.on(made), made=made)
 
     @property
     def chained(self) -> bool:
@@ -52,8 +57,9 @@ class Scale(Rule):
         return place.link("delta_sum", given=place.value(0), weight=place.packed)
 
     def delta(self, step: Step) -> Tensor:
-        position = np.clip(step.rows.positions, 0, len(step.packed) - 1)
-        factor = step.packed[torch.from_numpy(position).to(step.packed.device)][:, :, None]
+        factors = step.packed[self.made.cut]
+        position = np.clip(step.rows.positions, 0, len(factors) - 1)
+        factor = factors[torch.from_numpy(position).to(factors.device)][:, :, None]
         return step.aligned(0).mul_(factor)
 
 

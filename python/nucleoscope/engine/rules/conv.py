@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from nucleoscope.engine.chain import Place
-from nucleoscope.engine.graph import Axes, NotLocal, Rule, Static, vector
+from nucleoscope.engine.graph import Axes, NotLocal, Rule, Static, Thin, vector
 from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule, sample_shape, value
 from nucleoscope.engine.step import Step
-from nucleoscope.engine.windows import SAME, Stencil
+from nucleoscope.engine.windows import SAME, Lattice, Stencil
 from nucleoscope.ops import Link, pack_weight, to_bf16
 
 
@@ -37,6 +37,12 @@ class Conv(Rule):
 
     def reach(self, index: int) -> Stencil:
         return SAME if index else self.stencil
+
+    def steps(self, index: int) -> bool:
+        return index == 0
+
+    def thin(self, made: Lattice, given: Sequence[Thin]) -> Rule:
+        return replace(self, axes=self.axes.on(made), stencil=given[0].reach)
 
     @property
     def looks_up(self) -> bool:

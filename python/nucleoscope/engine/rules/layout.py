@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, NamedTuple
@@ -10,11 +11,11 @@ import torch
 from torch import Tensor
 
 from nucleoscope.engine.chain import Place
-from nucleoscope.engine.graph import Axes, NotLocal, Rule, Static, vector
+from nucleoscope.engine.graph import Axes, NotLocal, Rule, Static, Thin, vector
 from nucleoscope.engine.rows import gather, zero_outside
 from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule, sample_shape
 from nucleoscope.engine.step import Alias, Step
-from nucleoscope.engine.windows import Mirror, Reach, Stencil
+from nucleoscope.engine.windows import Lattice, Mirror, Reach, Stencil
 from nucleoscope.ops import Link
 
 
@@ -27,6 +28,12 @@ class Move(Rule):
 
     def reach(self, index: int) -> Reach:
         return self.where
+
+    def steps(self, index: int) -> bool:
+        return isinstance(self.where, Stencil)
+
+    def thin(self, made: Lattice, given: Sequence[Thin]) -> Rule:
+        return replace(self, axes=self.axes.on(made), where=given[0].reach)
 
     @property
     def chained(self) -> bool:

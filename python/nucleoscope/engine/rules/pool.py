@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,12 @@ import torch
 from torch import Tensor
 
 from nucleoscope.engine.chain import Place
-from nucleoscope.engine.graph import Axes, Rule
+from nucleoscope.engine.graph import Axes, Rule, Thin
 from nucleoscope.engine.rows import gather, zero_outside
 from nucleoscope.engine.rules.conv import axes_of_conv, one_axis
 from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule, sample_shape, value
 from nucleoscope.engine.step import Step
-from nucleoscope.engine.windows import Stencil
+from nucleoscope.engine.windows import Lattice, Stencil
 from nucleoscope.ops import Link
 
 
@@ -33,6 +34,16 @@ class MaxPool(Rule):
 
     def reach(self, index: int) -> Stencil:
         return self.stencil
+
+    def steps(self, index: int) -> bool:
+        return True
+
+    def looks(self, index: int) -> int | None:
+        return None if index else 0
+
+    def thin(self, made: Lattice, given: Sequence[Thin]) -> Rule:
+        (of,) = given
+        return replace(self, axes=self.axes.on(made), stencil=of.reach, length_in=of.length)
 
     @property
     def chained(self) -> bool:
@@ -55,6 +66,15 @@ class AveragePool(Rule):
 
     def reach(self, index: int) -> Stencil:
         return self.stencil
+
+    def steps(self, index: int) -> bool:
+        return True
+
+    def thin(self, made: Lattice, given: Sequence[Thin]) -> Rule:
+        divisors = self.divisors if len(self.divisors) == 1 else self.divisors[made.cut]
+        return replace(
+            self, axes=self.axes.on(made), stencil=given[0].reach, divisors=divisors
+        )
 
     @property
     def chained(self) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -10,11 +11,11 @@ import torch
 from torch import Tensor
 
 from nucleoscope.engine.chain import Place
-from nucleoscope.engine.graph import Axes, NotLocal, Rule, vector
+from nucleoscope.engine.graph import Axes, NotLocal, Rule, Thin, vector
 from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule, sample_shape
 from nucleoscope.engine.rules.softmax_pool import SoftmaxPool, softmax_pool
 from nucleoscope.engine.step import Step
-from nucleoscope.engine.windows import SAME, Stencil
+from nucleoscope.engine.windows import SAME, Lattice, Stencil
 from nucleoscope.ops import Link
 
 
@@ -34,6 +35,11 @@ class Reduction(Rule):
 
     def reach(self, index: int) -> Stencil:
         return Stencil(taps=self.length_in, pad=-self.first) if self.along else SAME
+
+    def thin(self, made: Lattice, given: Sequence[Thin]) -> Rule:
+        reach = given[0].reach
+        first = -reach.pad if self.along and isinstance(reach, Stencil) else self.first
+        return replace(self, axes=self.axes.on(made), first=first)
 
     @property
     def chained(self) -> bool:

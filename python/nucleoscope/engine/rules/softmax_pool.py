@@ -6,15 +6,16 @@ Only the sum has a delta; the softmax is let through where nothing but such a pr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from nucleoscope.engine.chain import Place
-from nucleoscope.engine.graph import Axes, NotLocal, Rule, vector
+from nucleoscope.engine.graph import Axes, NotLocal, Rule, Thin, vector
 from nucleoscope.engine.rules.registry import Lowering, argument, aten, sample_shape
-from nucleoscope.engine.windows import Stencil
+from nucleoscope.engine.windows import Lattice, Stencil
 from nucleoscope.ops import Link
 
 
@@ -27,6 +28,13 @@ class SoftmaxPool(Rule):
 
     def reach(self, index: int) -> Stencil:
         return self.stencil
+
+    def looks(self, index: int) -> int | None:
+        return index
+
+    def thin(self, made: Lattice, given: Sequence[Thin]) -> Rule:
+        of = given[0]  # both inputs are there at the same positions
+        return replace(self, axes=self.axes.on(made), stencil=of.reach, length_in=of.length)
 
     @property
     def chained(self) -> bool:
