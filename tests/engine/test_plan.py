@@ -77,7 +77,8 @@ def test_a_target_shrinks_the_cones() -> None:
     model, X = Profile(), sequences(1, 60)
     whole, one = nucleoscope.plan(model, X), nucleoscope.plan(model, X, target=(0, 30))
     assert [whole.cones[n] for n in whole.order] == [(0, 60)] * len(whole.order)
-    assert one.cones[one.order[-1]] == (30, 31)
+    assert one.cones[one.order[-1]] == (0, 1)  # of the one position that is made
+    assert one.thinned.lattices[one.order[-1]].first == 30
     assert one.cones[one.order[0]] == (30 - 2 - 4, 31 + 2 + 4)
     two = nucleoscope.plan(model, X, target=[(0, 30), (1, slice(40, 42))])
     assert two.cones[two.order[-1]] == (30, 42)

@@ -125,7 +125,8 @@ class Layers(nn.Module):
 def layers() -> st.SearchStrategy[list[dict[str, Any]]]:
     small = st.integers(0, 4)
     one = st.fixed_dictionaries({
-        "kind": st.sampled_from(KINDS), "taps": st.integers(1, 6), "dilation": st.integers(1, 5),
+        "kind": st.sampled_from(KINDS), "taps": st.integers(1, 6),
+        "dilation": st.sampled_from([1, 1, 2, 2, 3, 4, 4, 5, 6, 8]),
         "pad": small,
         "stride": st.sampled_from([1, 1, 1, 2, 3]), "groups": st.sampled_from([1, 1, 2, 4]),
         "activation": st.sampled_from(sorted(ACTIVATIONS)), "steep": st.sampled_from(sorted(STEEP)),
@@ -139,12 +140,22 @@ def layers() -> st.SearchStrategy[list[dict[str, Any]]]:
 def draw_target(data: st.DataObject, shape: tuple[int, ...]) -> Any:
     """A target that indexes this output: an int, a slice, a tuple, a list, or None."""
     sizes = [st.integers(-n, n - 1) for n in shape]
-    spans = [st.integers(0, n - 1).map(lambda i, n=n: slice(i, min(i + 3, n))) for n in shape]
+    spans = [
+        st.tuples(st.integers(0, n - 1), st.integers(1, 9)).map(
+            lambda drawn, n=n: slice(drawn[0], min(drawn[0] + 3 * drawn[1], n), drawn[1])
+        )
+        for n in shape
+    ]
     single = st.one_of(
         sizes[0], spans[0], st.tuples(*(st.one_of(a, b) for a, b in zip(sizes, spans, strict=True)))
     )
     return data.draw(
-        st.one_of(st.none(), single, st.lists(st.one_of(st.none(), single), min_size=1, max_size=3))
+        st.one_of(
+            st.none(),
+            st.tuples(*sizes),
+            single,
+            st.lists(st.one_of(st.none(), single), min_size=1, max_size=3),
+        )
     )
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import nucleoscope
 from nucleoscope.engine.batches import Mixed
 from nucleoscope.engine.forward import Forward
-from nucleoscope.engine.windows import Mirror, Stencil, clip, hull
+from nucleoscope.engine.windows import Lattice, Mirror, Stencil, clip, hull
 from tests.nets import ZOO, build
 from tests.parts import Net, conv, sequences
 
@@ -60,7 +60,7 @@ def test_teeth_cover_the_spread_and_leave_gaps_only_where_nothing_is_read(
     hit = {o for o in SPAN if any(lo <= i < lo + width for i in reads(reach, o))}
     teeth = {o for tooth in reach.teeth(width) for o in range(*tooth.spread(lo, lo + width))}
     assert hit <= teeth
-    if reach.stride == 1 and width < reach.dilation:
+    if width + reach.stride <= reach.dilation:
         assert teeth == hit
 
 
@@ -70,6 +70,53 @@ def test_mirror(length: int, lo: int, width: int) -> None:
     reach = Mirror(length)
     hit = [o for o in SPAN if lo <= reads(reach, o)[0] < lo + width]
     assert reach.spread(lo, lo + width) == reach.cone(lo, lo + width) == (hit[0], hit[-1] + 1)
+
+
+lattices = st.builds(Lattice.through, st.integers(-9, 30), st.integers(0, 9))
+MANY = range(-200, 201)
+
+
+def held(lattice: Lattice) -> set[int]:
+    """The positions of a lattice, from the definition."""
+    if lattice.step == 0:
+        return {lattice.first}
+    return {p for p in MANY if (p - lattice.first) % lattice.step == 0}
+
+
+@quick
+@given(lattices, lattices)
+def test_a_join_holds_both_and_is_the_coarsest(a: Lattice, b: Lattice) -> None:
+    both = a.join(b)
+    assert held(a) | held(b) <= held(both)
+    apart = sorted(held(a) | held(b))
+    assert both.step == np.gcd.reduce(np.diff(apart)) if len(apart) > 1 else both.step == 0
+
+
+@quick
+@given(lattices, st.integers(0, 40), st.integers(0, 40), st.integers(0, 40))
+def test_a_lattice_counts_its_positions(lattice: Lattice, length: int, lo: int, hi: int) -> None:
+    inside = [p for p in range(length) if p in held(lattice)]
+    assert list(range(length))[lattice.cut] == inside
+    assert lattice.count(length) == len(inside)
+    first, last = lattice.places(lo, hi)
+    between = [p for p in range(lo, hi) if p in held(lattice)]
+    assert max(last - first, 0) == len(between)
+    if between:
+        assert lattice.span(first, last) == (between[0], between[-1] + 1)
+
+
+@quick
+@given(stencils | st.builds(Mirror, st.integers(1, 30)), lattices, lattices)
+def test_a_thinned_reach_reads_the_same_positions(
+    reach: Stencil | Mirror, made: Lattice, other: Lattice
+) -> None:
+    needed = reach.reads(made)
+    given = needed if isinstance(reach, Mirror) else needed.join(other)
+    thinned = reach.between(made, given)
+    for k in range(-3, 4) if made.step else [0]:
+        wanted = reads(reach, made.first + k * made.step)
+        assert set(wanted) <= held(needed)
+        assert [given.first + j * given.step for j in reads(thinned, k)] == wanted
 
 
 def test_arrays_go_the_same_way_as_integers() -> None:
@@ -155,8 +202,10 @@ def assert_windows_hold(model: nn.Module, X: Tensor, sites: list[int], tight: bo
             )
             if source is None:
                 continue
-            axes, cone = plan.axes(name), plan.cones[name]
-            per_position = plan.axes(source).rows(moves[source][None])[0].amax(1)
+            axes, cone, made = plan.axes(name), plan.cones[name], plan.thinned.lattices[name]
+            whole = plan.traced.nodes[source].axes
+            assert whole is not None
+            per_position = whole.rows(moves[source][None])[0, made.cut].amax(1)
             moved = {
                 int(p) for p in (per_position > 1e-13).nonzero()[:, 0] if cone[0] <= p < cone[1]
             }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from nucleoscope.engine.windows import SAME, Lattice, Reach, whole
+from nucleoscope.engine.windows import SAME, Lattice, Reach, Stencil, whole
 
 if TYPE_CHECKING:
     import torch.fx
@@ -116,6 +116,12 @@ class Thin:
     lattice: Lattice
     length: int  # how many there are
     reach: Reach  # how they map to the outputs that are made
+
+    @property
+    def stencil(self) -> Stencil:
+        """The same where it is no flip."""
+        assert isinstance(self.reach, Stencil)
+        return self.reach
 
 
 @dataclass(frozen=True)

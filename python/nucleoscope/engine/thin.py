@@ -93,7 +93,9 @@ class _Thinning:
             length = lattice.count(_axes(self.graph, source).length)
             given.append(Thin(lattice, length, reach.between(made, lattice)))
         reads = [
-            self._read(read, rule.axes, made if (by := rule.looks(i)) is None else given[by].lattice)
+            self._read(
+                read, rule.axes, made if (by := rule.looks(i)) is None else given[by].lattice
+            )
             for i, read in enumerate(rule.reads)
         ]
         thinned = rule if self._dense(rule, made) else rule.thin(made, given)

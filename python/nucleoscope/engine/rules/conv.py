@@ -42,7 +42,7 @@ class Conv(Rule):
         return index == 0
 
     def thin(self, made: Lattice, given: Sequence[Thin]) -> Rule:
-        return replace(self, axes=self.axes.on(made), stencil=given[0].reach)
+        return replace(self, axes=self.axes.on(made), stencil=given[0].stencil)
 
     @property
     def looks_up(self) -> bool:

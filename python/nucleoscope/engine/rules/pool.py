@@ -43,7 +43,7 @@ class MaxPool(Rule):
 
     def thin(self, made: Lattice, given: Sequence[Thin]) -> Rule:
         (of,) = given
-        return replace(self, axes=self.axes.on(made), stencil=of.reach, length_in=of.length)
+        return replace(self, axes=self.axes.on(made), stencil=of.stencil, length_in=of.length)
 
     @property
     def chained(self) -> bool:
@@ -72,9 +72,7 @@ class AveragePool(Rule):
 
     def thin(self, made: Lattice, given: Sequence[Thin]) -> Rule:
         divisors = self.divisors if len(self.divisors) == 1 else self.divisors[made.cut]
-        return replace(
-            self, axes=self.axes.on(made), stencil=given[0].reach, divisors=divisors
-        )
+        return replace(self, axes=self.axes.on(made), stencil=given[0].stencil, divisors=divisors)
 
     @property
     def chained(self) -> bool:

@@ -37,8 +37,7 @@ class Reduction(Rule):
         return Stencil(taps=self.length_in, pad=-self.first) if self.along else SAME
 
     def thin(self, made: Lattice, given: Sequence[Thin]) -> Rule:
-        reach = given[0].reach
-        first = -reach.pad if self.along and isinstance(reach, Stencil) else self.first
+        first = -given[0].stencil.pad if self.along else self.first
         return replace(self, axes=self.axes.on(made), first=first)
 
     @property

@@ -34,7 +34,7 @@ class SoftmaxPool(Rule):
 
     def thin(self, made: Lattice, given: Sequence[Thin]) -> Rule:
         of = given[0]  # both inputs are there at the same positions
-        return replace(self, axes=self.axes.on(made), stencil=of.reach, length_in=of.length)
+        return replace(self, axes=self.axes.on(made), stencil=of.stencil, length_in=of.length)
 
     @property
     def chained(self) -> bool:
