@@ -14,6 +14,7 @@ from torch import Tensor, nn
 import nucleoscope
 from nucleoscope.engine.forward import Forward
 from nucleoscope.engine.plan import Plan
+from nucleoscope.engine.rules.pool import MaxPool
 from nucleoscope.engine.windows import whole
 from tests.parts import AttentionPool, Net, Residual, conv, lively, sequences
 from tests.truth import assert_exact, reading
@@ -175,6 +176,18 @@ def test_what_a_tail_reads_is_whole() -> None:
     assert_exact(model, X, target=(0, 48), local=False, start=40, end=50)
     plan = nucleoscope.plan(model, X, target=(0, 48))
     assert all(plan.thinned.lattices[n] == whole(LENGTH) for n in plan.order)
+
+
+def test_a_rule_that_knows_no_lattices_keeps_its_layers_dense(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(MaxPool, "thin")
+    model, X = net("max pools with gaps"), sequences(1, LENGTH)
+    plan = nucleoscope.plan(model, X, target=(0, 9))
+    made = {type(plan.graph.nodes[n].rule).__name__: plan.thinned.lattices[n] for n in plan.order}
+    assert made["MaxPool"] == whole(20)
+    assert any(plan.thinned.lattices[n] != whole(plan.length(n)) for n in plan.order)
+    assert_exact(model, X, target=(0, 9), local=True, start=40, end=50)
 
 
 def test_less_of_the_originals_is_kept() -> None:

@@ -148,6 +148,12 @@ class Rule:
         """By which input's positions it looks at the index-th original it reads; None: its output's."""
         return None
 
+    @property
+    def thins(self) -> bool:
+        """Whether `thin` is right: it is the rule's own, or the rule goes position by position."""
+        kind = type(self)
+        return kind.thin is not Rule.thin or kind.reach is Rule.reach
+
     def thin(self, made: Lattice, given: Sequence[Thin]) -> Rule:
         """The same rule where only the outputs on a lattice are made, of inputs on lattices."""
         return replace(self, axes=self.axes.on(made))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from nucleoscope.engine.graph import Axes, Graph, Node, Rule, Thin
 from nucleoscope.engine.rules.layout import Move
-from nucleoscope.engine.windows import SAME, Lattice, whole
+from nucleoscope.engine.windows import SAME, WHOLE, Lattice, whole
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,10 @@ def _lattices(graph: Graph, asked: Iterable[tuple[str, Lattice]]) -> dict[str, L
         read(name, lattice)
     for name in reversed(graph.needed):
         rule = _rule(graph, name)
+        if not rule.thins:
+            read(name, WHOLE)
         for index, source in enumerate(rule.inputs):
-            read(source, rule.reach(index).reads(found[name]))
+            read(source, rule.reach(index).reads(found[name]) if rule.thins else WHOLE)
     found[graph.edited] = whole(_axes(graph, graph.edited).length)  # sites are its positions
     return found
 

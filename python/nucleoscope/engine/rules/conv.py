@@ -196,9 +196,6 @@ class Linear(Rule):
     weight: str
     wide: int
 
-    def reach(self, index: int) -> Stencil:
-        return Stencil()
-
     def pack(self, static: Static) -> Tensor:
         return static(self.weight).t().contiguous()
 
