@@ -35,7 +35,7 @@ NEAR: dict[str, Between] = {
     "reciprocal": lambda net, h: 1 / torch.clamp(20 * h, 0.02),
     "quotient": lambda net, h: net.pair(h) / torch.clamp(20 * h, 0.02),
     "log beside large originals": lambda net, h: torch.log(torch.clamp(1e4 * h, 0.2, 2e3)),
-    "reciprocal beside large originals": lambda net, h: 1 / torch.clamp(1e4 * h, 1.0, 1e4),
+    "reciprocal beside large originals": lambda net, h: 1 / torch.clamp(1e3 * h, 0.5, 1e3),
 }
 OFF: dict[str, Between] = {
     "log": lambda net, h: torch.log(torch.relu(20 * h) + 0.1),

@@ -145,7 +145,7 @@ def test_a_group_that_becomes_flat_and_one_that_was(back: bool) -> None:
     assert_right(case)
 
 
-@pytest.mark.parametrize("limit", [0.3, 2.0, 5.0])
+@pytest.mark.parametrize("limit", [0.3, 2.0, 2.5])
 @pytest.mark.parametrize("isa", _C.available_isas())
 def test_groups_beyond_the_limit_are_lost(isa: str, limit: float) -> None:
     case = example(((7, 2), 4, 3, 5, 6)) | {"limit": limit}
