@@ -30,7 +30,7 @@ using OriginalArgument = std::tuple<Address, Address, Size, Size, Size>;
 using TermArgument = std::tuple<Address, RowsArgument, double>;
 using FactorArgument = std::tuple<Address, RowsArgument, OriginalArgument>;
 using PartArgument = std::tuple<Address, RowsArgument, Size, Size>;
-using LinkArgument = std::tuple<std::array<Size, 23>, std::array<double, 6>>;
+using LinkArgument = std::tuple<std::array<Size, 23>, std::array<double, 7>>;
 
 inline Rows rows(const RowsArgument& given) {
   const auto& [starts, widths, S] = given;
@@ -90,7 +90,8 @@ Link<T> link(const LinkArgument& given) {
           .parameters = {static_cast<T>(numbers[2]), static_cast<T>(numbers[3]),
                          static_cast<T>(numbers[4])},
           .wide = n[22],
-          .eps = static_cast<T>(numbers[5])};
+          .eps = static_cast<T>(numbers[5]),
+          .limit = static_cast<T>(numbers[6])};
 }
 
 }  // namespace nucleoscope

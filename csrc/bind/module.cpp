@@ -154,7 +154,7 @@ void define_ops(py::module_& m, const std::string& type) {
   define_op(
       m, "delta_layer_norm_" + type,
       +[](Address given, const RowsArgument& on, OriginalArgument z, Address weight, Address delta,
-          std::array<Size, 4> sizes, double eps, int threads) {
+          std::array<Size, 4> sizes, const std::array<double, 2>& numbers, int threads) {
         const auto& [E, C, N, length] = sizes;
         NUCLEOSCOPE_SELECT(delta_layer_norm<T>)
         ({.given = at<const T>(given),
@@ -165,7 +165,8 @@ void define_ops(py::module_& m, const std::string& type) {
           .E = E,
           .C = C,
           .N = N,
-          .eps = static_cast<T>(eps),
+          .eps = static_cast<T>(numbers[0]),
+          .limit = static_cast<T>(numbers[1]),
           .length = length},
          threads);
       });

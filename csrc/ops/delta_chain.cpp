@@ -216,6 +216,7 @@ class Block {
                          .C = link.C_out,
                          .N = link.wide,
                          .eps = link.eps,
+                         .limit = link.limit,
                          .length = link.length},
                         1);
   }

@@ -41,7 +41,7 @@ struct Link {
   Function function;
   T parameters[3];    // of the function
   std::int64_t wide;  // channels of a delta_layer_norm's group
-  T eps;              // of a delta_layer_norm
+  T eps, limit;       // of a delta_layer_norm
 };
 
 /// Values are numbered: first the `givens` that come from outside, then one a link.

@@ -16,14 +16,28 @@ T mean(const T* values, std::int64_t N) {
   return sum_of<T>(sum) / static_cast<T>(N);
 }
 
+template <class T>
+T largest(const T* values, std::int64_t N) {
+  Vector<T> most{};
+  for_blocks<T>(N, [&](std::int64_t c, std::int64_t n) {
+    const Vector<T> value = take(values + c, n);
+    most = larger(most, larger(value, -value));
+  });
+  T held[lanes<T>], found = 0;
+  store(held, most);
+  for (int i = 0; i < lanes<T>; ++i) found = held[i] > found ? held[i] : found;
+  return found;
+}
+
 /// One group of channels at one position, before the edit.
 template <class T>
 struct Group {
   const T* z;  // [N]
   std::int64_t N;
-  T eps, middle, was;  // the mean of z, and one over its standard deviation
+  T eps, limit, middle, size, was;  // z's mean, its largest, one over its standard deviation
 
-  Group(const T* z, std::int64_t N, T eps) : z(z), N(N), eps(eps), middle(mean(z, N)) {
+  Group(const T* z, const DeltaLayerNorm<T>& call)
+      : z(z), N(call.N), eps(call.eps), limit(call.limit), middle(mean(z, N)), size(largest(z, N)) {
     Vector<T> squares{};
     for_blocks<T>(N, [&](std::int64_t c, std::int64_t n) {
       const Vector<T> value = centred(z + c, middle, n);
@@ -40,6 +54,11 @@ struct Group {
     return T(1) / __builtin_sqrt(sum_of<T>(squares) / static_cast<T>(N) + eps);
   }
 
+  bool lost(T changed, T now) const {
+    const bool hidden = size * (now > was ? now : was) > limit;
+    return changed > 0 && (hidden || changed * now > limit);
+  }
+
   void change(const T* given, const T* weight, T* delta) const {
     const T shift = mean(given, N);
     Vector<T> rise{}, squares{};
@@ -48,7 +67,12 @@ struct Group {
       rise += d * (value + value + d);
       squares += (value + d) * (value + d);
     });
-    const T now = inverse(squares), wider = sum_of<T>(rise) / static_cast<T>(N);
+    const T now = inverse(squares);
+    if (lost(largest(given, N), now)) {
+      for (std::int64_t c = 0; c < N; ++c) delta[c] = static_cast<T>(__builtin_nan(""));
+      return;
+    }
+    const T wider = sum_of<T>(rise) / static_cast<T>(N);
     const T slope = -wider * was * now * (was * now / (was + now));  // now - was
     const bool tighter = now > was;
     const Vector<T> factor = all(tighter ? was : now), by = all(slope);
@@ -77,7 +101,7 @@ void delta_layer_norm(const DeltaLayerNorm<T>& call, int threads) {
       }
       const T* z = at(call.original, o, s);
       for (std::int64_t c = 0; c < call.C; c += call.N) {
-        const Group<T> group(z + c, call.N, call.eps);
+        const Group<T> group(z + c, call);
         for (std::int64_t e = 0; e < call.E; ++e)
           group.change(given + e * call.C + c, call.weight, delta + e * call.C + c);
       }

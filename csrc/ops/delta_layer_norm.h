@@ -10,6 +10,10 @@
 // (z + d) * now - z * was; it is taken as d * now + z * (now - was), or as d * was + (z + d) *
 // (now - was), whichever of the two has the smaller factor beside d, and now - was from the mean of
 // d * (2z + d), in which no two large values meet.
+//
+// z and the delta are rounded, which the division by a standard deviation enlarges. Where it would
+// by more than `limit`, for the largest of a group, there is no change to tell and the group is
+// NaN.
 
 namespace nucleoscope {
 
@@ -21,7 +25,7 @@ struct DeltaLayerNorm {
   const T* weight;       // [N]  of each channel of a group; null: 1
   T* delta;              // [W, S, E, C]  written in full; may be given
   std::int64_t E, C, N;  // C / N groups of N channels
-  T eps;
+  T eps, limit;
   std::int64_t length;  // rows beyond [0, length) get zeros
 };
 

@@ -8,7 +8,7 @@
 #include "ops/delta_product.h"
 #include "ops/delta_sum.h"
 #include "ops/edit_lookup.h"
-#include "random_rows.h"
+#include "row_sizes.h"
 
 // The ops that multiply no channels: each row of the output is made on its own.
 
@@ -16,28 +16,6 @@ namespace nucleoscope::checks {
 namespace {
 
 constexpr std::int64_t letters = 4;
-
-/// What these ops are tried at. Now and then one of the sizes is zero; the last of them all is
-/// enough for two threads.
-struct Sizes {
-  std::int64_t S, E, C;
-  Widths in, out;
-
-  Sizes(Random& random, std::uint32_t seed)
-      : S(random.between(1, 5)),
-        E(random.one_of({1, 2, 3, 3, 4})),
-        C(random.one_of({1, 2, 3, 7, 8, 9, 16, 17, 31, 33, 65})),
-        in(random.widths(6)),
-        out(random.widths(6)) {
-    const auto empty = [](bool is, std::int64_t size) { return is ? 0 : size; };
-    S = empty(seed % 23 == 5, S);
-    E = empty(seed % 23 == 10, E);
-    C = empty(seed % 23 == 15, C);
-    if (seed == last) S = 5, E = 3, C = 67, in = {60, 30}, out = {90, 57};
-  }
-
-  static constexpr std::uint32_t last = 149;
-};
 
 template <class T, class Call>
 void report(const char* op, std::uint32_t seed, const std::vector<T>& got, const Call& call) {
@@ -48,8 +26,8 @@ void report(const char* op, std::uint32_t seed, const std::vector<T>& got, const
 template <class T>
 void look_up(std::uint32_t seed, int threads) {
   Random random(seed);
-  Sizes sizes(random, seed);
-  const std::int64_t K = random.between(1, 6), W = seed == Sizes::last ? 601 : total(sizes.out);
+  RowSizes sizes(random, seed);
+  const std::int64_t K = random.between(1, 6), W = seed == RowSizes::last ? 601 : total(sizes.out);
   const auto table = random.numbers<T>(K * letters * sizes.C, 16, 2);
   const auto taps = random.integers<std::int32_t>(W * sizes.S, -1, K - 1);
   const auto old = random.integers<std::int32_t>(sizes.S, -1, letters - 1);
@@ -64,7 +42,7 @@ void look_up(std::uint32_t seed, int threads) {
 template <class T>
 void pool(std::uint32_t seed, int threads) {
   Random random(seed);
-  Sizes sizes(random, seed);
+  RowSizes sizes(random, seed);
   const std::int64_t K = random.between(1, 4), stride = random.between(1, 3),
                      dilation = random.one_of({1, 1, 2}), pad = random.between(0, K),
                      length_in = random.between(1, 14), length = random.between(1, 9);
@@ -103,7 +81,7 @@ void pool(std::uint32_t seed, int threads) {
 template <class T>
 void pointwise(std::uint32_t seed, int threads) {
   Random random(seed);
-  Sizes sizes(random, seed);
+  RowSizes sizes(random, seed);
   const std::int64_t length = random.between(1, 14);
   const HeldRows on =
       rows_around(random, random.integers<std::int64_t>(sizes.S, 0, length - 1), sizes.out);
@@ -133,7 +111,7 @@ void pointwise(std::uint32_t seed, int threads) {
 template <class T>
 void sum(std::uint32_t seed, int threads) {
   Random random(seed);
-  Sizes sizes(random, seed);
+  RowSizes sizes(random, seed);
   const std::int64_t K = random.one_of({1, 1, 2, 3, 9}), stride = random.between(1, 3),
                      pad = random.between(-3, 3), length = random.between(1, 12);
   const auto asked = random.integers<std::int64_t>(sizes.S, 0, length - 1);
@@ -166,7 +144,7 @@ void sum(std::uint32_t seed, int threads) {
 template <class T>
 void product(std::uint32_t seed, int threads) {
   Random random(seed);
-  Sizes sizes(random, seed);
+  RowSizes sizes(random, seed);
   const std::int64_t length = random.between(1, 14);
   const auto asked = random.integers<std::int64_t>(sizes.S, 0, length - 1);
   const HeldRows one = rows_around(random, asked, sizes.in),
@@ -195,7 +173,7 @@ void product(std::uint32_t seed, int threads) {
 template <class T>
 void concat(std::uint32_t seed, int threads) {
   Random random(seed);
-  Sizes sizes(random, seed);
+  RowSizes sizes(random, seed);
   const std::int64_t length = random.between(1, 14), beside = random.between(0, 20),
                      gap = random.between(0, 3), C = sizes.C + gap + beside;
   const auto asked = random.integers<std::int64_t>(sizes.S, 0, length - 1);
@@ -220,12 +198,12 @@ void concat(std::uint32_t seed, int threads) {
 
 }  // namespace
 
-#define NUCLEOSCOPE_CHECK(name, one)                            \
-  void name(int threads) {                                      \
-    for (std::uint32_t seed = 0; seed <= Sizes::last; ++seed) { \
-      one<float>(seed, threads);                                \
-      one<double>(seed, threads);                               \
-    }                                                           \
+#define NUCLEOSCOPE_CHECK(name, one)                               \
+  void name(int threads) {                                         \
+    for (std::uint32_t seed = 0; seed <= RowSizes::last; ++seed) { \
+      one<float>(seed, threads);                                   \
+      one<double>(seed, threads);                                  \
+    }                                                              \
   }
 NUCLEOSCOPE_CHECK(check_edit_lookup, look_up)
 NUCLEOSCOPE_CHECK(check_delta_max_pool, pool)

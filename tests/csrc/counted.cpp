@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "chain_case.h"
+#include "counted_rows.h"
 
 // counted CASE: one call of an op, for callgrind to count; benchmarks/instructions.py reads it off.
 // counted alone: the compiler, and the names of the cases, a line each.
@@ -85,6 +86,24 @@ void convolve(const ConvShape& shape) {
   count([&] { NUCLEOSCOPE_SELECT(delta_conv<float>)(call, 1); });
 }
 
+using Run = void (*)(CountedRows&);
+
+const std::vector<std::pair<std::string, Run>> by_rows = {
+#define NUCLEOSCOPE_COUNTED(name, op, made)                  \
+  {name, [](CountedRows& rows) {                             \
+     const auto call = rows.made();                          \
+     count([&] { NUCLEOSCOPE_SELECT(op<float>)(call, 1); }); \
+   }}
+    NUCLEOSCOPE_COUNTED("max-pool", delta_max_pool, max_pool),
+    NUCLEOSCOPE_COUNTED("GELU", delta_pointwise, gelu),
+    NUCLEOSCOPE_COUNTED("sum of two", delta_sum, sum),
+    NUCLEOSCOPE_COUNTED("product", delta_product, product),
+    NUCLEOSCOPE_COUNTED("concat", delta_concat, concat),
+    NUCLEOSCOPE_COUNTED("LayerNorm", delta_layer_norm, layer_norm),
+    NUCLEOSCOPE_COUNTED("attention pool", delta_softmax_pool, softmax_pool),
+#undef NUCLEOSCOPE_COUNTED
+};
+
 /// A look-up, a residual layer, a pool and a linear layer over what is left.
 void run_chain() {
   Random random(0);
@@ -104,6 +123,7 @@ int main(int many, char** arguments) {
   if (many != 2) {
     std::cout << compiler << ' ' << __VERSION__ << '\n';
     for (const auto& [name, shape] : convolutions) std::cout << name << '\n';
+    for (const auto& [name, run] : by_rows) std::cout << name << '\n';
     std::cout << chain_name << '\n';
     return 0;
   }
@@ -117,6 +137,12 @@ int main(int many, char** arguments) {
     run_chain();
     return 0;
   }
+  for (const auto& [name, run] : by_rows)
+    if (arguments[1] == name) {
+      CountedRows rows;
+      run(rows);
+      return 0;
+    }
   for (const auto& [name, shape] : convolutions)
     if (arguments[1] == name) {
       convolve(shape);

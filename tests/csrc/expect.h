@@ -77,6 +77,8 @@ void check_functions();
 void check_delta_sum(int threads);
 void check_delta_product(int threads);
 void check_delta_concat(int threads);
+void check_delta_layer_norm(int threads);
+void check_delta_softmax_pool(int threads);
 void check_delta_chain(int threads);
 void check_memory_that_runs_out(int threads);
 

@@ -34,6 +34,8 @@ NEAR: dict[str, Between] = {
     "sigmoid by hand": lambda net, h: 1 / (1 + torch.exp(-30 * h)),
     "reciprocal": lambda net, h: 1 / torch.clamp(20 * h, 0.02),
     "quotient": lambda net, h: net.pair(h) / torch.clamp(20 * h, 0.02),
+    "log beside large originals": lambda net, h: torch.log(torch.clamp(1e4 * h, 0.2, 2e3)),
+    "reciprocal beside large originals": lambda net, h: 1 / torch.clamp(1e3 * h, 0.5, 1e3),
 }
 OFF: dict[str, Between] = {
     "log": lambda net, h: torch.log(torch.relu(20 * h) + 0.1),
@@ -43,6 +45,7 @@ OFF: dict[str, Between] = {
     "root": lambda net, h: torch.sqrt(F.avg_pool1d(h.abs(), 4) + 0.1),
     "inverse of a root": lambda net, h: 1 / torch.sqrt(1 + h.square()),
     "reciprocal": lambda net, h: 1 / torch.clamp(20 * h, 0.1),
+    "log beside large originals": lambda net, h: torch.log(torch.clamp(1e4 * h, 11.0, 2e3)),
     "quotient": lambda net, h: net.pair(h) / (1.5 - torch.tanh(20 * h)),
     "views": lambda net, h: torch.log(torch.cat([h.relu(), h.flip(1).abs()], 1)[:, ::2].mT + 1).mT,
 }

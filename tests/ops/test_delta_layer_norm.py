@@ -145,6 +145,42 @@ def test_a_group_that_becomes_flat_and_one_that_was(back: bool) -> None:
     assert_right(case)
 
 
+@pytest.mark.parametrize("limit", [0.3, 2.0, 2.5])
+@pytest.mark.parametrize("isa", _C.available_isas())
+def test_groups_beyond_the_limit_are_lost(isa: str, limit: float) -> None:
+    case = example(((7, 2), 4, 3, 5, 6)) | {"limit": limit}
+    case["given"][:, :, 1] = 0.0  # what does not change is not lost
+    case["given"][3] *= 20.0
+    with instruction_set(isa):
+        got = delta_layer_norm(**case)
+    expected = naive.delta_layer_norm(**changed(case, Tensor.double))
+    assert 0 < expected.isnan().sum() < expected.numel()
+    assert_equal(got.isnan(), expected.isnan())
+    assert_near(got.nan_to_num(), expected.nan_to_num())
+    assert_equal(got[:, :, 1], torch.zeros(9, 4, 30))
+
+
+def test_what_the_limit_measures() -> None:
+    flat, apart, eps = torch.zeros(2), torch.tensor([8.0, -8.0]), 0.25
+
+    def lost(z: Tensor, given: Tensor, limit: float) -> bool:
+        rows = Rows(torch.zeros(1, 1, dtype=torch.int64), (1,))
+        original = Original(z.view(1, 1, 2), torch.zeros(1, dtype=torch.int32))
+        made = delta_layer_norm(
+            given.view(1, 1, 1, 2), rows, original, 1, wide=2, eps=eps, limit=limit
+        )
+        assert made.isnan().all() == made.isnan().any()
+        return bool(made.isnan().all())
+
+    assert lost(apart, -apart, 15.9)  # 8 with an edited deviation of 0.5
+    assert not lost(apart, -apart, 16.1)
+    assert lost(flat + 8.0, apart, 15.9)  # 8 with an original deviation of 0.5
+    assert not lost(flat + 8.0, apart, 16.1)
+    assert not lost(flat, apart, 1.0)  # which became wide
+    assert lost(flat, flat + 8.0, 15.9)  # one shift for all is rounded as well
+    assert not lost(flat + 8.0, flat, 1.0)
+
+
 def test_rows_beyond_both_ends_are_zero_whatever_is_given() -> None:
     case = example(((3, 2), 4, 3, 1, 5))
     case["rows"] = Rows(torch.tensor([[-3] * 4, [LENGTH] * 4]), (3, 2))
@@ -179,7 +215,7 @@ def test_opcheck(dtype: torch.dtype, dense: bool, device: torch.device) -> None:
     case = example(((7, 2), 4, 3, 2, 5), dtype, device)
     given = case["given"] if dense else case["given"].mT.contiguous().mT
     for weight in (case["weight"], None):
-        args = (given, *case["rows"], *case["original"], weight, LENGTH, 5, 1e-3)
+        args = (given, *case["rows"], *case["original"], weight, LENGTH, 5, 1e-3, 50.0)
         torch.library.opcheck(torch.ops.nucleoscope.delta_layer_norm.default, args)
 
 

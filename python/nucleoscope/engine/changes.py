@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -26,18 +26,39 @@ class Changes:
     original: Tensor  # [N, T]
     exact: bool  # deltas all the way: no two outputs were subtracted
     local: bool  # no tail was run
+    repeated: int = 0  # edits made once more in float64
 
 
 def by_deltas(asked: Asked, read: Read, between: Between) -> Changes:
-    """All substitutions at the asked sites; raises Untraceable where the model cannot be traced."""
+    """All substitutions at the asked sites; raises Untraceable where the model cannot be traced.
+
+    Edits whose deltas are lost to float32's rounding (a LayerNorm whose variance collapses) are made
+    once more, in float64.
+    """
+    edits = substitutions(asked.sequences, asked.start, asked.end)
+    found = _pass(asked, read, edits, between, None)
+    lost = found.raw.isnan().any(1).any(1).numpy()  # [N, sites]
+    if asked.dtype == torch.float64 or not lost.any():
+        return found
+    finer = replace(asked, dtype=torch.float64, bf16=False)
+    again = [job.part(lost[job.sequence, job.site - asked.start]) for job in edits]
+    return replace(
+        _pass(finer, read, again, lambda _edits: None, found),
+        repeated=sum(job.new.size for job in again),
+    )
+
+
+def _pass(
+    asked: Asked, read: Read, edits: list[Edits], between: Between, found: Changes | None
+) -> Changes:
+    """The changes by these edits in one number type, put into those that are there already."""
     held = forward(asked)
     plan = make_plan(asked, held, read)
-    edits = substitutions(asked.sequences, asked.start, asked.end)
-    raw: Tensor | None = None
+    raw = None if found is None else found.raw
     originals: dict[int, Tensor] = {}
     whole = read if read.func else None
     with torch.no_grad():
-        for first, run in _runs(asked, held, plan):
+        for first, run in _runs(asked, held, plan, None if found is None else edits):
             before = read(run.output)
             if raw is None:
                 shape = (len(asked.sequences.letters), before.shape[1], asked.sequences.size)
@@ -49,12 +70,18 @@ def by_deltas(asked: Asked, read: Read, between: Between) -> Changes:
     assert raw is not None
     start, end = plan.seen  # edits beyond these sites change nothing: there was nothing to do
     between(sum(job.new.size - job.within(0, len(raw), start, end).new.size for job in edits))
+    if found is not None:
+        return found
     original = torch.cat([originals[first] for first in sorted(originals)])
     return Changes(raw, original, plan.local and read.func is None, plan.local)
 
 
-def _runs(asked: Asked, held: Forward, plan: Plan) -> Iterator[tuple[int, Run]]:
-    """Groups of sequences, and stretches of sites, whose originals fit the budget."""
+def _runs(
+    asked: Asked, held: Forward, plan: Plan, edits: list[Edits] | None
+) -> Iterator[tuple[int, Run]]:
+    """Groups of sequences, and stretches of sites, whose originals fit the budget: all, or with `edits`
+    those that have some.
+    """
     start, end = plan.seen
     tiles = plan.tiles(start, end) if start < end else [(start, start)]
     each = plan.original_bytes(*tiles[0]) + plan.forward_bytes()
@@ -66,6 +93,10 @@ def _runs(asked: Asked, held: Forward, plan: Plan) -> Iterator[tuple[int, Run]]:
             for name, t in zip(names, asked.inputs, strict=True)
         }
         for tile in tiles:
+            if edits is not None and not any(
+                len(job.within(first, first + group, *tile)) for job in edits
+            ):
+                continue
             yield first, Run(plan, held, inputs, tile)
 
 
@@ -80,6 +111,7 @@ def _fill(
         if read is not None:
             own = before[torch.from_numpy(part.sequence).to(before.device)][:, None]
             values = read(values.flatten(0, 1)).view(*part.new.shape, -1) - own
+        values = values.masked_fill(batch.lost[..., None], torch.nan)
         n, site = (torch.from_numpy(a)[:, None] for a in (part.sequence + first, part.site - start))
         raw[n, :, torch.from_numpy(part.new), site] = values.to(raw)
         between(len(part) * letters)

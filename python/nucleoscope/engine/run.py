@@ -27,6 +27,7 @@ class Batch:
 
     sites: slice
     values: Tensor
+    lost: Tensor  # [S, E] bool: edits of which a delta was NaN, whatever was made of it
 
 
 class Run:
@@ -71,12 +72,18 @@ class Run:
 
         def make(chunk: Chunk) -> Batch:
             with torch.no_grad():  # a thread has its own setting
-                return Batch(chunk.sites, self._chunk(chunk, edits.part(chunk.sites)))
+                return self._chunk(chunk, edits.part(chunk.sites))
 
         yield from in_order(make, self.plan.chunks(edits.site), self.forward.like.device)
 
-    def _chunk(self, chunk: Chunk, edits: Edits) -> Tensor:
+    def _chunk(self, chunk: Chunk, edits: Edits) -> Batch:
         deltas = self._deltas(chunk, edits)
+        lost = torch.zeros(edits.new.shape, dtype=torch.bool, device=self.forward.like.device)
+        for delta in deltas.values():
+            lost |= delta.values.isnan().any(3).any(0)
+        return Batch(chunk.sites, self._values(deltas, edits), lost)
+
+    def _values(self, deltas: dict[str, Delta], edits: Edits) -> Tensor:
         plan, graph = self.plan, self.plan.graph
         shape = edits.new.shape
         if plan.local:

@@ -145,7 +145,7 @@ def saturation_mutagenesis(
     facts = {
         "method": "saturation_mutagenesis", "target": _describe(target), "center": center,
         "hypothetical": hypothetical, "precision": _precision(asked, found, engine),
-        "engine": engine, **_versions(),
+        "engine": engine, "repeated_in_float64": found.repeated, **_versions(),
     }  # fmt: skip
     return Attribution(
         scores if many else scores[:, 0], axes, alphabet, asked.start, found.original, facts, checks

@@ -13,7 +13,7 @@ from nucleoscope.naive.ops._links import OPS
 from nucleoscope.ops import _functions, _rows
 from nucleoscope.ops.delta_conv import parts
 
-SIZES, FACTORS = 18, 6  # numbers that one link is in a flat list
+SIZES, FACTORS = 18, 7  # numbers that one link is in a flat list
 
 
 class Flat(NamedTuple):
@@ -53,7 +53,7 @@ def flatten(links: list[Link], outside: list[Rows]) -> Flat:
             link.length_in, link.residual_first, function, link.wide,
         )  # fmt: skip
     every = [*outside, *(link.rows for link in links)]
-    factors = [f for k in links for f in (*k.factors, *_functions.three(k.parameters), k.eps)]
+    factors = [f for link in links for f in _factors(link)]
     return Flat([rows.starts for rows in every], _rows.flat_widths(every), tensors, sizes, factors)
 
 
@@ -72,13 +72,13 @@ def unflatten(flat: Flat, outside: int) -> tuple[list[Link], list[Rows]]:
         sizes = flat.sizes[SIZES * at : SIZES * (at + 1)]
         (op, channels, length, given, beside, weight, z, z_first, m, m_first,
          taps, stride, dilation, pad, length_in, residual_first, function, wide) = sizes  # fmt: skip
-        a, b, *three, eps = flat.factors[FACTORS * at : FACTORS * (at + 1)]
+        a, b, *three, eps, limit = flat.factors[FACTORS * at : FACTORS * (at + 1)]
         name, parameters = _functions.named(function, three)
         links.append(
             Link(
                 OPS[op], on, channels, length, given, beside, tensor(weight), kept(z, z_first),
                 kept(m, m_first), taps, stride, dilation, pad, length_in, bool(residual_first), (a, b), name,
-                parameters, wide, eps,
+                parameters, wide, eps, limit,
             )
         )  # fmt: skip
     return links, rows[:outside]
@@ -101,7 +101,11 @@ def numbers(link: Link, channels: list[int]) -> tuple[list[int], list[float]]:
         0 if weight is None else weight.data_ptr(),
         *_place(link.original), *_place(link.pooled),
         _functions.FUNCTIONS.index(link.function), link.wide,
-    ], [*link.factors, *_functions.three(link.parameters), link.eps]  # fmt: skip
+    ], _factors(link)  # fmt: skip
+
+
+def _factors(link: Link) -> list[float]:
+    return [*link.factors, *_functions.three(link.parameters), link.eps, link.limit]
 
 
 def _place(held: Kept | None) -> tuple[int, int, int]:

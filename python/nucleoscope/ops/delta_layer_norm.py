@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -28,6 +29,7 @@ def delta_layer_norm(
     wide: int,
     weight: Tensor | None = None,  # [wide]
     eps: float = 1e-5,
+    limit: float = math.inf,
 ) -> Tensor:  # [W, S, E, C]
     """Change of LayerNorm over groups of channels where its input z changes by the given delta.
 
@@ -42,6 +44,9 @@ def delta_layer_norm(
 
     where z is the original at each row's position; rows beyond the layer's ends get zeros.
 
+    z and the delta are rounded, and LayerNorm divides that error by the standard deviation. Where an
+    edit lets this collapse, what is left of the group may be rounding alone: `limit` says when.
+
     Args:
         given: deltas of E edits at each of S sites, on W rows.
         rows: which positions the rows are.
@@ -50,6 +55,9 @@ def delta_layer_norm(
         wide: channels of a group, next to each other; C is a multiple of it.
         weight: a factor for each channel of a group; None: 1.
         eps: what is added to the variance.
+        limit: a changed group is all NaN where its largest z is more than so many standard deviations
+            (the smaller of the one before and the one behind the edit), or its largest delta than so
+            many of the edited one.
 
     Returns:
         The deltas behind the LayerNorm, on the same rows.
@@ -60,7 +68,7 @@ def delta_layer_norm(
             originals.
     """
     out: Tensor = torch.ops.nucleoscope.delta_layer_norm.default(
-        given, *rows, *original, weight, length, wide, eps
+        given, *rows, *original, weight, length, wide, eps, limit
     )
     return out
 
@@ -71,10 +79,11 @@ class _Call:
     def __init__(
         self, given: Tensor, starts: Tensor, widths: list[int], z: Tensor, sequence: Tensor,
         first: int, weight: Tensor | None, length: int, wide: int, eps: float,
+        limit: float,
     ) -> None:  # fmt: skip
         self.given, self.weight = given, weight
         self.rows, self.original = Rows(starts, tuple(widths)), Original(z, sequence, first)
-        self.length, self.wide, self.eps = length, wide, eps
+        self.length, self.wide, self.eps, self.limit = length, wide, eps, limit
         arguments = Arguments("delta_layer_norm")
         arguments.read("given", given, "WSEC", torch.float32, torch.float64)
         _rows.read_rows(arguments, "rows", self.rows, given.shape[0])
@@ -102,7 +111,7 @@ class _Call:
             0 if weight is None else weight.data_ptr(),
             out.data_ptr(),
             [given.shape[2], given.shape[3], self.wide, self.length],
-            self.eps,
+            [self.eps, self.limit],
             torch.get_num_threads(),
         )
         return out
@@ -110,7 +119,7 @@ class _Call:
     def plain(self) -> Tensor:
         return naive.delta_layer_norm(
             self.given, self.rows, self.original, self.length,
-            wide=self.wide, weight=self.weight, eps=self.eps,
+            wide=self.wide, weight=self.weight, eps=self.eps, limit=self.limit,
         )  # fmt: skip
 
 
@@ -128,7 +137,7 @@ def _other(*args: Any) -> Tensor:
 
 register(
     "delta_layer_norm(Tensor given, Tensor starts, int[] widths, Tensor z, Tensor sequence, "
-    "int first, Tensor? weight, int length, int wide, float eps) -> Tensor",
+    "int first, Tensor? weight, int length, int wide, float eps, float limit) -> Tensor",
     fake=_fake,
     cpu=_cpu,
     cuda=_other,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -18,10 +19,16 @@ from nucleoscope.engine.rules.steep import SOFTMAX
 from nucleoscope.engine.step import Step
 from nucleoscope.ops import Link, change_of
 
+# A value of so many standard deviations has lost 1e-5 of one to rounding. Such edits are made in float64.
+LIMIT = {torch.float32: 128.0, torch.float64: math.inf}
+
 
 @dataclass(frozen=True)
 class LayerNorm(Rule):
-    """LayerNorm over the last `wide` channels, through the changes of mean, variance and 1/std."""
+    """LayerNorm over the last `wide` channels, through the changes of mean, variance and 1/std.
+
+    NaN where an edit lets the variance collapse, and float32 holds no digits of what is left.
+    """
 
     wide: int
     weight: str | None
@@ -38,6 +45,7 @@ class LayerNorm(Rule):
         return place.link(
             "delta_layer_norm", given=place.aligned(0), original=place.kept(self.reads[0]),
             weight=place.packed, wide=self.wide, eps=self.eps,
+            limit=LIMIT[place.chain.like.dtype],
         )  # fmt: skip
 
 

@@ -16,7 +16,9 @@ import torch
 from nucleoscope.engine.rules.bounds import SPANS, span
 from nucleoscope.engine.rules.registry import aten
 
-MARGIN = 0.1  # so far from the pole an edited value keeps 1e-5 of itself beside an original of 20
+# So far from the pole an edited value keeps 1e-5 of itself beside an original of 20. Where the graph
+# tells that originals may be larger, it must be further in proportion.
+MARGIN, BESIDE = 0.1, 20.0
 EXP_UP_TO = 3.0  # beside an original of e^30 even 1 + e^x has no digits left
 POLES = {
     aten.log.default: 0.0, aten.log2.default: 0.0, aten.log10.default: 0.0,
@@ -37,11 +39,13 @@ def seams(graph: torch.fx.Graph, edited: str) -> dict[torch.fx.Node, str]:
             if argument not in reached:
                 continue
             bounded = list(_bounded(argument))
-            near = span(argument).low < pole + MARGIN
+            low, high = span(argument)
+            least = pole + MARGIN * (max(1.0, (high - pole) / BESIDE) if high < math.inf else 1.0)
+            near = low < least
             if near or any(_explodes(each) for each in bounded):
                 reason = (
                     f"{node.target} reads it and is steep at {pole:g}, where original plus delta has "
-                    f"no digits left; what never falls below {pole + MARGIN:g} would stay local"
+                    f"no digits left; what never falls below {least:g} would stay local"
                 )
                 found |= dict.fromkeys([*bounded, node], reason)
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -59,3 +60,4 @@ class Link:
     parameters: tuple[float, ...] = ()  # of the function
     wide: int = 1  # channels of a delta_layer_norm's group
     eps: float = 0.0  # of a delta_layer_norm
+    limit: float = math.inf  # of a delta_layer_norm

@@ -69,8 +69,9 @@ def _apply(link: Link, values: list[Value], letters: Letters, by: SimpleNamespac
         return _change(source, link, z, by)
     if link.op == "delta_layer_norm":
         made = by.delta_layer_norm(
-            source, link.rows, z, link.length, wide=link.wide, weight=link.weight, eps=link.eps
-        )
+            source, link.rows, z, link.length, wide=link.wide, weight=link.weight, eps=link.eps,
+            limit=link.limit,
+        )  # fmt: skip
     elif link.op == "delta_conv":
         residual, beside = (None, None) if link.beside < 0 else values[link.beside]
         made = by.delta_conv(
