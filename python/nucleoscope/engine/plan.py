@@ -96,6 +96,11 @@ class Plan:
         kept.update({n: self.axes(n) for n in self.whole()})
         return kept
 
+    @property
+    def read(self) -> set[str]:
+        """Nodes whose original activations a rule reads, as rows."""
+        return {read for name in self.order for read in self._rule(name).reads}
+
     def whole(self) -> list[str]:
         """Values that are laid out whole, with an edit's delta added: what the tail or the user reads."""
         laid = list(self.graph.frontier)
@@ -233,7 +238,11 @@ class Plan:
     def original_bytes(self, start: int, end: int) -> int:
         """Bytes of the original activations that edits at sites [start, end) of one sequence need."""
         kept = self.kept
-        numbers = sum((hi - lo) * kept[n].channels for n, (lo, hi) in self.held(start, end).items())
+        twice = self.read & set(self.whole())  # as rows for the rules, and as the tail reads them
+        numbers = sum(
+            (hi - lo) * kept[n].channels * (1 + (n in twice))
+            for n, (lo, hi) in self.held(start, end).items()
+        )
         return int(numbers * self.bytes_per_number)
 
     def tiles(self, start: int, end: int) -> list[tuple[int, int]]:
