@@ -86,7 +86,7 @@ class Plan:
         leaves = {self.graph.resolve(n) for n in (*self.graph.frontier, self.graph.output)}
         return {name for name in within if name in read | leaves}
 
-    @property
+    @cached_property
     def kept(self) -> dict[str, Axes]:
         """Nodes whose original activations are kept, and the axes that make rows of them."""
         nodes, kept = self.graph.nodes, {}
@@ -96,7 +96,7 @@ class Plan:
         kept.update({n: self.axes(n) for n in self.whole()})
         return kept
 
-    @property
+    @cached_property
     def read(self) -> set[str]:
         """Nodes whose original activations a rule reads, as rows."""
         return {read for name in self.order for read in self._rule(name).reads}
