@@ -26,7 +26,7 @@ SIDES = (
     "`fast=False`",
     "plain loop",
 )
-RAN_ON = ("processor", "instruction_set", "threads", "torch", "python")
+MARKS = "ᵃᵇᶜᵈ"
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 
 
@@ -43,8 +43,8 @@ def merged(results: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     return results | {"benchmarks": [found[name] for name in CASES if name in found]}
 
 
-def row(result: dict[str, Any]) -> str:
-    """One network's line: medians, ratios, efficiency, error."""
+def row(result: dict[str, Any], mark: str) -> str:
+    """One network's line: medians, ratios, efficiency, error; the mark tells what it was timed on."""
     info, own = result["extra_info"], result["stats"]
     median = own["median"]
 
@@ -58,7 +58,7 @@ def row(result: dict[str, Any]) -> str:
     counted, bare = info["multiply_adds"], info["without_verification"]
     share = f"{2 * counted / bare / info['sgemm']:.0%}" if counted else "-"
     cells = [
-        result["params"]["name"], f"{info['edits']:,}",
+        result["params"]["name"] + mark, f"{info['edits']:,}",
         f"{median:.2f} s ({own['min']:.2f}–{own['max']:.2f})", f"{bare:.2f} s",
         f"{brief:.2f} s, **{bare / brief:.1f}x**, {info['error']['bf16']:.1e}" if brief else "-",
         against("tangermeme fast=True"), against("tangermeme fast=False"), against("plain loop"),
@@ -69,12 +69,10 @@ def row(result: dict[str, Any]) -> str:
 
 def table(results: dict[str, Any]) -> str:
     """The whole table with the conditions beneath it."""
-    info = results["benchmarks"][0]["extra_info"]
-    for result in results["benchmarks"]:
-        other = [k for k in RAN_ON if result["extra_info"].get(k) != info[k]]
-        if other:
-            name = result["params"]["name"]
-            raise SystemExit(f"{name} was timed under another {', '.join(other)}: time all anew")
+    places = [_place(result) for result in results["benchmarks"]]
+    several = sorted(set(places), key=places.index)
+    marks = dict(zip(several, MARKS if len(several) > 1 else ("",), strict=False))
+    rows = [row(r, marks[place]) for r, place in zip(results["benchmarks"], places, strict=True)]
     head = [
         f"| substitutions of | edits | {' | '.join(SIDES)} | of sgemm | error |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
@@ -84,12 +82,23 @@ def table(results: dict[str, Any]) -> str:
         "peer, where not all sites are edited) sampled and scaled; of sgemm: structural multiply-adds (exact "
         "zeros counted) a second, without verification, over the rate of a 2,048 cubed product in the same "
         "run; error against float64, relative to the largest effect; random weights. "
-        f"{info['processor']} ({info['instruction_set']}), "
-        f"{info['threads']} threads, torch {info['torch']}, Python {info['python']}. "
-        "One network: `python -m pytest benchmarks/methods --benchmark-only -k Beluga "
+        + " ".join(f"{marks[place]} {place}.".lstrip() for place in several)
+        + " One network: `python -m pytest benchmarks/methods --benchmark-only -k Beluga "
         "--benchmark-json=new.json`, and `python -m benchmarks.report new.json` puts it here."
     )
-    return "\n".join([*head, *map(row, results["benchmarks"]), "", note])
+    return "\n".join([*head, *rows, "", note])
+
+
+def _place(result: dict[str, Any]) -> str:
+    """What a network was timed on."""
+    info = result["extra_info"]
+    missing = {"processor", "instruction_set", "threads", "torch", "python"} - set(info)
+    if missing:
+        raise SystemExit(f"the results do not say what they ran on: {sorted(missing)} are missing")
+    return (
+        f"{info['processor']} ({info['instruction_set']}), {info['threads']} threads, "
+        f"torch {info['torch']}, Python {info['python']}"
+    )
 
 
 def main() -> None:
