@@ -31,9 +31,8 @@ class Case:
     peer_sites: int | None = None  # of its sample (None: all that are edited)
     peer_batches: tuple[int, ...] = (32, 64, 128)  # for a large net its best elsewhere, 32, alone
     loop_sites: int = 16  # of the plain loop's sample
-    judged: int = (
-        16  # sites whose float64 scores the answers are held to; the strongest is one more
-    )
+    judged: int = 16  # sites that are held to float64; the strongest is one more
+    rounds: int = 3
     local: bool = True  # whether deltas go all the way: its structure can be counted
     bf16: bool = False  # whether precision="bf16" is timed beside it, where the processor has it
     tolerance: float = 1e-5  # of the largest effect, against float64
@@ -77,14 +76,14 @@ CASES = {
         lambda: BPNetCounts(512),
         2114,
         96,
-        peer_sites=8,
+        peer_sites=16,
         peer_batches=(32,),
         loop_sites=2,
         judged=3,
         bf16=True,
     ),
     "Beluga, 2 kb": Case(
-        Beluga, 2000, 128, peer_sites=16, peer_batches=(32,), loop_sites=4, judged=3
+        Beluga, 2000, 128, peer_sites=32, peer_batches=(32,), loop_sites=4, judged=3
     ),
     "SpliceAI-10k, 15 kb, one output": Case(
         lambda: OneOutput(SpliceNet10k()),
