@@ -29,8 +29,12 @@ class Case:
     sites: int | None = None
     peer: bool = True  # whether tangermeme's windowed path is timed beside it
     peer_sites: int | None = None  # of its sample (None: all that are edited)
+    peer_batches: tuple[int, ...] = (32, 64, 128)  # for a large net its best elsewhere, 32, alone
     loop_sites: int = 16  # of the plain loop's sample
+    judged: int = 16  # sites that are held to float64; the strongest is one more
+    rounds: int = 3
     local: bool = True  # whether deltas go all the way: its structure can be counted
+    bf16: bool = False  # whether precision="bf16" is timed beside it, where the processor has it
     tolerance: float = 1e-5  # of the largest effect, against float64
     compiled: bool = False  # whether the loop is timed under torch.compile as well: a minute
 
@@ -69,12 +73,29 @@ CASES = {
     "Factorized Basset, 1 kb": Case(FactorizedBasset, 1000),
     "BPNet 64 filters, 2,114 bp, counts": Case(BPNetCounts, 2114, compiled=True),
     "ChromBPNet 512 filters, 2,114 bp, counts": Case(
-        lambda: BPNetCounts(512), 2114, 192, peer_sites=16, loop_sites=2
+        lambda: BPNetCounts(512),
+        2114,
+        96,
+        peer_sites=16,
+        peer_batches=(32,),
+        loop_sites=2,
+        judged=3,
+        bf16=True,
     ),
-    "Beluga, 2 kb": Case(Beluga, 2000, 256, peer_sites=32, loop_sites=4),
+    "Beluga, 2 kb": Case(
+        Beluga, 2000, 128, peer_sites=32, peer_batches=(32,), loop_sites=4, judged=3
+    ),
     "SpliceAI-10k, 15 kb, one output": Case(
-        lambda: OneOutput(SpliceNet10k()), 15000, 192, peer_sites=24, loop_sites=4
+        lambda: OneOutput(SpliceNet10k()),
+        15000,
+        192,
+        peer_sites=16,
+        peer_batches=(32,),
+        loop_sites=4,
+        judged=3,
     ),
-    "BPNet 64 filters, 100 kb": Case(BPNetCounts, 100_000, 8192, peer=False, loop_sites=2),
+    "BPNet 64 filters, 100 kb": Case(
+        BPNetCounts, 100_000, 4096, peer=False, loop_sites=2, judged=3
+    ),
     "squeeze-excitation, 1 kb": Case(Gated, 1000, 128, peer=False, local=False, tolerance=1e-3),
 }

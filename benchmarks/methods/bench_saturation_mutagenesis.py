@@ -2,6 +2,8 @@
 
 The sides are timed in turn, round by round, so that a change in the machine's speed meets all of them.
 The plain loop is timed on a sample of edits and scaled; the answers are held to float64 before any of it.
+A network of this size may take minutes, so they are best timed one by one; `benchmarks/report.py` says how the
+results come together.
 """
 
 from __future__ import annotations
@@ -21,11 +23,10 @@ import nucleoscope
 from benchmarks.cases import CASES, Case
 from benchmarks.structure import multiply_adds
 from nucleoscope.naive.methods.saturation_mutagenesis import saturation_mutagenesis as naive
+from nucleoscope.ops import has_bf16
 
-ROUNDS = 3
-JUDGED_SITES = 16
+BF16_TOLERANCE = 5e-2
 LOOP_BATCHES = (8, 32)
-PEER_BATCHES = (32, 64, 128)
 
 
 def seconds(job: Callable[[], object]) -> float:
@@ -34,17 +35,33 @@ def seconds(job: Callable[[], object]) -> float:
     return time.perf_counter() - begun
 
 
-def ours(case: Case, model: nn.Module, X: Tensor, verify: int = 2) -> Tensor:
+def ours(
+    case: Case, model: nn.Module, X: Tensor, verify: int = 2, precision: str = "fp32"
+) -> Tensor:
     sites = case.range
     return nucleoscope.saturation_mutagenesis(
-        model, X, start=sites.start, end=sites.stop, hypothetical=True, verify=verify
-    ).scores
+        model, X, start=sites.start, end=sites.stop, hypothetical=True, verify=verify,
+        precision=precision,
+    ).scores  # fmt: skip
 
 
 def sgemm() -> float:
     """The machine's rate of matrix products now, in FLOP/s."""
     a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
     return 2 * 2048**3 / seconds(lambda: a @ b)
+
+
+def whole(case: Case, job: Callable[[range], object]) -> float:
+    """Seconds for all sites of a case: where only some are edited, by a line through half of them and all.
+
+    What a call costs whatever it edits (an export, originals) is so counted once.
+    """
+    if case.peer_sites is None:
+        return seconds(lambda: job(case.range))
+    few, many = case.peer_sites // 2, case.peer_sites
+    half = seconds(lambda: job(case.middle(few)))
+    spent = seconds(lambda: job(case.middle(many)))
+    return spent + max(0.0, spent - half) / (many - few) * (len(case.range) - many)
 
 
 class Peer:
@@ -80,8 +97,7 @@ class Peer:
 def truth(case: Case, model: nn.Module, X: Tensor, mine: Tensor) -> tuple[list[int], Tensor]:
     """Some sites, counted from the case's first, the strongest among them: their float64 scores."""
     sites = case.range
-    judged = sorted({round(i) for i in torch.linspace(0, len(sites) - 1, JUDGED_SITES).tolist()})
-    judged = judged[:: 1 if X.shape[2] < 5000 else 4]  # a long sequence in float64 takes its time
+    judged = sorted({round(i) for i in torch.linspace(0, len(sites) - 1, case.judged).tolist()})
     judged.append(int(mine[0].abs().amax(0).argmax()))
     double = copy.deepcopy(model).double()
     parts = [
@@ -121,20 +137,24 @@ def bench_saturation_mutagenesis(name: str, benchmark, monkeypatch: pytest.Monke
 
     gaps = {"ours": error(mine)}
     assert gaps["ours"] <= case.tolerance, gaps
+    bf16 = case.bf16 and has_bf16()
+    if bf16:
+        gaps["bf16"] = error(ours(case, model, X, precision="bf16"))
+        assert gaps["bf16"] <= BF16_TOLERANCE, gaps
     times: dict[str, list[float]] = {}
     rates: list[float] = []
     unverified: list[float] = []
+    brief: list[float] = []  # under bf16, without verification
 
-    sample = sites if case.peer_sites is None else case.middle(case.peer_sites)
     loop = case.middle(case.loop_sites)
 
     def beside() -> None:
-        for batch in PEER_BATCHES if case.peer else ():
-            spent = seconds(lambda batch=batch: windowed(model, X, sample, batch))
+        for batch in case.peer_batches if case.peer else ():
+            spent = whole(case, lambda some, batch=batch: windowed(model, X, some, batch))
             if windowed.engaged:  # a run that fell back is not its windowed path
-                spent *= len(sites) / len(sample)
                 times.setdefault(f"tangermeme fast=True, batch {batch}", []).append(spent)
-        scale = len(sites) / len(loop) * 3 / 4  # the plain loop tries the letter there as well
+        # the plain loop tries the letter there as well; both run the original once
+        scale = (3 * len(sites) + 1) / (4 * len(loop) + 1)
         for batch in LOOP_BATCHES:
             spent = seconds(lambda batch=batch: naive(model, X, sites=loop, batch=batch)) * scale
             times.setdefault(f"plain loop, batch {batch} (sampled)", []).append(spent)
@@ -147,12 +167,18 @@ def bench_saturation_mutagenesis(name: str, benchmark, monkeypatch: pytest.Monke
             times.setdefault("torch.compile, plain loop (sampled)", []).append(spent)
         rates.append(sgemm())
         unverified.append(seconds(lambda: ours(case, model, X, verify=0)))
+        if bf16:
+            brief.append(seconds(lambda: ours(case, model, X, verify=0, precision="bf16")))
 
-    benchmark.pedantic(lambda: ours(case, model, X), setup=beside, rounds=ROUNDS, warmup_rounds=0)
+    benchmark.pedantic(
+        lambda: ours(case, model, X), setup=beside, rounds=case.rounds, warmup_rounds=0
+    )
     counted = multiply_adds(model, case.length, sites) if case.local else None
     benchmark.extra_info.update(
-        error=gaps, first_call=first, edits=3 * len(sites), multiply_adds=counted,
-        sgemm=median(rates), without_verification=median(unverified),
+        error=gaps, judged_sites=len(judged), first_call=first, edits=3 * len(sites),
+        multiply_adds=counted, sgemm=median(rates), without_verification=median(unverified),
+        bf16_without_verification=median(brief) if brief else None,
+        sampled_sites={"plain loop": len(loop), "tangermeme fast=True": case.peer_sites},
         others={side: sorted(spent) for side, spent in times.items()},
         medians={side: median(spent) for side, spent in times.items()},
     )  # fmt: skip

@@ -47,6 +47,16 @@ class Profile(nn.Module):
         return self.layers(x)
 
 
+def test_a_plan_says_why_a_net_gains_little() -> None:
+    """Squeeze-excitation: what comes after the gate is done again for every edit."""
+    little = repr(nucleoscope.plan(build("squeeze_excite"), sequences(1, 60)))
+    assert re.search(
+        r"4\d% of a forward lies behind the seam .* at most 2\.\dx can be gained", little
+    )
+    assert "can be gained" not in repr(nucleoscope.plan(Seamed(), sequences(1, 30)))
+    assert "can be gained" not in repr(nucleoscope.plan(Profile(), sequences(1, 30)))
+
+
 def test_a_seam_is_named_with_its_op_and_line() -> None:
     plan = nucleoscope.plan(Seamed(), sequences(1, 30))
     lines, first = inspect.getsourcelines(Seamed.forward)

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import nucleoscope
+from nucleoscope.engine.forward import Forward
 from tests.parts import AttentionPool, Net, conv, lively, sequences
 from tests.truth import assert_close, assert_exact, engine, largest, truth
 
@@ -218,3 +219,26 @@ def test_a_float64_seam_is_planned_and_printed() -> None:
     assert repr(
         nucleoscope.plan(net("lstm").double(), sequences(1, LENGTH).double(), precision="fp64")
     )
+
+
+def test_the_tail_reads_values_laid_out_as_the_model_makes_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Channels before positions: on other strides the tail's convolutions copy what they read."""
+    seen: list[Tensor] = []
+    tail = Forward.tail
+
+    def watched(self: Forward, laid: dict[str, Tensor], batch: int) -> Tensor:
+        seen.extend(laid.values())
+        return tail(self, laid, batch)
+
+    monkeypatch.setattr(Forward, "tail", watched)
+    net = Net(
+        lambda net, x: net.b(torch.relu(net.a(x)).cumsum(2)).mean(2),
+        a=conv(4, 6, 5), b=conv(6, 2, 3),
+    )  # fmt: skip
+    X = sequences(2, 23)
+    assert_exact(net.eval(), X, local=False)
+    assert seen
+    assert {value.shape[1:] for value in seen} == {(6, 23)}
+    assert all(value.is_contiguous() for value in seen)

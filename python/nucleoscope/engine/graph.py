@@ -90,11 +90,6 @@ class Axes:
         cube = value.reshape(len(value), self.left, self.length, self.right)
         return cube.transpose(1, 2).reshape(len(value), self.length, self.channels).contiguous()
 
-    def unrows(self, rows: Tensor) -> Tensor:
-        """Rows [N, length, channels] as a contiguous batch [N, *shape]."""
-        cube = rows.reshape(len(rows), self.length, self.left, self.right)
-        return cube.transpose(1, 2).reshape(len(rows), *self.shape)
-
 
 def batch_dim(node: torch.fx.Node) -> int | None:
     """Which dimension of a traced value is the batch; None where it has none."""

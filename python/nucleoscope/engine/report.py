@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from nucleoscope.engine.windows import Lattice
 
 
+# A gain that the seam keeps below this is told, with the reason.
+LITTLE = 4
+
+
 def report(plan: Plan) -> str:
     """What the plan does for edits at its sites, one line a layer."""
     sites = np.arange(*plan.seen)
@@ -80,10 +84,16 @@ def _seams(plan: Plan) -> list[str]:
 def _arithmetic(plan: Plan, sites: np.ndarray[tuple[int], np.dtype[np.int64]]) -> str:
     local, tail, naive = plan.work(sites)
     saved = naive / max(local + tail, 1)
-    return (
+    said = (
         f"Multiply-adds per edit: {_count(local)} in windows + {_count(tail)} in the tail, against "
         f"{_count(naive)} for a forward: {saved:.1f}x less."
     )
+    if tail > naive / LITTLE:
+        said += (
+            f"\n{tail / naive:.0%} of a forward lies behind the seam and is done again for every edit: "
+            f"at most {naive / tail:.1f}x can be gained on the plain loop."
+        )
+    return said
 
 
 def _count(number: float) -> str:

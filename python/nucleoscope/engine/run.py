@@ -37,10 +37,11 @@ class Run:
         self, plan: Plan, forward: Forward, inputs: dict[str, Tensor], sites: tuple[int, int]
     ) -> None:
         self.plan, self.forward, self.sites = plan, forward, sites
-        self._held = plan.held(*sites)
+        self._held, self._laid = plan.held(*sites), set(plan.whole())
         self._keeps: dict[str, list[tuple[str, Kept]]] = {}
         for at, kept in plan.kept.items():
             self._keeps.setdefault(kept.name, []).append((at, kept))
+        self._whole: dict[str, Tensor] = {}
         self._steady_names = _steady_values(plan)
         self._steady: dict[str, Tensor] = {}
         self._kept: dict[str, tuple[Tensor, int]] = {}
@@ -62,6 +63,9 @@ class Run:
             lo, hi = self._held[at]
             rows = kept.axes.rows(value.expand(len(value), *kept.axes.shape))[:, kept.lattice.cut]
             self._kept[at] = (rows[:, lo:hi].contiguous().to(self.forward.like.dtype), lo)
+        if name in self._laid:
+            whole = value.expand(len(value), *self.plan.axes(name).shape)
+            self._whole[name] = whole.to(self.forward.like.dtype).contiguous()
         if name in self._steady_names:
             self._steady[name] = value
 
@@ -161,24 +165,28 @@ class Run:
         )
 
     def _lay(self, name: str, delta: Delta | None, edits: Edits) -> Tensor:
-        """The edited value of a node, whole: the original with the window's delta added. [S * E, *shape]"""
-        plan = self.plan
-        axes = plan.axes(name)
-        originals, _ = self._kept[name]
-        sites, many = edits.new.shape
+        """The edited value of a node, whole: the original with the window's delta added. [S * E, *shape]
+
+        It lies in memory as the model would have made it: the tail's ops are slow on any other strides.
+        """
+        axes, originals = self.plan.axes(name), self._whole[name]
+        many = edits.new.shape[1]
         which = torch.from_numpy(np.repeat(edits.sequence, many)).to(originals.device)
-        full = originals.index_select(0, which).view(sites * many * axes.length, -1)
+        full = originals.index_select(0, which)
         if delta is not None:
-            where = _targets(delta.rows, many).to(full.device)
-            full.index_add_(0, where, delta.values.reshape(-1, full.shape[1]))
-        return axes.unrows(full.view(sites * many, axes.length, -1))
+            where = _targets(delta.rows, many, axes.left).to(full.device)
+            table, values = (t.reshape(-1, axes.right).squeeze(1) for t in (full, delta.values))
+            table.index_add_(0, where, values)  # a view of `full`
+        return full
 
 
-def _targets(rows: Rows, many: int) -> Tensor:
-    """Flat index into [S, E, L] of every row of a delta [W, S, E]; rows beyond the ends hold zeros."""
-    position = np.clip(rows.positions, 0, rows.length - 1)[:, :, None]
-    site = np.arange(rows.sites)[None, :, None] * many + np.arange(many)
-    return torch.from_numpy((site * rows.length + position).reshape(-1))
+def _targets(rows: Rows, many: int, left: int) -> Tensor:
+    """Flat index into [S, E, left, L] of a delta [W, S, E, left]; rows beyond the ends hold zeros."""
+    position = np.clip(rows.positions, 0, rows.length - 1)[:, :, None, None]
+    edit = np.arange(rows.sites)[:, None] * many + np.arange(many)
+    return torch.from_numpy(
+        ((edit[:, :, None] * left + np.arange(left)) * rows.length + position).reshape(-1)
+    )
 
 
 def _reader_counts(plan: Plan) -> dict[str, int]:

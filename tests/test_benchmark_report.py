@@ -1,0 +1,61 @@
+"""README's table: newly timed networks among those committed, and what each was timed on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from benchmarks.report import merged, table
+
+
+def result(name: str, median: float = 1.0, isa: str = "v4", **info: Any) -> dict[str, Any]:
+    """One network's result as pytest-benchmark writes it, as far as the table reads it."""
+    ran_on = {"processor": "P", "instruction_set": isa, "threads": 2, "torch": "2", "python": "3"}
+    measured = {
+        "edits": 30, "multiply_adds": 5e9, "sgemm": 1e11, "without_verification": 0.5,
+        "error": {"ours": 1e-6, "bf16": 2e-3}, "medians": {"plain loop, batch 8 (sampled)": 4.0},
+    }  # fmt: skip
+    stats = {"median": median, "min": 0.9 * median, "max": 1.1 * median}
+    return {"params": {"name": name}, "stats": stats, "extra_info": {**ran_on, **measured, **info}}
+
+
+def run(*results: dict[str, Any], commit: str = "abc") -> dict[str, Any]:
+    return {"commit_info": {"id": commit}, "benchmarks": list(results)}
+
+
+def test_a_new_time_replaces_an_older_one() -> None:
+    """In the order of the cases, whatever the order of timing; what was not timed anew stays."""
+    old = run(result("Basset, 2 kb", 7.0), result("Beluga, 2 kb", 3.0))
+    found = merged(old, run(result("Basset, 600 bp"), result("Beluga, 2 kb", 2.0), commit="new"))
+    told = [
+        (r["params"]["name"], r["stats"]["median"], r.get("commit")) for r in found["benchmarks"]
+    ]
+    assert told == [
+        ("Basset, 600 bp", 1.0, "new"),
+        ("Basset, 2 kb", 7.0, None),
+        ("Beluga, 2 kb", 2.0, "new"),
+    ]
+
+
+def test_a_row_tells_ratio_efficiency_and_bf16() -> None:
+    row = table(run(result("Beluga, 2 kb", 2.0, bf16_without_verification=0.25))).splitlines()[2]
+    for cell in ("2.00 s (1.80–2.20)", "0.25 s, **2.0x**, 2.0e-03", "4.0 s, **2.0x**", "20%"):
+        assert f"| {cell} |" in row
+
+
+def test_rows_of_several_machines_are_marked() -> None:
+    """A machine is named once; where there is one only, no mark is needed."""
+    one = table(run(result("Basset, 2 kb"), result("Beluga, 2 kb")))
+    assert "ᵃ" not in one
+    two = table(run(result("Basset, 2 kb"), result("Beluga, 2 kb", isa="v3")))
+    assert "| Basset, 2 kbᵃ |" in two
+    assert "| Beluga, 2 kbᵇ |" in two
+    assert "ᵇ P (v3), 2 threads" in two
+
+
+def test_a_result_that_does_not_say_what_it_ran_on_is_refused() -> None:
+    silent = result("Basset, 2 kb")
+    del silent["extra_info"]["processor"]
+    with pytest.raises(SystemExit, match="processor"):
+        table(run(silent))
