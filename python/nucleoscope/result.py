@@ -7,13 +7,18 @@ import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from nucleoscope import exports
 from nucleoscope.files import whole_file
+
+if TYPE_CHECKING:
+    import anndata
+    import xarray
 
 TENSORS = ("scores", "original", "sequences")
 
@@ -55,60 +60,81 @@ class Attribution:
         lines = [f"Attribution({self.facts.get('method', '?')}: {shape}; {facts})"]
         return "\n".join([*lines, *(f"  {check}" for check in self.checks)])
 
+    def of_target(self, target: int = 0) -> Tensor:
+        """The scores of one target, ``[sequence, letter, site]``, or ``[sequence, site]`` without letters.
+
+        Raises IndexError for a target that there is not, ValueError for other axes.
+        """
+        rest = tuple(axis for axis in self.axes if axis != "target")
+        if rest not in (("sequence", "letter", "site"), ("sequence", "site")):
+            raise ValueError(
+                f"axes {self.axes}: sequences and sites are needed, with or without letters"
+            )
+        count = self.scores.shape[self.axes.index("target")] if "target" in self.axes else 1
+        if not 0 <= target < count:
+            have = "one target, 0" if count == 1 else f"{count} targets, from 0"
+            raise IndexError(f"target={target}: this attribution has {have}")
+        chosen = self.scores
+        return chosen.select(self.axes.index("target"), target) if "target" in self.axes else chosen
+
     def observed(self, target: int = 0) -> Tensor:
-        """The score of the letter that is there, ``[sequence, site]``, of one target.
+        """The score of the letter that is there, ``[sequence, site]``.
 
         Raises IndexError for a target that there is not, ValueError where hypothetical scores do not
-        say which letter is there.
+        come with their sequences.
         """
-        scores = self._of_target(target)
+        scores = self.of_target(target)
         if "letter" not in self.axes:
             return scores
         if self.facts.get("hypothetical"):
-            scores = scores * self._known("which of the hypothetical scores are observed")
+            scores = scores * self._columns()
         return scores.sum(1)
 
-    def substitutions(self, target: int = 0) -> Tensor:
-        """What each letter would change in place of the one there, ``[sequence, letter, site]``.
+    def hypothetical(self, target: int = 0) -> tuple[Tensor, Tensor]:
+        """The scores of all letters, and the sequences, both ``[sequence, letter, site]``.
 
-        Whatever the scores were centred on falls out, except at N, where none is there. Raises IndexError for a target that there is
-        not, ValueError where the scores of letters that are not there were not kept.
+        Raises IndexError for a target that there is not, ValueError where the scores of letters that
+        are not there were not kept, or the sequences were not.
         """
-        self._only_hypothetical("the effects of substitutions")
-        scores = self._of_target(target)
-        there = self._known("which letter each replaces")
+        if "letter" not in self.axes or not self.facts.get("hypothetical"):
+            raise ValueError(
+                "the scores of letters that are not there are needed, and were not kept: pass "
+                "hypothetical=True to the method that makes the attribution"
+            )
+        return self.of_target(target), self._columns()
+
+    def substitutions(self, target: int = 0) -> Tensor:
+        """What each letter does in place of the one there, ``[sequence, letter, site]``.
+
+        Whatever the scores were centred on falls out, except at N, where no letter is there. Raises
+        as `hypothetical` does.
+        """
+        scores, there = self.hypothetical(target)
         return scores - (scores * there).sum(1, keepdim=True)
 
-    def _of_target(self, target: int) -> Tensor:
-        """``[sequence, (letter,) site]``."""
-        rest = tuple(axis for axis in self.axes if axis != "target")
-        if rest not in (("sequence", "letter", "site"), ("sequence", "site")):
-            raise ValueError(f"axes {self.axes}: sequences, letters and sites are needed")
-        if "target" not in self.axes:
-            if target != 0:
-                raise IndexError(f"target={target}: this attribution has one target, 0")
-            return self.scores
-        axis = self.axes.index("target")
-        count = self.scores.shape[axis]
-        if not -count <= target < count:
-            raise IndexError(f"target={target}: this attribution has {count} targets, from 0")
-        return self.scores.select(axis, target)
-
-    def _known(self, what: str) -> Tensor:
+    def _columns(self) -> Tensor:
         """The sequences, in the scores' own type and place."""
         if self.sequences is None:
             raise ValueError(
-                f"this attribution does not hold its sequences, so it is not known {what}: make it "
-                "anew, or give it them by dataclasses.replace(attribution, sequences=...)"
+                "these hypothetical scores do not say which letters are there: make the attribution "
+                "anew, or give it them by dataclasses.replace(attribution, sequences=X)"
             )
         return self.sequences.to(self.scores)
 
-    def _only_hypothetical(self, what: str) -> None:
-        if "letter" not in self.axes or not self.facts.get("hypothetical"):
-            raise ValueError(
-                f"{what} need the scores of letters that are not there: pass hypothetical=True to the "
-                "method that makes the attribution"
-            )
+    def to_xarray(self) -> xarray.Dataset:
+        """A dataset with the axes' names. Needs ``pip install 'nucleoscope[xarray]'``."""
+        return exports.to_xarray(self)
+
+    def to_anndata(self) -> anndata.AnnData:
+        """Sequences by letters at sites. Needs ``pip install 'nucleoscope[anndata]'``."""
+        return exports.to_anndata(self)
+
+    def to_modisco(self, folder: str | os.PathLike[str], target: int = 0) -> tuple[Path, Path]:
+        """Write ``ohe.npz`` and ``shap.npz`` for tfmodisco-lite: ``modisco motifs -s ohe.npz -a shap.npz``.
+
+        Raises as `hypothetical` does, and ValueError where the letters that are there score nothing.
+        """
+        return exports.to_modisco(self, Path(folder), target)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write everything to one ``.npz`` file; it appears complete or not at all.

@@ -27,7 +27,9 @@ class DiscoveryCurve:
     threshold: Floats
     called: Ints
     called_on_control: Ints
-    fdr: Floats  # estimated: (called_on_control + 1) x size / size of control / called; NaN for none
+    fdr: (
+        Floats  # estimated: (called_on_control + 1) x size / size of control / called; NaN for none
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +52,12 @@ class Seqlets:
         return len(self.sequence)
 
     def __repr__(self) -> str:
-        facts = ", ".join(f"{k}={v}" for k, v in self.facts.items() if k in ("fdr", "control", "sign"))
-        lines = [f"Seqlets({len(self):,} in {len(set(self.sequence.tolist())):,} sequences; {facts})"]
+        facts = ", ".join(
+            f"{k}={v}" for k, v in self.facts.items() if k in ("fdr", "control", "sign")
+        )
+        lines = [
+            f"Seqlets({len(self):,} in {len(set(self.sequence.tolist())):,} sequences; {facts})"
+        ]
         for curve in self.curves:
             if len(curve.fdr) and not (curve.fdr <= self.facts["fdr"]).any():
                 lines.append(f"  {_out_of_reach(curve)}")
@@ -101,7 +107,9 @@ class Seqlets:
             chromosome, start, end, strand = _placed(sequence, start, end, regions)
             values = [f"{v[row]:.6g}" for v in (self.attribution, self.p_value, self.q_value)]
             name = f"seqlet{row + 1}"
-            rows.append([chromosome, start, end, name, max(0, round(float(score))), strand, *values])
+            rows.append(
+                [chromosome, start, end, name, max(0, round(float(score))), strand, *values]
+            )
         return _write(Path(path), rows, "\t")
 
 

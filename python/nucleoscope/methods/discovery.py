@@ -33,12 +33,13 @@ def discovery_curve(
     One more is counted on the control than is called there. Without it, a threshold would be taken
     that by luck calls nothing on the control; with it, the rate that is chosen by holds on noise.
     """
+
     def calls(part: Floats) -> npt.NDArray[np.int64]:
         found = in_pieces(part, chance, shortest, THRESHOLDS[0])
-        return np.sum([counts(each, THRESHOLDS) for _, each in found], axis=0)
+        return np.asarray(sum(counts(each, THRESHOLDS) for _, each in found))
 
     called = calls(scores)
-    on_control = np.sum([calls(part) for part in control], axis=0)
+    on_control = np.asarray(sum(calls(part) for part in control))
     scale = scores.size / sum(part.size for part in control)
     fdr = np.full(len(THRESHOLDS), np.nan)
     some = called > 0

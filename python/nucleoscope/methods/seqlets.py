@@ -29,7 +29,7 @@ SIGNS = {"positive": (1,), "negative": (-1,), "both": (1, -1)}
 def seqlets(
     attribution: Scores,
     *,
-    control: Scores | str = "shuffled",
+    control: Scores | str = "mirrored",
     fdr: float = 0.1,
     threshold: float | None = None,
     sign: str = "positive",
@@ -65,9 +65,11 @@ def seqlets(
     control
         Scores of sequences without motifs, from the same model, target and method: best of several
         dinucleotide shuffles of each sequence; any number, of any length. Or made of the scores
-        themselves: ``"shuffled"``, their sites in random order, which neighbours that depend on
-        each other exceed, so that the rate is then higher than it says; ``"mirrored"``, their negative,
-        which keeps such dependence, but takes noise to be symmetric and repressors for noise.
+        themselves. ``"mirrored"``: their negative, which keeps what neighbours have in common, but takes
+        repressors for noise and noise to be symmetric; with 0 false calls it still takes 1 / `fdr`
+        calls to reach `fdr`. ``"shuffled"``: their sites in random order, right only where neighbours
+        do not depend on each other: at a promise of 0.1, noise that five neighbours shared was
+        called in every one of 300 trials, and in none with ``"mirrored"``.
     fdr
         The share of false calls to allow.
     threshold
@@ -193,8 +195,14 @@ def _called(
         for first, found in in_pieces(scores, chance, shortest, level):
             for k, spans, chosen in called(found):
                 sequence, start = np.divmod(spans.start[chosen], found.apart)
-                q = np.full(len(chosen), np.nan) if curve is None else q_values(curve, spans.worst[chosen])
-                for n, s, p, each_q in zip(first + sequence, start, spans.p[chosen], q, strict=True):
+                q = (
+                    np.full(len(chosen), np.nan)
+                    if curve is None
+                    else q_values(curve, spans.worst[chosen])
+                )
+                for n, s, p, each_q in zip(
+                    first + sequence, start, spans.p[chosen], q, strict=True
+                ):
                     rows.append((n, s, s + k, sign * scores[n, s : s + k].sum(), p, each_q))
     columns = zip(*rows, strict=True) if rows else [()] * len(KINDS)
     return {

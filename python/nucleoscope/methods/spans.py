@@ -18,7 +18,9 @@ class Chance:
 
     low: float
     width: float  # of a bin
-    at_least: tuple[Floats, ...]  # [k][i]: the chance that k bins sum to i or more; to the longest k
+    at_least: tuple[
+        Floats, ...
+    ]  # [k][i]: the chance that k bins sum to i or more; to the longest k
     bins: int
 
     @classmethod
@@ -72,9 +74,7 @@ class Candidates:
         return replace(self, by_length=kept)
 
 
-def candidates(
-    scores: Floats, chance: Chance, shortest: int, below: float
-) -> Candidates:
+def candidates(scores: Floats, chance: Chance, shortest: int, below: float) -> Candidates:
     """The spans of `scores` [N, L] that qualify at a threshold of `below`, or at any lower one.
 
     A span of k positions can do so only where both spans of k - 1 inside it do, so each length is
@@ -86,9 +86,7 @@ def candidates(
     binned[:, :length] = chance.binned(scores)
     total = np.concatenate([[0], binned.ravel().cumsum()])
     by_length: dict[int, Spans] = {}
-    start = (
-        np.arange(rows)[:, None] * apart + np.arange(max(length - shortest + 1, 0))
-    ).ravel()
+    start = (np.arange(rows)[:, None] * apart + np.arange(max(length - shortest + 1, 0))).ravel()
     worst = order = np.zeros(len(start))
     for k in range(shortest, len(chance.at_least)):
         if k > shortest:

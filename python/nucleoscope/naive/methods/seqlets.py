@@ -25,7 +25,9 @@ def seqlets(
         return []
     binned = ((X.double() - low) / ((high - low) / (bins - 1))).floor().long().clamp(0, bins - 1)
     once = torch.bincount(binned.flatten(), minlength=bins).double() / X.numel()
-    at_least = [torch.ones(1, dtype=torch.float64)]  # [k][i]: the chance that k bins sum to i or more
+    at_least = [
+        torch.ones(1, dtype=torch.float64)
+    ]  # [k][i]: the chance that k bins sum to i or more
     sums = torch.ones(1, dtype=torch.float64)
     for _ in range(max_length):
         longer = sums.new_zeros(len(sums) + bins - 1)
@@ -43,15 +45,10 @@ def seqlets(
         free = [True] * len(row)
         for k in range(max_length, min_length - 1, -1):
             order = sorted(
-                (max(p[s, j] for j in range(min_length, k + 1)), s)
-                for s in range(len(row) - k + 1)
+                (max(p[s, j] for j in range(min_length, k + 1)), s) for s in range(len(row) - k + 1)
             )
             for _, s in order:
-                inner = (
-                    p[s + i, j]
-                    for j in range(min_length, k + 1)
-                    for i in range(k - j + 1)
-                )
+                inner = (p[s + i, j] for j in range(min_length, k + 1) for i in range(k - j + 1))
                 if all(free[s : s + k]) and all(each < threshold for each in inner):
                     called.append((n, s, s + k, p[s, k]))
                     free[s : s + k] = [False] * k
