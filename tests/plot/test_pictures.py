@@ -83,6 +83,12 @@ def test_palettes(made: Attribution) -> None:
         logo(made, 50, 55, palette="x")
 
 
+@pytest.mark.parametrize("hypothetical", [False, True])
+def test_logo_draws_the_letters_that_are_there(made: Attribution, hypothetical: bool) -> None:
+    axes = logo(made, 50, 60, hypothetical=hypothetical)
+    assert len(axes.patches) == (40 if hypothetical else 10)
+
+
 @pytest.mark.parametrize("kind", ["logo", "heatmap", "track"])
 def test_several_sequences_in_one_figure(kind: str, made: Attribution, found: Seqlets) -> None:
     views = [View(0, 50, 70, "first"), View(1, 60, 90, "second", 100, -1)]

@@ -43,11 +43,11 @@ LEGIBLE = 1000  # sites whose letters still show on a page
     "--seqlets", "fdr", type=click.FloatRange(0, 1, min_open=True), metavar="FDR",
     help="Mark the stretches that stand out at this false discovery rate, by mirrored scores.",
 )  # fmt: skip
-@click.option("--units", default="score", show_default=True, help="What the scores are in.")
+@click.option("--units", help="What the scores are in.")
 @click.option("--title", default="")
 def plot(
     attribution: Path, out: Path, kind: str, regions: tuple[str, ...], sequences: tuple[int, ...],
-    sites: str | None, target: int, palette: str, fdr: float | None, units: str, title: str,
+    sites: str | None, target: int, palette: str, fdr: float | None, units: str | None, title: str,
 ) -> None:  # fmt: skip
     """Draw scores as a logo, a heat-map of substitutions, or a track.
 
@@ -71,9 +71,10 @@ def plot(
                 f"most {LEGIBLE:,}, or --kind track"
             )
         found = None if fdr is None else nucleoscope.seqlets(scores, fdr=fdr, target=target)
-        letters = {"palette": palette} if kind == "logo" else {}
+        own = {"palette": palette} if kind == "logo" else {}
+        own |= {"units": units} if units else {}
         figure = sheet(
-            scores, views, kind=kind, title=title, target=target, units=units, seqlets=found,
-            place="position", **letters,
+            scores, views, kind=kind, title=title, target=target, seqlets=found,
+            place="position", **own,
         )  # fmt: skip
         click.echo(f"Written: {save_figure(figure, out)}")

@@ -48,7 +48,9 @@ def views_of_sequences(
                 f"{row}: there are {len(attribution.scores)} sequences, from 0",
                 param_hint="--sequence",
             )
-        named = str(_region(places[row])) if row < len(places) else f"sequence {row}"
+        named = f"sequence {row}"
+        if row < len(places):
+            named = f"{_region(places[row])} ({places[row].get('strand', '+')})"
         views.append(View(row, start, end, named, *_axis(places[row] if row < len(places) else {})))
     return views
 

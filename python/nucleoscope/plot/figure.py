@@ -53,14 +53,19 @@ def save_figure(figure: Figure, path: str | os.PathLike[str], dpi: int = 150) ->
     return path
 
 
-def scores_of(attribution: Attribution, sequence: int, target: int) -> npt.NDArray[np.float64]:
-    """[letter, site] of one sequence and target.
+def scores_of(
+    attribution: Attribution, sequence: int, target: int, hypothetical: bool = True
+) -> npt.NDArray[np.float64]:
+    """[letter, site] of one sequence and target; 0 for letters that are not there, unless hypothetical.
 
     Raises IndexError for those that there are not, ValueError for scores without letters.
     """
     scores = attribution.of_target(target)
     if scores.dim() != 3:
         raise ValueError(f"axes {attribution.axes}: these scores are of sites, not of letters")
+    if attribution.facts.get("hypothetical") and not hypothetical:
+        kept, there = attribution.hypothetical(target)
+        scores = kept * there
     return _of_sequence(scores, sequence)
 
 

@@ -46,6 +46,7 @@ def logo(
     place: str = "position",
     palette: str = "classic",
     seqlets: Seqlets | None = None,
+    hypothetical: bool = False,
     axes: Axes | None = None,
 ) -> Axes:
     """Draw the scores of the sites [start, end), counted in the sequence as `Attribution.start` is.
@@ -53,7 +54,8 @@ def logo(
     Letters above the line add to the target where they stand, letters below take away. Position 0
     of the sequence is labelled `origin`, the next one `origin + step`: -1 for the reverse strand,
     whose positions then run downwards. `palette` is ``"classic"`` or ``"colour-blind"``; `seqlets`
-    are marked above the letters, with their rank.
+    are marked above the letters, with their rank. Of scores that were made with ``hypothetical=True``
+    the letters that are there are drawn, and with `hypothetical` all of them, stacked.
 
     Raises ImportError that says what to install, IndexError for sites that have no scores, ValueError
     for a palette that there is not.
@@ -65,7 +67,9 @@ def logo(
         raise ImportError(INSTALL) from error
     if palette not in PALETTES:
         raise ValueError(f"palette={palette!r}: use one of {', '.join(map(repr, PALETTES))}")
-    scores = scores_of(attribution, sequence, target)[:, sites_of(attribution, start, end)]
+    scores = scores_of(attribution, sequence, target, hypothetical)[
+        :, sites_of(attribution, start, end)
+    ]
     if axes is None:
         axes = new_figure(min(3 + 0.2 * (end - start), 24), 2.2)[1][0]
     positions = [drawn_at(site, origin, step) for site in range(start, end)]
