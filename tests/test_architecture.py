@@ -36,7 +36,7 @@ def engine(*rooms: str, lazily: tuple[str, ...] = ()) -> Room:
 # A room is a file or a folder below nucleoscope. In a folder that is divided into rooms, its own
 # name means its __init__.py.
 LAW = {
-    FACE: room("methods", "diagnostics", "result", "engine.plan", "demo"),
+    FACE: room("methods", "diagnostics", "result", "seqlet_table", "engine.plan", "demo"),
     "__main__": room("cli"),
     "cli": room(FACE, "demo", "models", "plot", "files"),
     "compat": room(FACE, "naive.methods"),
@@ -44,9 +44,11 @@ LAW = {
     "evaluate": room(FACE),
     "plot": room(FACE, "files"),
     "diagnostics": room("methods", "engine"),
-    "methods": room("engine", "result", "naive.methods", "reading"),
+    "methods": room("engine", "result", "seqlet_table", "naive.methods", "reading"),
     "reading": room(),
-    "result": room("files"),
+    "result": room("files", "exports"),
+    "exports": room("files", lazily=("result",)),
+    "seqlet_table": room("files"),
     "files": room(),
     "demo": room(),
     "models": room("ops", "demo", outside=ARRAYS),

@@ -144,7 +144,7 @@ def delta_layer_norm_float32(
     weight: int,
     delta: int,
     sizes: list[int],
-    eps: float,
+    limits: list[float],
     threads: int,
     /,
 ) -> None: ...
@@ -155,7 +155,7 @@ def delta_layer_norm_float64(
     weight: int,
     delta: int,
     sizes: list[int],
-    eps: float,
+    limits: list[float],
     threads: int,
     /,
 ) -> None: ...

@@ -10,8 +10,10 @@ from nucleoscope.methods.mutagenesis import NaiveFallback as NaiveFallback
 from nucleoscope.methods.mutagenesis import Untraceable as Untraceable
 from nucleoscope.methods.mutagenesis import plan as plan
 from nucleoscope.methods.mutagenesis import saturation_mutagenesis as saturation_mutagenesis
+from nucleoscope.methods.seqlets import seqlets as seqlets
 from nucleoscope.result import Attribution as Attribution
 from nucleoscope.result import Check as Check
+from nucleoscope.seqlet_table import Seqlets as Seqlets
 
 __version__ = _version("nucleoscope")
 __all__ = [
@@ -19,9 +21,11 @@ __all__ = [
     "Check",
     "Disagreement",
     "NaiveFallback",
+    "Seqlets",
     "Untraceable",
     "plan",
     "saturation_mutagenesis",
+    "seqlets",
 ]
 
 

@@ -7,13 +7,20 @@ import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from nucleoscope import exports
 from nucleoscope.files import whole_file
+
+if TYPE_CHECKING:
+    import anndata
+    import xarray
+
+TENSORS = ("scores", "original", "sequences")
 
 
 @dataclass(frozen=True)
@@ -45,12 +52,89 @@ class Attribution:
         default_factory=dict
     )  # method, target, center, precision, versions ...
     checks: tuple[Check, ...] = ()
+    sequences: Tensor | None = None  # their columns at the scored sites, [sequence, letter, site]
 
     def __repr__(self) -> str:
         shape = ", ".join(f"{a}={n}" for a, n in zip(self.axes, self.scores.shape, strict=True))
         facts = ", ".join(f"{k}={v}" for k, v in self.facts.items() if k in ("target", "center"))
         lines = [f"Attribution({self.facts.get('method', '?')}: {shape}; {facts})"]
         return "\n".join([*lines, *(f"  {check}" for check in self.checks)])
+
+    def of_target(self, target: int = 0) -> Tensor:
+        """The scores of one target, ``[sequence, letter, site]``, or ``[sequence, site]`` without letters.
+
+        Raises IndexError for a target that there is not, ValueError for other axes.
+        """
+        rest = tuple(axis for axis in self.axes if axis != "target")
+        if rest not in (("sequence", "letter", "site"), ("sequence", "site")):
+            raise ValueError(
+                f"axes {self.axes}: sequences and sites are needed, with or without letters"
+            )
+        count = self.scores.shape[self.axes.index("target")] if "target" in self.axes else 1
+        if not 0 <= target < count:
+            have = "one target, 0" if count == 1 else f"{count} targets, from 0"
+            raise IndexError(f"target={target}: this attribution has {have}")
+        chosen = self.scores
+        return chosen.select(self.axes.index("target"), target) if "target" in self.axes else chosen
+
+    def observed(self, target: int = 0) -> Tensor:
+        """The score of the letter that is there, ``[sequence, site]``.
+
+        Raises IndexError for a target that there is not, ValueError where hypothetical scores do not
+        come with their sequences.
+        """
+        scores = self.of_target(target)
+        if "letter" not in self.axes:
+            return scores
+        if self.facts.get("hypothetical"):
+            scores = scores * self._columns()
+        return scores.sum(1)
+
+    def hypothetical(self, target: int = 0) -> tuple[Tensor, Tensor]:
+        """The scores of all letters, and the sequences, both ``[sequence, letter, site]``.
+
+        Raises IndexError for a target that there is not, ValueError where the scores of letters that
+        are not there were not kept, or the sequences were not.
+        """
+        if "letter" not in self.axes or not self.facts.get("hypothetical"):
+            raise ValueError(
+                "the scores of letters that are not there are needed, and were not kept: pass "
+                "hypothetical=True to the method that makes the attribution"
+            )
+        return self.of_target(target), self._columns()
+
+    def substitutions(self, target: int = 0) -> Tensor:
+        """What each letter does in place of the one there, ``[sequence, letter, site]``.
+
+        Whatever the scores were centred on falls out, except at N, where no letter is there. Raises
+        as `hypothetical` does.
+        """
+        scores, there = self.hypothetical(target)
+        return scores - (scores * there).sum(1, keepdim=True)
+
+    def _columns(self) -> Tensor:
+        """The sequences, in the scores' own type and place."""
+        if self.sequences is None:
+            raise ValueError(
+                "these hypothetical scores do not say which letters are there: make the attribution "
+                "anew, or give it them by dataclasses.replace(attribution, sequences=X)"
+            )
+        return self.sequences.to(self.scores)
+
+    def to_xarray(self) -> xarray.Dataset:
+        """A dataset with the axes' names. Needs ``pip install 'nucleoscope[xarray]'``."""
+        return exports.to_xarray(self)
+
+    def to_anndata(self) -> anndata.AnnData:
+        """Sequences by letters at sites. Needs ``pip install 'nucleoscope[anndata]'``."""
+        return exports.to_anndata(self)
+
+    def to_modisco(self, folder: str | os.PathLike[str], target: int = 0) -> tuple[Path, Path]:
+        """Write ``ohe.npz`` and ``shap.npz`` for tfmodisco-lite: ``modisco motifs -s ohe.npz -a shap.npz``.
+
+        Raises as `hypothetical` does, and ValueError where the letters that are there score nothing.
+        """
+        return exports.to_modisco(self, Path(folder), target)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write everything to one ``.npz`` file; it appears complete or not at all.
@@ -60,13 +144,13 @@ class Attribution:
         path = Path(path)
         if path.suffix != ".npz":
             raise ValueError(f"path={str(path)!r}: an attribution is saved as .npz")
-        facts = dataclasses.asdict(dataclasses.replace(self, scores=None, original=None))  # type: ignore[arg-type]
+        tensors = {name: getattr(self, name) for name in TENSORS if getattr(self, name) is not None}
+        facts = dataclasses.asdict(dataclasses.replace(self, **dict.fromkeys(TENSORS)))  # type: ignore[arg-type]
         with whole_file(path) as file:
             np.savez_compressed(
                 file,
-                scores=self.scores.cpu().numpy(),
-                original=self.original.cpu().numpy(),
                 facts=np.array(json.dumps(facts, default=str)),
+                **{name: tensor.cpu().numpy() for name, tensor in tensors.items()},
             )
         return path
 
@@ -79,10 +163,10 @@ class Attribution:
         try:
             with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as held:
                 facts = json.loads(str(held["facts"]))
-                scores, original = (torch.from_numpy(held[k]) for k in ("scores", "original"))
+                tensors = {name: torch.from_numpy(held[name]) for name in TENSORS if name in held}
             facts["axes"] = tuple(facts["axes"])
             facts["checks"] = tuple(Check(**c) for c in facts["checks"])
-            return cls(**(facts | {"scores": scores, "original": original}))
+            return cls(**(facts | tensors))
         except FileNotFoundError:
             raise
         except Exception as error:  # numpy, zipfile and json each have their own

@@ -12,6 +12,8 @@ from nucleoscope import __version__
 COMMANDS = {
     "demo": "Explain 131 kb of human DNA with a small splice-site net; no files needed.",
     "mutagenesis": "Score every base of regions of a genome with your own model.",
+    "plot": "Draw scores as a logo, a heat-map of substitutions, or a track.",
+    "seqlets": "Find the stretches whose scores stand out, at a false discovery rate.",
 }
 INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C ended
 

@@ -152,7 +152,8 @@ def _write(
     out: Path, result: Attribution, strands: str, stretch: Stretch, sites: list[SpliceSite]
 ) -> None:
     """Everything that stays: scores, sites, and pictures where they can be drawn."""
-    facts = {"chromosome": stretch.chromosome, "first_base": stretch.start + 1, "strands": strands}
+    regions = [stretch.region(sign) for sign in strands]
+    facts = {"chromosome": stretch.chromosome, "first_base": stretch.start + 1, "regions": regions}
     named = dataclasses.replace(result, facts=result.facts | facts | {"targets": list(KINDS)})
     written = [named.save(out / "attribution.npz"), write_tsv(sites, out / "sites.tsv")]
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import sys
 import time
 from pathlib import Path
@@ -20,19 +19,6 @@ from nucleoscope.cli.letters import one_hot
 from nucleoscope.cli.loading import load_model
 from nucleoscope.cli.regions import Region, parse_region, read_bed
 
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-
-
-def _out(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:  # noqa: ARG001
-    """Refuse at once what could not be written after an hour's work."""
-    if path is None:
-        return None
-    if path.suffix != ".npz":
-        raise click.BadParameter(f"{str(path)!r} must end in .npz")
-    if not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
-        raise click.BadParameter(f"{str(path.parent)!r} is not a folder that can be written to")
-    return path
-
 
 @click.command(epilog="Scores are read with nucleoscope.Attribution.load(FILE).")
 @click.option(
@@ -40,10 +26,14 @@ def _out(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path 
     help="What gives the model: a class or function of yours called without arguments, or a "
     "program saved by torch.export.",
 )  # fmt: skip
-@click.option("--weights", type=FILE, help="Its state dict: .pt by torch.save, or .safetensors.")
+@click.option(
+    "--weights", type=options.EXISTING, help="Its state dict: .pt by torch.save, or .safetensors."
+)
 @click.option("--trust", is_flag=True, help="Open a .pt2 although that can run code held in it.")
-@click.option("--fasta", type=FILE, required=True, help="The genome, plain or gzipped.")
-@click.option("--bed", type=FILE, help="Regions: the first three columns of a BED file.")
+@click.option("--fasta", type=options.EXISTING, required=True, help="The genome, plain or gzipped.")
+@click.option(
+    "--bed", type=options.EXISTING, help="Regions: the first three columns of a BED file."
+)
 @click.option("--region", metavar="CHR:START-END", help="One region, 1-based, end included.")
 @click.option(
     "--length", type=click.IntRange(min=1),
@@ -78,7 +68,7 @@ def _out(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path 
 )  # fmt: skip
 @click.option("--device", type=options.device, default="cpu", show_default=True)
 @click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), callback=_out,
+    "--out", type=click.Path(dir_okay=False, path_type=Path), callback=options.writable(".npz"),
     help="The .npz file to write; needed unless --dry-run.",
 )  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")

@@ -1,13 +1,34 @@
-"""What may be typed for an option: targets, amounts of memory, devices."""
+"""What may be typed for an option: targets, amounts of memory, devices, files."""
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Callable
+from pathlib import Path
 
 import click
 import torch
 
 Pick = int | slice | tuple[int | slice, ...]
+EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+Callback = Callable[[click.Context, click.Parameter, "Path | None"], "Path | None"]
+
+
+def writable(*endings: str) -> Callback:
+    """Refuse at once what could not be written after an hour's work; any ending where none is named."""
+
+    def check(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:  # noqa: ARG001
+        if path is None:
+            return None
+        if endings and path.suffix not in endings:
+            raise click.BadParameter(f"{str(path)!r} must end in {' or '.join(endings)}")
+        if not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
+            raise click.BadParameter(f"{str(path.parent)!r} is not a folder that can be written to")
+        return path
+
+    return check
 
 
 def target(text: str) -> Pick:

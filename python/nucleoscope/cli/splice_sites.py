@@ -35,6 +35,11 @@ class Stretch:
         """The bases of a strand in its own direction."""
         return self.bases if sign == "+" else reverse_complement(self.bases)
 
+    def region(self, sign: str) -> dict[str, str | int]:
+        """Where a strand lies, as an attribution tells it: from 0, half open, on the chromosome."""
+        end = self.start + len(self.bases)
+        return {"chromosome": self.chromosome, "start": self.start, "end": end, "strand": sign}
+
     def axis(self, sign: str) -> tuple[int, int]:
         """(1-based position of a strand's first base, step to its next)."""
         return (self.start + 1, 1) if sign == "+" else (self.start + len(self.bases), -1)

@@ -148,8 +148,15 @@ def saturation_mutagenesis(
         "engine": engine, "repeated_in_float64": found.repeated, **_versions(),
     }  # fmt: skip
     return Attribution(
-        scores if many else scores[:, 0], axes, alphabet, asked.start, found.original, facts, checks
-    )
+        scores if many else scores[:, 0], axes, alphabet, asked.start, found.original, facts, checks,
+        _compact(columns),
+    )  # fmt: skip
+
+
+def _compact(columns: Tensor) -> Tensor:
+    """In a byte a letter, unless a column is shared by several."""
+    whole = columns.to(torch.int8)
+    return whole if torch.equal(whole.to(columns), columns) else columns
 
 
 def plan(

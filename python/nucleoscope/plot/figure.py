@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from nucleoscope import Attribution
 from nucleoscope.files import whole_file
@@ -35,32 +36,74 @@ def new_figure(width: float, height: float, rows: int = 1) -> tuple[Figure, list
 
 
 def save_figure(figure: Figure, path: str | os.PathLike[str], dpi: int = 150) -> Path:
-    """Write a figure in the format that the file's ending says.
+    """Write a figure in the format that the file's ending says: .png, .svg, .pdf and others.
 
-    Raises ValueError for an ending that matplotlib does not know, OSError where nothing can be
-    written.
+    Letters stay letters in a .pdf, their font embedded; in an .svg they are outlines, which look alike
+    wherever they are opened. Raises ValueError for an ending that matplotlib does not know, OSError
+    where nothing can be written.
     """
+    from matplotlib import rc_context
+
     path = Path(path)
-    with whole_file(path) as file:
+    with (
+        rc_context({"pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "path"}),
+        whole_file(path) as file,
+    ):
         figure.savefig(file, format=path.suffix.removeprefix("."), dpi=dpi)
     return path
 
 
-def scores_of(attribution: Attribution, sequence: int, target: int) -> npt.NDArray[np.float64]:
-    """[letter, site] of one sequence and target."""
-    chosen = attribution.scores[sequence]
-    if "target" in attribution.axes:
-        chosen = chosen[target]
-    elif target != 0:
-        raise IndexError(f"target={target}: this attribution has one target, 0")
-    return chosen.double().cpu().numpy()
+def scores_of(
+    attribution: Attribution, sequence: int, target: int, hypothetical: bool = True
+) -> npt.NDArray[np.float64]:
+    """[letter, site] of one sequence and target; 0 for letters that are not there, unless hypothetical.
+
+    Raises IndexError for those that there are not, ValueError for scores without letters.
+    """
+    scores = attribution.of_target(target)
+    if scores.dim() != 3:
+        raise ValueError(f"axes {attribution.axes}: these scores are of sites, not of letters")
+    if attribution.facts.get("hypothetical") and not hypothetical:
+        kept, there = attribution.hypothetical(target)
+        scores = kept * there
+    return _of_sequence(scores, sequence)
 
 
-def show_positions(axes: Axes, label: str) -> None:
-    """Whole base positions with thousands set apart, and never an offset in the corner."""
+def observed_of(attribution: Attribution, sequence: int, target: int) -> npt.NDArray[np.float64]:
+    """[site] of one sequence and target: the score of the letter that is there."""
+    return _of_sequence(attribution.observed(target), sequence)
+
+
+def _of_sequence(scores: Tensor, sequence: int) -> npt.NDArray[np.float64]:
+    if not 0 <= sequence < len(scores):
+        raise IndexError(f"sequence={sequence}: this attribution has {len(scores)}, from 0")
+    return np.asarray(scores[sequence].double().cpu().numpy())
+
+
+def sites_of(attribution: Attribution, start: int, end: int) -> slice:
+    """The columns of the sites [start, end). Raises IndexError for those that have no scores."""
+    scored = attribution.scores.shape[attribution.axes.index("site")]
+    first, last = start - attribution.start, end - attribution.start
+    if not 0 <= first < last <= scored:
+        have = f"[{attribution.start}, {attribution.start + scored})"
+        raise IndexError(f"sites [{start}, {end}) are not among the scored {have}")
+    return slice(first, last)
+
+
+def drawn_at(site: int, origin: int, step: int) -> int:
+    """Where a site stands on the axis: letters go from left to right, so a strand that counts down
+    is drawn at minus its positions."""
+    return site + (-origin if step < 0 else origin)
+
+
+def show_positions(axes: Axes, label: str, step: int = 1) -> None:
+    """Whole base positions with thousands set apart, and never an offset in the corner.
+
+    With a `step` of -1 the axis holds minus the positions (`drawn_at`).
+    """
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True, steps=[1, 2, 5, 10]))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda position, _: f"{position:,.0f}"))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda at, _: f"{step * at:,.0f}"))
     axes.set_xlabel(label)
     axes.spines[["top", "right"]].set_visible(False)
