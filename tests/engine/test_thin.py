@@ -56,7 +56,7 @@ FORWARDS: dict[str, Callable[[Net, Tensor], Tensor]] = {
         F.avg_pool1d(net.wide(h).tanh(), 2, 3, padding=1, count_include_pad=False)
     ),
     "pool of a lattice": lambda net, h: F.max_pool1d(net.d4(h).relu(), 3, 1, dilation=4, padding=1),
-    "attention pools": lambda net, h: net.d2(net.pool(torch.tanh(net.d3(h)))),
+    "attention pools": lambda net, h: net.d2(net.pool(torch.tanh(net.d3(h))[:, :, :96])),
     "flips": lambda net, h: net.d6(net.d4(h).tanh().flip(2)) + net.d6(h.relu()).flip(2),
     "channels last": lambda net, h: net.d4(
         net.norm(net.d12(h).transpose(1, 2)).transpose(1, 2).softmax(1)
