@@ -110,13 +110,15 @@ class Plan:
         kept = self.kept
         held = dict.fromkeys(kept, (0, 0))
         length = self.axes(self.graph.edited).length
-        coarsest = min((a for n in self.order if (a := self.axes(n).length) > 1), default=1)
-        margin = 2 * -(-length // coarsest)  # a batch's rows are as wide as its widest site's
+        coarsest = min((a for n in self.order if (a := self.length(n)) > 1), default=1)
+        margin = 2 * -(-length // coarsest)  # a batch's rows are as wide as its widest site's,
+        more = 2  # and by so many on a lattice, whose steps are not those of its layer
         start, end = clip(start - margin, end + margin, length)
         for name, rows in self.rows(np.array([start]), end - start).items():
             if name == self.graph.edited:
                 continue
-            rule, at = self._rule(name), rows.hull
+            rule, (lo, hi) = self._rule(name), rows.hull
+            at = (lo - more, hi + more)
             for index, read in enumerate(rule.reads):
                 by = rule.looks(index)
                 here = at if by is None else rule.reach(by).cone(*at)

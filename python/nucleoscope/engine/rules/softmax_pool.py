@@ -6,22 +6,24 @@ Only the sum has a delta; the softmax is let through where nothing but such a pr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from nucleoscope.engine.chain import Place
-from nucleoscope.engine.graph import Axes, NotLocal, Rule, Thin, vector
+from nucleoscope.engine.graph import Axes, NotLocal, Rule, vector
 from nucleoscope.engine.rules.registry import Lowering, argument, aten, sample_shape
-from nucleoscope.engine.windows import Lattice, Stencil
+from nucleoscope.engine.windows import Stencil
 from nucleoscope.ops import Link
 
 
 @dataclass(frozen=True)
 class SoftmaxPool(Rule):
-    """sum_t (p_t + dp_t) dx_t + dp_t (x_t - y), the weights' changes dp by expm1 of the logits'."""
+    """sum_t (p_t + dp_t) dx_t + dp_t (x_t - y), the weights' changes dp by expm1 of the logits'.
+
+    Its op knows no pad, so it goes over every cell: it has no `thin`.
+    """
 
     length_in: int
     stencil: Stencil
@@ -31,10 +33,6 @@ class SoftmaxPool(Rule):
 
     def looks(self, index: int) -> int | None:
         return index
-
-    def thin(self, made: Lattice, given: Sequence[Thin]) -> Rule:
-        of = given[0]  # both inputs are there at the same positions
-        return replace(self, axes=self.axes.on(made), stencil=of.stencil, length_in=of.length)
 
     @property
     def chained(self) -> bool:
