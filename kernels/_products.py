@@ -27,9 +27,9 @@ def round_tf32(x):
 def operand(x, PRECISION: tl.constexpr):
     """A delta as it enters a product."""
     if PRECISION == "bf16":
-        return x.to(tl.bfloat16)
-    if PRECISION == "tf32":
-        return round_tf32(x)
+        x = x.to(tl.bfloat16)
+    elif PRECISION == "tf32":
+        x = round_tf32(x)
     return x
 
 
