@@ -8,8 +8,13 @@ from ._rows import decoded, find_row
 # Numbers that differ from call to call: triton would compile anew for each that is 1 or a multiple of 16.
 PLAIN = (
     "first", "kept", "sites", "edits", "pairs", "window", "taps", "stride", "dilation", "pad", "length",
-    "wide_units", "padded_units", "made_units", "groups", "blocks",
+    "wide_units", "padded_units", "made_units", "group_units", "groups", "blocks",
 )  # fmt: skip
+
+
+def vector_of(channels: int) -> int:
+    """What a number of channels is told to be a multiple of: 4, a vector, or nothing."""
+    return 4 if channels % 4 == 0 else 1
 
 
 @triton.jit

@@ -241,6 +241,7 @@ def test_groups_of_few_channels_fit(compile_ahead: Any) -> None:
     for kernel in compile_ahead("delta_conv", *narrow):
         assert kernel["name"] == "_delta_conv_few_kernel"
         assert kernel["spilled"] == 0, kernel
+        assert kernel["registers"] <= 128, kernel  # so that a multiprocessor holds 16 warps
 
 
 def test_amd_compiles(compile_ahead: Any) -> None:
