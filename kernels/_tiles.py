@@ -77,7 +77,7 @@ def tile_of(where: str, precision: str, made: int) -> Tile:
     """
 
     def cost(tile: Tile) -> float:
-        columns = triton.cdiv(made, tile.channels) * tile.channels
+        columns: int = triton.cdiv(made, tile.channels) * tile.channels
         return columns * (1 + 32 / tile.channels)
 
     return min(TILES[where][precision], key=cost)

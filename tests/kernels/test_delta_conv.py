@@ -94,7 +94,7 @@ def each_case() -> Iterator[tuple[str, str]]:
         yield from ((name, head) for head in (HEADS if name in EVERY_HEAD else turn))
 
 
-@pytest.mark.parametrize(("name", "head"), each_case())
+@pytest.mark.parametrize(("name", "head"), list(each_case()))
 def test_equals_naive(name: str, head: str) -> None:
     arguments = example(name, head)
     assert_close(launched(arguments), arguments)
