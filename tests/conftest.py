@@ -1,10 +1,12 @@
 """Fixtures for every test: devices, seeds, data, poisoned memory, compilation ahead of time."""
 
+import importlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -88,6 +90,29 @@ def poisoned_empty(monkeypatch: pytest.MonkeyPatch) -> None:
         (torch.Tensor, "new_empty_strided"),
     ]:
         monkeypatch.setattr(owner, name, poisoning(getattr(owner, name)))
+
+
+@pytest.fixture
+def twins(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Ops on CPU tensors take the branch of a GPU, and triton interprets its kernels.
+
+    Blocks are larger than a GPU's: the interpreter's time goes by their number. Where there is a GPU, the
+    tests that take a ``device`` run the kernels themselves.
+    """
+    if torch.cuda.is_available():
+        pytest.skip("triton compiles here: see the tests on the device cuda")
+    from nucleoscope.kernels._blocks import BLOCK
+
+    monkeypatch.setitem(BLOCK, "BLOCK_LINES", 128)
+    library = torch.library.Library("nucleoscope", "IMPL")
+    folder = Path(__file__).parents[1] / "python/nucleoscope/ops"
+    for op in sorted(path.stem for path in folder.glob("[a-z]*.py")):
+        branch = importlib.import_module(f"nucleoscope.ops.{op}")._cuda
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it says that it overrides
+            library.impl(op, branch, "CPU", allow_override=True)
+    yield
+    library._destroy()
 
 
 @pytest.fixture
