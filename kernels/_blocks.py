@@ -28,7 +28,7 @@ def grid_of(out: Tensor) -> tuple[int]:
 def block_of(
     lines, sites, edits, channels, BLOCK_LINES: tl.constexpr, BLOCK_CHANNELS: tl.constexpr
 ):
-    """The lines o_m (int64) of this program; their row i_w, pair of site and edit o_p, and site o_s; its channels."""
+    """This program's lines o_m (int64), their row i_w, pair of site and edit o_p and site o_s; its channels."""
     blocks = tl.cdiv(channels, BLOCK_CHANNELS)
     program = tl.program_id(0)
     begin = (program // blocks).to(tl.int64) * BLOCK_LINES

@@ -41,7 +41,7 @@ def _few(
     for piece in tl.static_range(PIECES):
         width = decoded(widths[piece])
         r0, r1 = _live(where, starts_ptr, width, piece, o_s, m_in, sites, taps, stride, pad)
-        for i in range(0, tl.max(r1 - r0, 0).to(tl.int32)):
+        for i in range(tl.max(r1 - r0, 0).to(tl.int32)):
             m_row = r0 + i < r1
             p_given = given_ptr + lines_at((base + r0 + i) * (sites * edits) + o_p, o_c, channels)
             total += tl.load(p_given, mask=m_row[:, None] & m_c[None, :], other=0.0)

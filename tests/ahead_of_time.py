@@ -1,7 +1,7 @@
-"""Compile the kernels that one launcher launches, for GPUs that need not be there.
+"""Compile the kernels that launchers launch, for GPUs that need not be there.
 
-The launcher itself is called, on meta tensors and with a driver that can only compile: so the
-specialisation, the block sizes and the warps are those of a real launch. Reads a job from standard
+A launcher itself is called, on meta tensors and with a driver that can only compile: so the
+specialisation, the block sizes and the warps are those of a real launch. Reads the calls from standard
 input and writes one record per launch: see the fixture ``compile_ahead``.
 """
 
@@ -83,16 +83,18 @@ def resources(compiled: Any) -> dict[str, Any]:
     }
 
 
+def made(argument: Any) -> Any:
+    """A tensor of ["float32", [2, 3]], a tuple of any other list."""
+    if not isinstance(argument, list):
+        return argument
+    if len(argument) == 2 and isinstance(argument[0], str):
+        return torch.empty(argument[1], dtype=getattr(torch, argument[0]), device="meta")
+    return tuple(made(each) for each in argument)
+
+
 def main() -> None:
     job = json.load(sys.stdin)
-    arguments = [
-        torch.empty(each[1], dtype=getattr(torch, each[0]), device="meta")
-        if isinstance(each, list)
-        else each
-        for each in job["arguments"]
-    ]
-    module = importlib.import_module(f"nucleoscope.kernels.{job['kernel']}")
-    records = []
+    records: list[dict[str, Any]] = []
     run = JITFunction.run
 
     def compile_instead(self: JITFunction, *args: Any, **kwargs: Any) -> Any:
@@ -104,7 +106,16 @@ def main() -> None:
     JITFunction.run = compile_instead
     for capability in job["capabilities"]:
         triton.runtime.driver.set_active(CompileOnlyDriver(GPUTarget("cuda", capability, 32)))
-        getattr(module, job["kernel"])(*arguments)
+        for label, kernel, arguments, named in job["calls"]:
+            file, _, launcher = kernel.partition(".")
+            module = importlib.import_module(f"nucleoscope.kernels.{file}")
+            before = len(records)
+            named = {name: made(value) for name, value in named.items()}
+            getattr(module, launcher or file)(*made(arguments), **named)
+            if len(records) == before:
+                raise RuntimeError(f"the launcher of {label} launched nothing")
+            for record in records[before:]:
+                record["label"] = label
     json.dump(records, sys.stdout)
 
 

@@ -93,53 +93,56 @@ def poisoned_empty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def twins(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def twins(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, int]]:
     """Ops on CPU tensors take the branch of a GPU, and triton interprets its kernels.
 
-    Blocks are larger than a GPU's: the interpreter's time goes by their number. Where there is a GPU, the
-    tests that take a ``device`` run the kernels themselves.
+    Gives the size of their blocks, which are larger than a GPU's: the interpreter's time goes by their
+    number. Where there is a GPU, the tests that take a ``device`` run the kernels themselves.
     """
     if torch.cuda.is_available():
         pytest.skip("triton compiles here: see the tests on the device cuda")
     from nucleoscope.kernels._blocks import BLOCK
 
-    monkeypatch.setitem(BLOCK, "BLOCK_LINES", 128)
+    for name, size in {**BLOCK, "BLOCK_LINES": 128}.items():
+        monkeypatch.setitem(BLOCK, name, size)
     library = torch.library.Library("nucleoscope", "IMPL")
     folder = Path(__file__).parents[1] / "python/nucleoscope/ops"
     for op in sorted(path.stem for path in folder.glob("[a-z]*.py")):
-        branch = importlib.import_module(f"nucleoscope.ops.{op}")._cuda
+        module = importlib.import_module(f"nucleoscope.ops.{op}")
+        branch = getattr(module, "_cuda", None) or module._other
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it says that it overrides
             library.impl(op, branch, "CPU", allow_override=True)
-    yield
+    yield BLOCK
     library._destroy()
 
 
 @pytest.fixture
 def compile_ahead() -> Callable[..., list[dict[str, Any]]]:
-    """``compile_ahead("edit_lookup", arguments)`` compiles what that launcher launches.
+    """``compile_ahead("edit_lookup", arguments, name=...)`` compiles what that launcher launches.
 
-    An argument is a number, or ``("float32", (2, 3))`` for a tensor. Returns what
-    tests/ahead_of_time.py reports of each launch. It runs as a process of its own: in this one
-    triton may be interpreting, which is settled once, when it is imported.
+    An argument is a number, a text, None, ``("float32", (2, 3))`` for a tensor, or a tuple of these.
+    Another launcher of a file is ``"edit_lookup.look_up_at"``. Returns what tests/ahead_of_time.py
+    reports of each launch. It runs as a process of its own: in this one triton may be interpreting,
+    which is settled once, when it is imported. For many, ``calls=[(label, kernel, arguments, named)]``.
     """
     program = Path(__file__).with_name("ahead_of_time.py")
 
     def run(
-        kernel: str, arguments: tuple[Any, ...], capabilities: tuple[int, ...] = (80, 90)
-    ) -> list[dict[str, Any]]:
-        job = {"kernel": kernel, "arguments": arguments, "capabilities": capabilities}
+        kernel: str = "", arguments: tuple[Any, ...] = (), capabilities: tuple[int, ...] = (80, 90), *,
+        calls: list[tuple[Any, ...]] | None = None, **named: Any,
+    ) -> list[dict[str, Any]]:  # fmt: skip
+        calls = calls or [(kernel, kernel, arguments, named)]
         done = subprocess.run(
             [sys.executable, program],
-            input=json.dumps(job),
+            input=json.dumps({"calls": calls, "capabilities": capabilities}),
             env={k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"},
             capture_output=True,
             text=True,
         )
-        assert done.returncode == 0, f"{kernel} does not compile:\n{done.stderr}"
+        assert done.returncode == 0, f"{[each[0] for each in calls]} do not compile:\n{done.stderr}"
         launches: list[dict[str, Any]] = json.loads(done.stdout)
-        compiled = {each["capability"] for each in launches}
-        assert compiled == set(capabilities), f"the launcher of {kernel} launched nothing"
+        assert {each["capability"] for each in launches} == set(capabilities)
         return launches
 
     return run
