@@ -67,7 +67,7 @@ def _delta_layer_norm_kernel(
     middle = tl.zeros((BLOCK_LINES,), out_ptr.dtype.element_ty)
     shift, squares, rise, spread = middle, middle, middle, middle
     for i in range(0, wide, BLOCK_CHANNELS):
-        z, d, _ = _read(
+        z, d, m_i = _read(
             given_ptr, values_ptr, sequence_ptr, o_m, where, o_s, m_in, i + o_i, wide, begin, first, kept,
             many, channels,
         )  # fmt: skip

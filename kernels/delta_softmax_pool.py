@@ -178,4 +178,5 @@ def delta_softmax_pool(
             window * sites * edits, sites, edits, channels,
             x_first, x.shape[1], len(x), z_first, z.shape[1], len(z), taps, stride, length_in, length,
             IN=len(in_widths), BESIDE=len(beside_widths), OUT=len(widths), **BLOCK,
+            num_warps=8,  # four elements a thread: eight take 166 registers
         )  # fmt: skip
