@@ -19,9 +19,9 @@ class Chain:
     """The links for one batch, in the making."""
 
     def __init__(
-        self, given: Mapping[str, Delta], edits: Edits, originals: Originals, like: Tensor
-    ) -> None:
-        self.edits, self.originals, self.like = edits, originals, like
+        self, given: Mapping[str, Delta], edits: Edits, originals: Originals, like: Tensor, tf32: bool
+    ) -> None:  # fmt: skip
+        self.edits, self.originals, self.like, self.tf32 = edits, originals, like, tf32
         self.links: list[ops.Link] = []
         self.number = {name: index for index, name in enumerate(given)}
         self.rows = {name: delta.rows for name, delta in given.items()}

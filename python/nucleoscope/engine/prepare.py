@@ -44,7 +44,7 @@ class Asked:
     native: torch.dtype  # what the model computes in
     device: torch.device
     memory: int
-    bf16: bool = False  # whether deltas are multiplied as bfloat16
+    precision: str = "fp32"  # in which deltas are multiplied
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
@@ -67,18 +67,22 @@ def ask(
     start, end = read_range(start, end, sequences.letters.shape[1])
     dtype = read_precision(precision, native)
     place = _home(model) if device is None else _device(device)
-    if precision == "bf16":
-        _check_bf16(place)
-    budget, bf16 = _budget(memory, place), precision == "bf16"
-    return Asked(model, sequences, others, start, end, dtype, native, place, budget, bf16)
+    if precision in ("tf32", "bf16"):
+        _check_products(precision, place)
+    budget = _budget(memory, place)
+    return Asked(model, sequences, others, start, end, dtype, native, place, budget, precision)
 
 
-def _check_bf16(place: torch.device) -> None:
-    if place.type != "cpu":
+def _check_products(precision: str, place: torch.device) -> None:
+    if place.type not in ("cpu", "cuda"):
         raise ValueError(
-            f"precision='bf16': there is no such kernel for {place.type} yet; use 'fp32'"
+            f"precision={precision!r}: there is no such kernel for {place.type}; use 'fp32'"
         )
-    if not has_bf16():
+    if place.type == "cpu" and precision == "tf32":
+        raise ValueError(
+            "precision='tf32': only a GPU multiplies TF32, and this is computed on the CPU; use 'fp32'"
+        )
+    if place.type == "cpu" and not has_bf16():
         raise ValueError(
             "precision='bf16': this processor, or the instruction set that NUCLEOSCOPE_ISA names, has not "
             "AVX512_BF16, and without it bfloat16 is no faster; use 'fp32'"
@@ -98,7 +102,7 @@ def forward(asked: Asked) -> Forward:
     """The traced model with its weights packed; raises Untraceable."""
     example, *others = asked.inputs
     return traced(
-        asked.model, example, tuple(others), asked.sequences.layout, asked.dtype, asked.device, asked.bf16
+        asked.model, example, tuple(others), asked.sequences.layout, asked.dtype, asked.device, asked.precision
     )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ SMALL = 1e12
 TOGETHER = 1 << 14
 
 # What the rounding of the effects may come to, of the largest effect.
-FP32, BF16 = 2e-5, 5e-2
+ROUNDING = {"fp32": 2e-5, "fp64": 2e-5, "tf32": 5e-3, "bf16": 5e-2}
 
 # Edits on which the plain loop's own error is measured, before a result is withheld.
 MEASURED = 32
@@ -80,10 +80,7 @@ def verify(asked: Asked, found: Changes, read: Read, count: int, seed: int) -> V
     own = 0.0 if double else 64 * float(torch.finfo(kind).eps) * level
     tiny = float(torch.finfo(torch.float32).tiny)
     allowed = (
-        (BF16 if asked.bf16 else FP32) * effect
-        + (0.0 if exact and double else rounding)
-        + own
-        + tiny
+        ROUNDING[asked.precision] * effect + (0.0 if exact and double else rounding) + own + tiny
     )
     near = rounding + own + tiny
     if double and asked.native != torch.float64 and not (worst <= allowed and moved <= near):

@@ -86,7 +86,8 @@ def saturation_mutagenesis(
         How X is laid out, ``"NCL"`` or ``"NLC"``, and which letter each of its columns is.
     precision
         ``"fp32"`` or ``"fp64"``: what the engine computes in. ``"bf16"``: deltas are multiplied as
-        bfloat16 and summed in fp32, beside fp32 originals; about 0.3 % off, for processors that have it.
+        bfloat16 and summed in fp32, beside fp32 originals; about 0.3 % off, for GPUs and for processors that
+        have it. ``"tf32"``: so with TF32, for GPUs.
     memory
         Bytes the engine may hold; by default a quarter of what is free.
     progress
@@ -252,8 +253,9 @@ def _describe(target: Any) -> str:
 
 
 def _precision(asked: Asked, found: Changes, engine: str) -> str:
-    if asked.bf16 and engine != "plain loop":
-        return "float32, products of bfloat16"
+    products = {"tf32": "TF32", "bf16": "bfloat16"}.get(asked.precision)
+    if products and engine != "plain loop":
+        return f"float32, products of {products}"
     return str(found.raw.dtype).removeprefix("torch.")
 
 
