@@ -34,6 +34,7 @@ def delta_chain(
 ) -> None:
     """Launch every link on contiguous arguments."""
     values: list[Any] = list(given)
+    known = _known(links, letters.sequence)
     last = {v: at for at, link in enumerate(links) for v in (link.given, link.beside)}
     for at, link in enumerate(links):
         shape = (sum(link.rows.widths), *letters.new.shape, link.channels)
@@ -41,17 +42,24 @@ def delta_chain(
         out = like.new_empty(shape) if out is None else out
         two = [values[v] if v >= 0 else (None, None) for v in (link.given, link.beside)]
         if out.numel():
-            _launch(link, two, letters, out)
+            _launch(link, two, letters, known, out)
         values.append((out, link.rows))
         for v in (link.given, link.beside):
             if v >= 0 and last[v] == at:
                 values[v] = None
 
 
-def _launch(link: Any, two: list[Value], letters: Any, out: Tensor) -> None:
+def _known(links: Sequence[Any], sequence: Tensor) -> Tensor:
+    """The sequences, within what convolutions keep of them: of one that is not there the first layer is NaN."""
+    many = [len(k.original.values) for k in links if k.op == "delta_conv" and k.original]
+    return sequence.clamp(0, min(many) - 1) if many else sequence
+
+
+def _launch(link: Any, two: list[Value], letters: Any, known: Tensor, out: Tensor) -> None:
     """The op of a link on its two values."""
     (given, rows_in), (beside, rows) = two
-    z, other = (k and (k.values, letters.sequence, k.first) for k in (link.original, link.pooled))
+    sequence = known if link.op == "delta_conv" else letters.sequence
+    z, other = (k and (k.values, sequence, k.first) for k in (link.original, link.pooled))
     geometry = {"stride": link.stride, "pad": link.pad, "length": link.length}
     spread = {**geometry, "dilation": link.dilation}
     cell = {"taps": link.taps, "stride": link.stride, "length_in": link.length_in}
@@ -63,7 +71,8 @@ def _launch(link: Any, two: list[Value], letters: Any, out: Tensor) -> None:
             given, rows_in = (given, rows_in) if rows_in is not None else _nothing(link, letters)
             delta_conv(
                 given, rows_in, link.weight, link.rows, out, channels=link.channels, original=z,
-                residual=beside, beside=rows, residual_first=link.residual_first, **spread,
+                residual=beside, beside=rows, residual_first=link.residual_first,
+                precision="tf32" if link.tf32 else "fp32", **spread,
             )  # fmt: skip
         case "delta_max_pool":
             delta_max_pool(given, rows_in, link.rows, z, other, out, **cell, **spread)

@@ -1,5 +1,6 @@
 """Fixtures for every test: devices, seeds, data, poisoned memory, compilation ahead of time."""
 
+import functools
 import importlib
 import json
 import os
@@ -105,11 +106,11 @@ def twins(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, int]]:
 
     for name, size in {**BLOCK, "BLOCK_LINES": 128}.items():
         monkeypatch.setitem(BLOCK, name, size)
+    _as_on_a_gpu(monkeypatch)
     library = torch.library.Library("nucleoscope", "IMPL")
     folder = Path(__file__).parents[1] / "python/nucleoscope/ops"
     for op in sorted(path.stem for path in folder.glob("[a-z]*.py")):
-        module = importlib.import_module(f"nucleoscope.ops.{op}")
-        branch = getattr(module, "_cuda", None) or module._other
+        branch = importlib.import_module(f"nucleoscope.ops.{op}")._cuda
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it says that it overrides
             library.impl(op, branch, "CPU", allow_override=True)
@@ -117,32 +118,49 @@ def twins(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, int]]:
     library._destroy()
 
 
+def _as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights of a convolution are packed as for a GPU, and taken so."""
+    from nucleoscope.ops import _packed, pack_weight
+
+    for_gpu = functools.partial(pack_weight, device=torch.device("cuda"))
+    for owner in ("nucleoscope.engine.rules.conv", "tests.ops.chain_cases"):
+        monkeypatch.setattr(importlib.import_module(owner), "pack_weight", for_gpu)
+    kinds = _packed.weight_kinds
+
+    def taken(weight: torch.Tensor, given: torch.dtype) -> tuple[Any, ...]:
+        axes, *types = kinds(weight, given)
+        return ("GKJI" if weight.ndim == 4 else axes, *types)
+
+    for owner in ("nucleoscope.ops._chain_checks", "nucleoscope.ops.delta_conv"):
+        monkeypatch.setattr(importlib.import_module(owner), "weight_kinds", taken)
+
+
 @pytest.fixture
 def compile_ahead() -> Callable[..., list[dict[str, Any]]]:
-    """``compile_ahead("edit_lookup", arguments, name=...)`` compiles what that launcher launches.
+    """``compile_ahead("edit_lookup", arguments)`` compiles what that launcher launches.
 
-    An argument is a number, a text, None, ``("float32", (2, 3))`` for a tensor, or a tuple of these.
-    Another launcher of a file is ``"edit_lookup.look_up_at"``. Returns what tests/ahead_of_time.py
-    reports of each launch. It runs as a process of its own: in this one triton may be interpreting,
-    which is settled once, when it is imported. For many, ``calls=[(label, kernel, arguments, named)]``.
+    An argument is a number, or ``("float32", (2, 3))`` for a tensor, or a tuple of such; arguments by
+    name are a dictionary. Several launches may follow each other. Returns what tests/ahead_of_time.py
+    reports of each kernel. It runs as a process of its own: in this one triton may be interpreting,
+    which is settled once, when it is imported.
     """
     program = Path(__file__).with_name("ahead_of_time.py")
 
     def run(
-        kernel: str = "", arguments: tuple[Any, ...] = (), capabilities: tuple[int, ...] = (80, 90), *,
-        calls: list[tuple[Any, ...]] | None = None, **named: Any,
-    ) -> list[dict[str, Any]]:  # fmt: skip
-        calls = calls or [(kernel, kernel, arguments, named)]
+        kernel: str, *launches: Any, capabilities: tuple[int | str, ...] = (80, 90)
+    ) -> list[dict[str, Any]]:
+        job = {"kernel": kernel, "launches": launches, "capabilities": capabilities}
         done = subprocess.run(
             [sys.executable, program],
-            input=json.dumps({"calls": calls, "capabilities": capabilities}),
+            input=json.dumps(job),
             env={k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"},
             capture_output=True,
             text=True,
         )
-        assert done.returncode == 0, f"{[each[0] for each in calls]} do not compile:\n{done.stderr}"
-        launches: list[dict[str, Any]] = json.loads(done.stdout)
-        assert {each["capability"] for each in launches} == set(capabilities)
-        return launches
+        assert done.returncode == 0, f"{kernel} does not compile:\n{done.stderr}"
+        kernels: list[dict[str, Any]] = json.loads(done.stdout)
+        compiled = {each["capability"] for each in kernels}
+        assert compiled == set(capabilities), f"the launcher of {kernel} launched nothing"
+        return kernels
 
     return run
