@@ -8,7 +8,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ._blocks import BLOCK, PLAIN, block_of, grid_of, lines_at, taken
+from ._blocks import BLOCK, PLAIN, block_of, grid_of, lines_at, taken, warps_of
 from ._rows import coded, find_row, position_of
 
 _PLAIN = (*PLAIN, "in_first", "beside_first")
@@ -81,5 +81,5 @@ def delta_concat(
             given, in_starts, coded(in_widths), beside, beside_starts, coded(beside_widths),
             starts, coded(widths), out, window * sites * edits, sites, edits, channels,
             given.shape[3], in_first, 0 if beside is None else beside.shape[3], first, length,
-            IN=len(in_widths), BESIDE=len(beside_widths), OUT=len(widths), **BLOCK,
+            IN=len(in_widths), BESIDE=len(beside_widths), OUT=len(widths), num_warps=warps_of(out), **BLOCK,
         )  # fmt: skip

@@ -7,7 +7,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ._blocks import BLOCK, PLAIN, block_of, grid_of, lines_at, original_at
+from ._blocks import BLOCK, PLAIN, block_of, grid_of, lines_at, original_at, warps_of
 from ._functions import sqrt
 from ._rows import coded, position_of
 
@@ -15,18 +15,16 @@ _PLAIN = (*PLAIN, "groups")
 
 
 @triton.jit
-def _read(
-    given_ptr, values_ptr, sequence_ptr, o_m, where, o_s, m_in, o_i, wide, begin, first, kept, many, channels
-):  # fmt: skip
-    """z and d of some channels o_i of each line's group; zero behind its end."""
-    m_i = o_i < wide
-    o_c = begin + o_i
+def _read(given_ptr, held, line, o_i, wide, channels):
+    """z and d of some channels o_i of each line's group, zero behind its end; and which are before it."""
+    values_ptr, sequence_ptr, first, kept, many = held
+    o_m, where, o_s, m_in, begin = line
+    m_i, o_c = o_i < wide, begin + o_i
     z = original_at(
         values_ptr, sequence_ptr, where, o_s, m_in, o_c, m_i, first, kept, many, channels
     )
-    d = tl.load(
-        given_ptr + lines_at(o_m, o_c, channels), mask=m_in[:, None] & m_i[None, :], other=0.0
-    )
+    p_given = given_ptr + lines_at(o_m, o_c, channels)
+    d = tl.load(p_given, mask=m_in[:, None] & m_i[None, :], other=0.0)
     return tl.where(m_i[None, :], z, 0.0), d, m_i[None, :]
 
 
@@ -61,24 +59,20 @@ def _delta_layer_norm_kernel(
     o_m, m_m, i_w, _, o_s, o_i, _ = block_of(
         lines, sites, edits, BLOCK_CHANNELS, BLOCK_LINES, BLOCK_CHANNELS
     )
-    begin = i_g * wide
     where = position_of(i_w, starts_ptr, widths, o_s, m_m, sites, PIECES)
     m_in = m_m & (where >= 0) & (where < length)
+    begin = i_g * wide
+    held = (values_ptr, sequence_ptr, first, kept, many)
+    line = (o_m, where, o_s, m_in, begin)
     middle = tl.zeros((BLOCK_LINES,), out_ptr.dtype.element_ty)
     shift, squares, rise, spread = middle, middle, middle, middle
     for i in range(0, wide, BLOCK_CHANNELS):
-        z, d, m_i = _read(
-            given_ptr, values_ptr, sequence_ptr, o_m, where, o_s, m_in, i + o_i, wide, begin, first, kept,
-            many, channels,
-        )  # fmt: skip
+        z, d, m_i = _read(given_ptr, held, line, i + o_i, wide, channels)
         middle += tl.sum(z, 1)
         shift += tl.sum(d, 1)
     middle, shift = (middle / wide)[:, None], (shift / wide)[:, None]
     for i in range(0, wide, BLOCK_CHANNELS):
-        z, d, m_i = _read(
-            given_ptr, values_ptr, sequence_ptr, o_m, where, o_s, m_in, i + o_i, wide, begin, first, kept,
-            many, channels,
-        )  # fmt: skip
+        z, d, m_i = _read(given_ptr, held, line, i + o_i, wide, channels)
         z, d = tl.where(m_i, z - middle, 0.0), tl.where(m_i, d - shift, 0.0)
         squares += tl.sum(z * z, 1)
         rise += tl.sum(d * (z + z + d), 1)
@@ -88,10 +82,7 @@ def _delta_layer_norm_kernel(
     tighter = (now > was)[:, None]
     factor = tl.where(now > was, was, now)[:, None]
     for i in range(0, wide, BLOCK_CHANNELS):
-        z, d, m_i = _read(
-            given_ptr, values_ptr, sequence_ptr, o_m, where, o_s, m_in, i + o_i, wide, begin, first, kept,
-            many, channels,
-        )  # fmt: skip
+        z, d, m_i = _read(given_ptr, held, line, i + o_i, wide, channels)
         z, d = z - middle, d - shift
         made = d * factor + tl.where(tighter, z + d, z) * slope[:, None]
         if weight_ptr is not None:
@@ -122,5 +113,6 @@ def delta_layer_norm(
         _delta_layer_norm_kernel[grid](
             given, starts, coded(widths), values, sequence, weight, out,
             window * sites * edits, sites, edits, wide, channels // wide,
-            first, values.shape[1], len(values), length, PIECES=len(widths), EPS=eps, **BLOCK,
+            first, values.shape[1], len(values), length,
+            PIECES=len(widths), EPS=eps, num_warps=warps_of(out), **BLOCK,
         )  # fmt: skip

@@ -7,7 +7,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ._blocks import BLOCK, PLAIN, block_of, grid_of, lines_at, original_at, taken
+from ._blocks import BLOCK, PLAIN, block_of, grid_of, lines_at, original_at, taken, warps_of
 from ._functions import larger
 from ._rows import coded, find_row, position_of
 
@@ -102,5 +102,5 @@ def delta_max_pool(
             window * sites * edits, sites, edits, channels,
             z_first, z.shape[1], len(z), m_first, m.shape[1], len(m),
             taps, stride, dilation, pad, length_in, length,
-            IN=len(in_widths), OUT=len(widths), **BLOCK,
+            IN=len(in_widths), OUT=len(widths), num_warps=warps_of(out), **BLOCK,
         )  # fmt: skip

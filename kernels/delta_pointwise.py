@@ -8,7 +8,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ._blocks import BLOCK, PLAIN, block_of, grid_of, lines_at, original_at
+from ._blocks import BLOCK, PLAIN, block_of, grid_of, lines_at, original_at, warps_of
 from ._changes import change_of
 from ._rows import coded, position_of
 
@@ -72,5 +72,5 @@ def delta_pointwise(
         _delta_pointwise_kernel[grid_of(out)](
             given, starts, coded(widths), values, sequence, out,
             window * sites * edits, sites, edits, channels, first, values.shape[1], len(values), length,
-            PIECES=len(widths), FUNCTION=function, A=a, B=b, C=c, **BLOCK,
+            PIECES=len(widths), FUNCTION=function, A=a, B=b, C=c, num_warps=warps_of(out), **BLOCK,
         )  # fmt: skip

@@ -8,7 +8,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ._blocks import BLOCK, PLAIN, block_of, grid_of, lines_at, original_at, taken
+from ._blocks import BLOCK, PLAIN, block_of, grid_of, lines_at, original_at, taken, warps_of
 from ._rows import coded, find_row, position_of
 
 _PLAIN = (*PLAIN, "other_first", "other_kept", "other_many")
@@ -91,5 +91,5 @@ def delta_product(
             beside, beside_starts, coded(beside_widths), b, b_sequence, starts, coded(widths), out,
             window * sites * edits, sites, edits, channels,
             a_first, a.shape[1], len(a), b_first, b.shape[1], len(b), length,
-            IN=len(in_widths), BESIDE=len(beside_widths), OUT=len(widths), **BLOCK,
+            IN=len(in_widths), BESIDE=len(beside_widths), OUT=len(widths), num_warps=warps_of(out), **BLOCK,
         )  # fmt: skip

@@ -13,7 +13,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ._blocks import BLOCK, PLAIN, block_of, grid_of, lines_at
+from ._blocks import BLOCK, PLAIN, block_of, grid_of, lines_at, warps_of
 from ._rows import coded, decoded, position_of
 
 MANY = 32  # taps of a cell that is a program's own
@@ -194,7 +194,7 @@ def delta_sum(
         return
     lines, wide = window * sites * edits, BLOCK["BLOCK_CHANNELS"]
     if taps < MANY:
-        kernel, grid, block = _delta_sum_kernel, grid_of(out), BLOCK
+        kernel, grid, block = _delta_sum_kernel, grid_of(out), {**BLOCK, "num_warps": warps_of(out)}
     else:
         kernel, grid = _delta_sum_of_many_kernel, (lines * triton.cdiv(channels, wide),)
         block = {"BLOCK_ROWS": BLOCK_ROWS, "BLOCK_CHANNELS": wide}

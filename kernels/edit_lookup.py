@@ -11,7 +11,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ._blocks import BLOCK, PLAIN, block_of, grid_of, lines_at, original_at
+from ._blocks import BLOCK, PLAIN, block_of, grid_of, lines_at, original_at, warps_of
 from ._changes import change_of
 from ._rows import coded, position_of
 
@@ -183,5 +183,6 @@ def look_up_at(
             table, site, old, new, starts, coded(widths), values, sequence, out,
             *table.shape[:2], stride, dilation, pad, window * sites * edits, sites, edits, channels,
             first, kept, many, length,
-            PIECES=len(widths), FUNCTION="none" if values is None else function, A=a, B=b, C=c, **BLOCK,
+            PIECES=len(widths), FUNCTION="none" if values is None else function, A=a, B=b, C=c,
+            num_warps=warps_of(out), **BLOCK,
         )  # fmt: skip
