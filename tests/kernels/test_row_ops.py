@@ -159,12 +159,8 @@ def test_a_chain_of_every_op(seed: int) -> None:
 def test_a_chain_without_sites_or_edits(sites: int, edits: int) -> None:
     for make in CHAINS.values():
         chain = Chain(sites, edits)
-        asked = make(chain)
-        shapes = [
-            (*value.shape[:1], sites, edits, *value.shape[3:])
-            for value in chain.run(delta_chain, asked)
-        ]
-        assert [value.shape for value in chain.run(delta_chain, asked)] == shapes
+        for value in chain.run(delta_chain, make(chain)):
+            assert value.shape[1:3] == (sites, edits)
 
 
 @pytest.mark.parametrize("name", ["old", "new", "sequence"])
