@@ -117,6 +117,10 @@ OWN: list[tuple[str, str, dict[str, Any]]] = [
       for test in (BEYOND, READS, "test_strided_arguments")),
     ("delta_sum", "test_one_tap_alone_is_moved_to_the_bit", {}),
     ("delta_product", "test_a_small_delta_keeps_its_digits", {}),
+    ("delta_product", BEYOND, {}),
+    *(("delta_product", READS, {"place": place}) for place in (0, 1)),
+    *(("delta_pointwise", "test_nan_stays_and_spreads_to_nothing_else", {"name": name, "place": "given"})
+      for name in ("clamp", "elu", "gelu", "gelu_tanh", "softplus", "threshold", "log1p")),
     *((op, "test_opcheck", {"dtype": torch.float32, "dense": False, "device": CPU})
       for op in ("delta_layer_norm", "delta_pointwise", "delta_softmax_pool")),
 ]  # fmt: skip
