@@ -62,7 +62,7 @@ def _launch(link: Any, two: list[Value], letters: Any, known: Tensor, out: Tenso
     z, other = (k and (k.values, sequence, k.first) for k in (link.original, link.pooled))
     geometry = {"stride": link.stride, "pad": link.pad, "length": link.length}
     spread = {**geometry, "dilation": link.dilation}
-    cell = {"taps": link.taps, "stride": link.stride, "length_in": link.length_in}
+    cell = {"taps": link.taps, "length_in": link.length_in}
     match link.op:
         case "edit_lookup":
             at = (letters.site, letters.old, letters.new, link.rows)
@@ -86,7 +86,8 @@ def _launch(link: Any, two: list[Value], letters: Any, known: Tensor, out: Tenso
             delta_product(factors, link.rows, out, length=link.length)
         case "delta_softmax_pool":
             two_values = (given, rows_in, beside, rows)
-            delta_softmax_pool(*two_values, link.rows, z, other, out, **cell, length=link.length)
+            step = {"stride": link.stride, "length": link.length}
+            delta_softmax_pool(*two_values, link.rows, z, other, out, **cell, **step)
         case "delta_concat":
             firsts = (0, 0 if beside is None else link.channels - beside.shape[3])
             parts = [(*v, first) for v, first in zip(two, firsts, strict=True) if v[0] is not None]
