@@ -121,7 +121,8 @@ def argument(each: Any) -> Any:
 
 def main() -> None:
     job = json.load(sys.stdin)
-    module = importlib.import_module(f"nucleoscope.kernels.{job['kernel']}")
+    file, _, launcher = job["kernel"].partition(".")
+    module = importlib.import_module(f"nucleoscope.kernels.{file}")
     records = []
     run = JITFunction.run
 
@@ -140,7 +141,7 @@ def main() -> None:
         for launch in job["launches"]:
             named = launch if isinstance(launch, dict) else {}
             plain = () if named else [argument(each) for each in launch]
-            getattr(module, job["kernel"])(*plain, **{k: argument(v) for k, v in named.items()})
+            getattr(module, launcher or file)(*plain, **{k: argument(v) for k, v in named.items()})
     json.dump(records, sys.stdout)
 
 

@@ -1,10 +1,13 @@
 """Fixtures for every test: devices, seeds, data, poisoned memory, compilation ahead of time."""
 
+import functools
+import importlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -88,6 +91,48 @@ def poisoned_empty(monkeypatch: pytest.MonkeyPatch) -> None:
         (torch.Tensor, "new_empty_strided"),
     ]:
         monkeypatch.setattr(owner, name, poisoning(getattr(owner, name)))
+
+
+@pytest.fixture
+def twins(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, int]]:
+    """Ops on CPU tensors take the branch of a GPU, and triton interprets its kernels.
+
+    Gives the size of their blocks, which are larger than a GPU's: the interpreter's time goes by their
+    number. Where there is a GPU, the tests that take a ``device`` run the kernels themselves.
+    """
+    if torch.cuda.is_available():
+        pytest.skip("triton compiles here: see the tests on the device cuda")
+    from nucleoscope.kernels._blocks import BLOCK
+
+    for name, size in {**BLOCK, "BLOCK_LINES": 128}.items():
+        monkeypatch.setitem(BLOCK, name, size)
+    _as_on_a_gpu(monkeypatch)
+    library = torch.library.Library("nucleoscope", "IMPL")
+    folder = Path(__file__).parents[1] / "python/nucleoscope/ops"
+    for op in sorted(path.stem for path in folder.glob("[a-z]*.py")):
+        branch = importlib.import_module(f"nucleoscope.ops.{op}")._cuda
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it says that it overrides
+            library.impl(op, branch, "CPU", allow_override=True)
+    yield BLOCK
+    library._destroy()
+
+
+def _as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights of a convolution are packed as for a GPU, and taken so."""
+    from nucleoscope.ops import _packed, pack_weight
+
+    for_gpu = functools.partial(pack_weight, device=torch.device("cuda"))
+    for owner in ("nucleoscope.engine.rules.conv", "tests.ops.chain_cases"):
+        monkeypatch.setattr(importlib.import_module(owner), "pack_weight", for_gpu)
+    kinds = _packed.weight_kinds
+
+    def taken(weight: torch.Tensor, given: torch.dtype) -> tuple[Any, ...]:
+        axes, *types = kinds(weight, given)
+        return ("GKJI" if weight.ndim == 4 else axes, *types)
+
+    for owner in ("nucleoscope.ops._chain_checks", "nucleoscope.ops.delta_conv"):
+        monkeypatch.setattr(importlib.import_module(owner), "weight_kinds", taken)
 
 
 @pytest.fixture

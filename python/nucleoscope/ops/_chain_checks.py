@@ -25,8 +25,10 @@ NEEDS = {
 IN_PLACE = ("delta_pointwise", "delta_layer_norm")  # on the rows of their input
 
 
-def check(links: list[Link], letters: Letters, given: Values, asked: list[int]) -> None:
-    """Refuse a chain that C++ could not run.
+def check(
+    links: list[Link], letters: Letters, given: Values, asked: list[int], *, waits: bool = True
+) -> None:
+    """Refuse a chain that C++ could not run; letters and sequences only if it may wait for the device.
 
     Raises:
         TypeError: a tensor has another dtype.
@@ -46,7 +48,7 @@ def check(links: list[Link], letters: Letters, given: Values, asked: list[int]) 
         part.read_rows(rows, len(values))
         channels.append(values.shape[3])
         heights.append(len(values))
-    sequences = _bounds(letters.sequence)
+    sequences = _bounds(letters.sequence) if waits else None
     for index, link in enumerate(links):
         part = Part(f"links[{index}], {link.op}", letters, kind)
         _check_link(part, link, channels, sequences)
@@ -64,8 +66,10 @@ def check(links: list[Link], letters: Letters, given: Values, asked: list[int]) 
                 f"delta_chain: asked for value {index}; the links are {len(given)} to {len(channels) - 1}"
             )
     for name, tensor in (("old", letters.old), ("new", letters.new)):
+        if not waits or not any(link.op == "edit_lookup" for link in links):
+            continue
         least, most = _bounds(tensor)
-        if any(k.op == "edit_lookup" for k in links) and not -1 <= least <= most < alphabet(links):
+        if not -1 <= least <= most < alphabet(links):
             raise ValueError(
                 f"delta_chain: letters.{name} has {least} to {most}; must be -1, or one of the "
                 f"{alphabet(links)} letters of the table"
@@ -90,7 +94,9 @@ class Part:
         raise ValueError(f"delta_chain: {self.name}: {why}")
 
 
-def _check_link(part: Part, link: Link, channels: list[int], sequences: tuple[int, int]) -> None:
+def _check_link(
+    part: Part, link: Link, channels: list[int], sequences: tuple[int, int] | None
+) -> None:
     part.read_rows(link.rows, None)
     for need in NEEDS[link.op]:
         if getattr(link, need) in (None, -1) if need == "given" else getattr(link, need) is None:
@@ -158,7 +164,7 @@ def _check_weight(part: Part, link: Link, weight: Tensor, came: int | None) -> N
 
 
 def _check_kept(
-    part: Part, name: str, held: Kept, channels: int, sequences: tuple[int, int]
+    part: Part, name: str, held: Kept, channels: int, sequences: tuple[int, int] | None
 ) -> None:
     axes = {"original": "NLX", "pooled": "MOX"}[name]
     part.read(f"{name}.values", held.values, axes)
@@ -167,7 +173,7 @@ def _check_kept(
         part.refuse(f"{name} has {wide} channels, its output {channels}")
     if length == 0:
         part.refuse(f"{name} keeps no position; it needs one at least")
-    if not 0 <= sequences[0] <= sequences[1] < many:
+    if sequences is not None and not 0 <= sequences[0] <= sequences[1] < many:
         part.refuse(
             f"letters.sequence has {sequences[0]} to {sequences[1]}, {name} {many} sequences"
         )

@@ -67,7 +67,8 @@ def delta_chain(
     Raises:
         TypeError: a tensor has another dtype.
         ValueError: shapes or devices disagree, a link lacks what its op needs or takes a value that is
-            not before it, or letters or sequences are not there.
+            not before it, or letters or sequences are not there. (On a GPU these give NaN: to ask first
+            would be to wait for the device.)
     """
     values, outside = [v for v, _ in given], [rows for _, rows in given]
     out: list[Tensor] = torch.ops.nucleoscope.delta_chain.default(
@@ -77,12 +78,12 @@ def delta_chain(
 
 
 def _read(
-    args: tuple[Any, ...],
+    args: tuple[Any, ...], *, waits: bool = True
 ) -> tuple[list[Link], Letters, list[tuple[Tensor, Rows]], list[int]]:
     letters, values, flat, asked = Letters(*args[:4]), args[4], Flat(*args[5:10]), args[10]
     links, outside = _links.unflatten(flat, len(values))
     given = list(zip(values, outside, strict=True))
-    _chain_checks.check(links, letters, given, asked)
+    _chain_checks.check(links, letters, given, asked, waits=waits)
     return links, letters, given, asked
 
 
@@ -96,18 +97,26 @@ def _fake(*args: Any) -> list[Tensor]:
     ]
 
 
-def _cpu(*args: Any) -> list[Tensor]:
-    links, letters, given, asked = _read(args)
+def _dense(
+    links: list[Link], letters: Letters, given: list[tuple[Tensor, Rows]], asked: list[int]
+) -> tuple[list[Link], Letters, list[tuple[Tensor, Rows]], Tensor, dict[int, Tensor]]:
+    """The same arguments, contiguous, a tensor like all values, and a place for each that is asked for."""
     links = [_links.dense(link) for link in links]
     letters = Letters(*(each.contiguous() for each in letters))
     held = [(values.contiguous(), _rows.dense_rows(rows)) for values, rows in given]
     like = _chain_checks.like(links, [values for values, _ in held])
-    kept: dict[int, Tensor] = {
+    kept = {
         index: like.new_empty(
             sum(links[index - len(held)].rows.widths), *letters.new.shape, links[index - len(held)].channels
         )
         for index in asked
     }  # fmt: skip
+    return links, letters, held, like, kept
+
+
+def _cpu(*args: Any) -> list[Tensor]:
+    links, letters, given, asked = _read(args)
+    links, letters, held, like, kept = _dense(links, letters, given, asked)
     channels = [values.shape[3] for values, _ in held] + [link.channels for link in links]
     _COMPILED[like.dtype](
         [_links.numbers(link, channels) for link in links],
@@ -122,6 +131,15 @@ def _cpu(*args: Any) -> list[Tensor]:
     return [kept[index] for index in asked]
 
 
+def _cuda(*args: Any) -> list[Tensor]:
+    from nucleoscope.kernels.delta_chain import delta_chain as launch
+
+    links, letters, given, asked = _read(args, waits=False)
+    links, letters, held, like, kept = _dense(links, letters, given, asked)
+    launch(links, letters, held, kept, like)
+    return [kept[index] for index in asked]
+
+
 def _other(*args: Any) -> list[Tensor]:
     links, letters, given, asked = _read(args)
     return naive.delta_chain(links, letters, given, asked, by=_OURS)
@@ -133,6 +151,6 @@ register(
     "-> Tensor[]",
     fake=_fake,
     cpu=_cpu,
-    cuda=_other,
+    cuda=_cuda,
     other=_other,
 )

@@ -98,20 +98,33 @@ def _fake(values: list[Tensor], *rest: Any) -> Tensor:
     return given.new_empty(sum(widths), *given.shape[1:3], channels)
 
 
+def _dense(parts: list[Part], rows_out: Rows, channels: int) -> tuple[list[Part], Rows, Tensor]:
+    """The same arguments, contiguous, and a place for the output."""
+    held = [(given.contiguous(), _rows.dense_rows(rows), first) for given, rows, first in parts]
+    shape = (sum(rows_out.widths), *held[0][0].shape[1:3], channels)
+    return held, _rows.dense_rows(rows_out), held[0][0].new_empty(shape)
+
+
 def _cpu(*args: Any) -> Tensor:
     parts, rows_out, (channels, length) = _read(*args)
-    held = [(given.contiguous(), _rows.dense_rows(rows), first) for given, rows, first in parts]
-    rows_out = _rows.dense_rows(rows_out)
-    _, sites, many, _ = held[0][0].shape
-    out = held[0][0].new_empty(sum(rows_out.widths), sites, many, channels)
+    held, rows_out, out = _dense(parts, rows_out, channels)
     given = [(v.data_ptr(), _rows.pieces(rows), v.shape[3], first) for v, rows, first in held]
     _COMPILED[out.dtype](
         [*given, _NONE][:2],
         _rows.pieces(rows_out),
         out.data_ptr(),
-        [many, channels, length],
+        [*out.shape[2:], length],
         torch.get_num_threads(),
     )
+    return out
+
+
+def _cuda(*args: Any) -> Tensor:
+    from nucleoscope.kernels.delta_concat import delta_concat as launch
+
+    parts, rows_out, (channels, length) = _read(*args)
+    held, rows_out, out = _dense(parts, rows_out, channels)
+    launch(held, rows_out, out, length=length)
     return out
 
 
@@ -125,6 +138,6 @@ register(
     "int[] out_widths, int[] sizes) -> Tensor",
     fake=_fake,
     cpu=_cpu,
-    cuda=_other,
+    cuda=_cuda,
     other=_other,
 )

@@ -15,6 +15,7 @@ from nucleoscope.ops._extension import _C
 from nucleoscope.ops._registration import register
 
 _COMPILED = {torch.float32: _C.delta_max_pool_float32, torch.float64: _C.delta_max_pool_float64}
+_SIZES = ("taps", "stride", "dilation", "pad", "length_in", "length")
 
 
 def delta_max_pool(
@@ -116,12 +117,24 @@ def _cpu(*args: Any) -> Tensor:
     return out
 
 
+def _cuda(*args: Any) -> Tensor:
+    from nucleoscope.kernels.delta_max_pool import delta_max_pool as launch
+
+    given, rows_in, rows_out, z, m, sizes = _gathered(args)
+    _check(given, rows_in, rows_out, z, m, sizes)
+    out = given.new_empty((sum(rows_out.widths), *given.shape[1:]))
+    launch(
+        given.contiguous(), *map(_rows.dense_rows, (rows_in, rows_out)),
+        *map(_rows.dense_original, (z, m)), out, **dict(zip(_SIZES, sizes, strict=True)),
+    )  # fmt: skip
+    return out
+
+
 def _other(*args: Any) -> Tensor:
     given, rows_in, rows_out, z, m, sizes = _gathered(args)
     _check(given, rows_in, rows_out, z, m, sizes)
-    names = ("taps", "stride", "dilation", "pad", "length_in", "length")
     return naive.delta_max_pool(
-        given, rows_in, rows_out, z, m, **dict(zip(names, sizes, strict=True))
+        given, rows_in, rows_out, z, m, **dict(zip(_SIZES, sizes, strict=True))
     )
 
 
@@ -131,6 +144,6 @@ register(
     "int m_first, int[] sizes) -> Tensor",
     fake=_fake,
     cpu=_cpu,
-    cuda=_other,
+    cuda=_cuda,
     other=_other,
 )

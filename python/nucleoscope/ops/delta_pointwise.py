@@ -100,6 +100,22 @@ def _cpu(
     return out
 
 
+def _cuda(
+    given: Tensor, starts: Tensor, widths: list[int], z: Tensor, sequence: Tensor, first: int, length: int,
+    function: str, parameters: list[float],
+) -> Tensor:  # fmt: skip
+    from nucleoscope.kernels.delta_pointwise import delta_pointwise as launch
+
+    rows, original = Rows(starts, tuple(widths)), Original(z, sequence, first)
+    _read(given, rows, original, function, parameters)
+    out = given.new_empty(given.shape)
+    launch(
+        given.contiguous(), _rows.dense_rows(rows), _rows.dense_original(original), length, function,
+        parameters, out,
+    )  # fmt: skip
+    return out
+
+
 def _other(
     given: Tensor, starts: Tensor, widths: list[int], z: Tensor, sequence: Tensor, first: int, length: int,
     function: str, parameters: list[float],
@@ -114,6 +130,6 @@ register(
     "int length, str function, float[] parameters) -> Tensor",
     fake=_fake,
     cpu=_cpu,
-    cuda=_other,
+    cuda=_cuda,
     other=_other,
 )

@@ -90,8 +90,8 @@ def _fake(*args: Any) -> Tensor:
     return given.new_empty(sum(args[13]), *given.shape[1:])
 
 
-def _cpu(*args: Any) -> Tensor:
-    factors, rows_out, length = _read(*args)
+def _dense(factors: list[Factor], rows_out: Rows) -> tuple[list[Factor], Rows, Tensor]:
+    """The same arguments, contiguous, and a place for the output."""
     held: list[Factor] = [
         (
             None if values is None else values.contiguous(),
@@ -100,9 +100,14 @@ def _cpu(*args: Any) -> Tensor:
         )
         for values, rows, original in factors
     ]
-    rows_out = _rows.dense_rows(rows_out)
     like = next(values for values, _, _ in held if values is not None)
     out = like.new_empty(sum(rows_out.widths), *like.shape[1:])
+    return held, _rows.dense_rows(rows_out), out
+
+
+def _cpu(*args: Any) -> Tensor:
+    factors, rows_out, length = _read(*args)
+    held, rows_out, out = _dense(factors, rows_out)
     _COMPILED[out.dtype](
         [
             (
@@ -120,6 +125,15 @@ def _cpu(*args: Any) -> Tensor:
     return out
 
 
+def _cuda(*args: Any) -> Tensor:
+    from nucleoscope.kernels.delta_product import delta_product as launch
+
+    factors, rows_out, length = _read(*args)
+    held, rows_out, out = _dense(factors, rows_out)
+    launch(held, rows_out, out, length=length)
+    return out
+
+
 def _other(*args: Any) -> Tensor:
     factors, rows_out, length = _read(*args)
     return naive.delta_product(factors, rows_out, length=length)
@@ -131,6 +145,6 @@ register(
     "int other_first, Tensor out_starts, int[] out_widths, int length) -> Tensor",
     fake=_fake,
     cpu=_cpu,
-    cuda=_other,
+    cuda=_cuda,
     other=_other,
 )

@@ -118,14 +118,33 @@ class _Call:
         """The delta that is given, or one of them."""
         return _either(self.given, self.logits)
 
-    def compiled(self) -> Tensor:
+    def _dense(self) -> tuple[Any, ...]:
+        """The arguments, contiguous, and a place for the output."""
         given, logits = (None if t is None else t.contiguous() for t in (self.given, self.logits))
         rows_in, beside = (
             None if rows is None else _rows.dense_rows(rows) for rows in (self.rows_in, self.beside)
         )
-        rows_out = _rows.dense_rows(self.rows_out)
         x, z = map(_rows.dense_original, (self.original, self.original_logits))
-        out = self.like.new_empty(sum(rows_out.widths), *self.like.shape[1:])
+        out = self.like.new_empty(sum(self.rows_out.widths), *self.like.shape[1:])
+        return given, rows_in, logits, beside, _rows.dense_rows(self.rows_out), x, z, out
+
+    def launched(self) -> Tensor:
+        from nucleoscope.kernels.delta_softmax_pool import delta_softmax_pool as launch
+
+        *given, out = self._dense()
+        launch(
+            *given,
+            out,
+            taps=self.taps,
+            stride=self.stride,
+            length_in=self.length_in,
+            length=self.length,
+        )
+        made: Tensor = out
+        return made
+
+    def compiled(self) -> Tensor:
+        given, rows_in, logits, beside, rows_out, x, z, out = self._dense()
         _COMPILED[out.dtype](
             0 if given is None else given.data_ptr(),
             _rows.NO_ROWS if rows_in is None else _rows.pieces(rows_in),
@@ -138,7 +157,8 @@ class _Call:
             [*out.shape[2:], self.taps, self.stride, self.length_in, self.length],
             torch.get_num_threads(),
         )
-        return out
+        made: Tensor = out
+        return made
 
     def plain(self) -> Tensor:
         return naive.delta_softmax_pool(
@@ -171,6 +191,10 @@ def _cpu(*args: Any) -> Tensor:
     return _Call(*args).compiled()
 
 
+def _cuda(*args: Any) -> Tensor:
+    return _Call(*args).launched()
+
+
 def _other(*args: Any) -> Tensor:
     return _Call(*args).plain()
 
@@ -181,6 +205,6 @@ register(
     "Tensor x_sequence, int x_first, Tensor z, Tensor z_sequence, int z_first, int[] sizes) -> Tensor",
     fake=_fake,
     cpu=_cpu,
-    cuda=_other,
+    cuda=_cuda,
     other=_other,
 )

@@ -17,9 +17,11 @@ from nucleoscope.ops._registration import register
 _COMPILED = {torch.float32: _C.delta_sum_float32, torch.float64: _C.delta_sum_float64}
 _NONE: tuple[int, _rows.Pieces, float] = (0, _rows.NO_ROWS, 0.0)
 
+Term = tuple[Tensor, Rows, float]
+
 
 def delta_sum(
-    terms: list[tuple[Tensor, Rows, float]],  # one or two: [V, S, E, C], its rows, its factor
+    terms: list[Term],  # one or two: [V, S, E, C], its rows, its factor
     rows_out: Rows,
     *,
     taps: int = 1,
@@ -67,7 +69,7 @@ def delta_sum(
 def _read(
     values: list[Tensor], starts: list[Tensor], widths: list[int], factors: list[float],
     out_starts: Tensor, out_widths: list[int], scale: Tensor | None, sizes: list[int],
-) -> tuple[list[tuple[Tensor, Rows, float]], Rows]:  # fmt: skip
+) -> tuple[list[Term], Rows]:  # fmt: skip
     if len(values) not in (1, 2):
         raise ValueError(f"delta_sum: {len(values)} terms; give one or two")
     arguments, terms = Arguments("delta_sum"), []
@@ -92,23 +94,39 @@ def _fake(values: list[Tensor], *rest: Any) -> Tensor:
     return given.new_empty(sum(widths), *given.shape[1:])
 
 
+def _dense(
+    terms: list[Term], rows_out: Rows, scale: Tensor | None
+) -> tuple[list[Term], Rows, Tensor | None, Tensor]:
+    """The same arguments, contiguous, and a place for the output."""
+    held = [(given.contiguous(), _rows.dense_rows(rows), factor) for given, rows, factor in terms]
+    scale = None if scale is None else scale.contiguous()
+    out = held[0][0].new_empty(sum(rows_out.widths), *held[0][0].shape[1:])
+    return held, _rows.dense_rows(rows_out), scale, out
+
+
 def _cpu(*args: Any) -> Tensor:
     terms, rows_out = _read(*args)
     *_, scale, sizes = args
-    held = [(given.contiguous(), _rows.dense_rows(rows), factor) for given, rows, factor in terms]
-    rows_out = _rows.dense_rows(rows_out)
-    scale = None if scale is None else scale.contiguous()
-    _, sites, many, channels = held[0][0].shape
-    out = held[0][0].new_empty(sum(rows_out.widths), sites, many, channels)
+    held, rows_out, scale, out = _dense(terms, rows_out, scale)
     given = [(values.data_ptr(), _rows.pieces(rows), factor) for values, rows, factor in held]
     _COMPILED[out.dtype](
         [*given, _NONE][:2],
         0 if scale is None else scale.data_ptr(),
         _rows.pieces(rows_out),
         out.data_ptr(),
-        [many, channels, *sizes],
+        [*out.shape[2:], *sizes],
         torch.get_num_threads(),
     )
+    return out
+
+
+def _cuda(*args: Any) -> Tensor:
+    from nucleoscope.kernels.delta_sum import delta_sum as launch
+
+    terms, rows_out = _read(*args)
+    *_, scale, (taps, stride, pad, length) = args
+    held, rows_out, scale, out = _dense(terms, rows_out, scale)
+    launch(held, rows_out, out, taps=taps, stride=stride, pad=pad, length=length, scale=scale)
     return out
 
 
@@ -125,6 +143,6 @@ register(
     "Tensor out_starts, int[] out_widths, Tensor? scale, int[] sizes) -> Tensor",
     fake=_fake,
     cpu=_cpu,
-    cuda=_other,
+    cuda=_cuda,
     other=_other,
 )
