@@ -37,7 +37,7 @@ in_turn = threading.RLock()
 
 def traced(
     model: nn.Module, example: Tensor, others: tuple[Tensor, ...], layout: str,
-    dtype: torch.dtype, device: torch.device, bf16: bool = False,
+    dtype: torch.dtype, device: torch.device, precision: str = "fp32",
 ) -> Forward:  # fmt: skip
     """The model's Graph with its weights packed, from the cache where nothing has changed.
 
@@ -58,9 +58,9 @@ def traced(
             held.structure = structure(model, held.kept)
         if held.content != numbers:
             held.forwards, held.content, held.double = {}, numbers, []
-        place: Key = (shapes, dtype, str(device), bf16)
+        place: Key = (shapes, dtype, str(device), precision)
         if place not in held.forwards:
-            held.forwards[place] = Forward(held.graphs[shapes], dtype, device, bf16=bf16)
+            held.forwards[place] = Forward(held.graphs[shapes], dtype, device, precision=precision)
         return held.forwards[place]
 
 

@@ -12,24 +12,24 @@ from torch import Tensor
 from nucleoscope import ops
 from nucleoscope.engine.graph import Rule
 from nucleoscope.engine.rows import Delta, Rows
-from nucleoscope.engine.step import Edits, Originals, on_device
+from nucleoscope.engine.step import Edits, Originals, Placed
 
 
 class Chain:
     """The links for one batch, in the making."""
 
     def __init__(
-        self, given: Mapping[str, Delta], edits: Edits, originals: Originals, like: Tensor
+        self, given: Mapping[str, Delta], edits: Edits, originals: Originals, placed: Placed
     ) -> None:
-        self.edits, self.originals, self.like = edits, originals, like
+        self.edits, self.originals, self.placed = edits, originals, placed
         self.links: list[ops.Link] = []
         self.number = {name: index for index, name in enumerate(given)}
         self.rows = {name: delta.rows for name, delta in given.items()}
-        self._given = [(d.values, on_device(d.rows, like)) for d in given.values()]
+        self._given = [(delta.values, placed.rows[name]) for name, delta in given.items()]
 
     def add(self, name: str, rule: Rule, rows: Rows, packed: Any) -> None:
         """Put a layer behind those that are there."""
-        link = rule.link(Place(self, rule, rows, packed))
+        link = rule.link(Place(self, name, rule, rows, packed))
         self.rows[name] = rows
         self.number[name] = self.append(link)
 
@@ -41,9 +41,8 @@ class Chain:
     def run(self, names: Iterable[str]) -> dict[str, Delta]:
         """The deltas of the layers that are asked for."""
         asked = list(names)
-        letters = ops.Letters(*(each.to(self.like.device) for each in self.edits.letters))
         numbers = [self.number[name] for name in asked]
-        made = ops.delta_chain(self.links, letters, self._given, numbers)
+        made = ops.delta_chain(self.links, self.placed.letters, self._given, numbers)
         return {n: Delta(self.rows[n], values) for n, values in zip(asked, made, strict=True)}
 
 
@@ -52,6 +51,7 @@ class Place:
     """Where in a chain a layer stands."""
 
     chain: Chain
+    name: str
     rule: Rule
     rows: Rows  # of its output
     packed: Any
@@ -69,7 +69,7 @@ class Place:
 
     def link(self, op: str, **rest: Any) -> ops.Link:
         """A link that makes the output."""
-        rows = on_device(self.rows, self.chain.like)
+        rows = self.chain.placed.rows[self.name]
         return ops.Link(op, rows, self.rule.axes.channels, self.rows.length, **rest)
 
     def kept(self, name: str) -> ops.Kept:

@@ -27,16 +27,17 @@ class Forward:
     """A Graph with its weights, in one number type on one device."""
 
     def __init__(
-        self, graph: Graph, dtype: torch.dtype, device: torch.device, pack: bool = True, bf16: bool = False
+        self, graph: Graph, dtype: torch.dtype, device: torch.device, pack: bool = True,
+        precision: str = "fp32",
     ) -> None:  # fmt: skip
-        self.graph = graph
+        self.graph, self.precision = graph, precision
         self.like = torch.empty(0, dtype=dtype, device=device)
         self._last = _last_uses(graph)
         self._constants: dict[str, Any] = {}
         self._evaluate_constants()
         self.packed = {
             name: node.rule.round(node.rule.pack(self.static))
-            if bf16
+            if precision == "bf16"
             else node.rule.pack(self.static)
             for name, node in graph.nodes.items()
             if node.rule is not None and pack

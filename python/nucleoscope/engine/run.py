@@ -12,10 +12,12 @@ from torch import Tensor
 from nucleoscope.engine.chain import Chain
 from nucleoscope.engine.forward import Forward
 from nucleoscope.engine.graph import Axes, Rule, batch_dim
+from nucleoscope.engine.memory import Halving
 from nucleoscope.engine.plan import Plan
-from nucleoscope.engine.rows import Delta, Rows
+from nucleoscope.engine.rows import Delta, Ints, Rows
 from nucleoscope.engine.spread import Chunk
-from nucleoscope.engine.step import Edits, Originals, Step
+from nucleoscope.engine.step import Edits, Originals, Placed, Step
+from nucleoscope.engine.transfer import sent
 from nucleoscope.engine.workers import in_order
 
 
@@ -67,10 +69,15 @@ class Run:
             with torch.no_grad():  # a thread has its own setting
                 return Batch(chunk.sites, self._chunk(chunk, edits.part(chunk.sites)))
 
-        yield from in_order(make, self.plan.chunks(edits.site), self.forward.like.device)
+        device = self.forward.like.device
+        halving = Halving(make, device, "a batch of one site")
+        chunks = self.plan.chunks(edits.site)
+        for made in in_order(lambda chunk: list(halving(chunk)), chunks, device):
+            yield from made
 
     def _chunk(self, chunk: Chunk, edits: Edits) -> Tensor:
-        deltas = self._deltas(chunk, edits)
+        placed = Placed.at(self.forward.like.device, chunk.rows, edits)
+        deltas = self._deltas(chunk, edits, placed)
         plan, graph = self.plan, self.plan.graph
         shape = edits.new.shape
         if plan.local:
@@ -81,7 +88,7 @@ class Run:
                 return self.forward.like.new_zeros((*shape, len(plan.target)))
             return self._reader(delta)
         laid = {n: self._lay(n, deltas.get(graph.resolve(n)), edits) for n in graph.frontier}
-        which = torch.from_numpy(np.repeat(edits.sequence, shape[1])).to(self.output.device)
+        which = sent(np.repeat(edits.sequence, shape[1]), self.output.device)
         laid.update({n: _select(v, self._steady_names[n], which) for n, v in self._steady.items()})
         edited = self.forward.tail(laid, shape[0] * shape[1])
         if plan.target is None:
@@ -89,7 +96,7 @@ class Run:
         change = edited - self.output.index_select(0, which)
         return plan.target.of_values(change).view(*shape, -1)
 
-    def _deltas(self, chunk: Chunk, edits: Edits) -> dict[str, Delta]:
+    def _deltas(self, chunk: Chunk, edits: Edits, placed: Placed) -> dict[str, Delta]:
         """The deltas that the output or the tail reads."""
         deltas = {}
         edited = self.plan.graph.edited
@@ -104,7 +111,8 @@ class Run:
             if not live:
                 continue
             if self._rule(names[0]).chained:
-                deltas |= self._chain(live, chunk, edits, deltas, [n for n in live if left[n]])
+                asked = [n for n in live if left[n]]
+                deltas |= self._chain(live, chunk, edits, placed, deltas, asked)
             else:
                 deltas[names[0]] = self._step(names[0], chunk, edits, deltas, left)
             deltas = {name: delta for name, delta in deltas.items() if left[name]}
@@ -123,11 +131,12 @@ class Run:
         return live
 
     def _chain(
-        self, names: list[str], chunk: Chunk, edits: Edits, deltas: dict[str, Delta], asked: list[str]
+        self, names: list[str], chunk: Chunk, edits: Edits, placed: Placed,
+        deltas: dict[str, Delta], asked: list[str],
     ) -> dict[str, Delta]:  # fmt: skip
         read = {s for n in names if not self._rule(n).looks_up for s in self._rule(n).inputs}
         given = {name: delta for name, delta in deltas.items() if name in read}
-        chain = Chain(given, edits, self.originals, self.forward.like)
+        chain = Chain(given, edits, self.originals, placed)
         for name in names:
             chain.add(name, self._rule(name), chunk.rows[name], self.forward.packed[name])
         return chain.run(asked)
@@ -149,19 +158,20 @@ class Run:
         axes = plan.axes(name)
         originals, _ = self._kept[name]
         sites, many = edits.new.shape
-        which = torch.from_numpy(np.repeat(edits.sequence, many)).to(originals.device)
+        which = sent(np.repeat(edits.sequence, many), originals.device)
         full = originals.index_select(0, which).view(sites * many * axes.length, -1)
         if delta is not None:
-            where = _targets(delta.rows, many).to(full.device)
-            full.index_add_(0, where, delta.values.reshape(-1, full.shape[1]))
+            where = _targets(delta.rows, many)
+            full.index_add_(0, sent(where, full.device), delta.values.reshape(-1, full.shape[1]))
         return axes.unrows(full.view(sites * many, axes.length, -1))
 
 
-def _targets(rows: Rows, many: int) -> Tensor:
+def _targets(rows: Rows, many: int) -> Ints:
     """Flat index into [S, E, L] of every row of a delta [W, S, E]; rows beyond the ends hold zeros."""
     position = np.clip(rows.positions, 0, rows.length - 1)[:, :, None]
     site = np.arange(rows.sites)[None, :, None] * many + np.arange(many)
-    return torch.from_numpy((site * rows.length + position).reshape(-1))
+    flat: Ints = (site * rows.length + position).reshape(-1)
+    return flat
 
 
 def _output_axes(plan: Plan) -> Axes:

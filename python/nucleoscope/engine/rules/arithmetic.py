@@ -14,6 +14,7 @@ from nucleoscope.engine.chain import Place
 from nucleoscope.engine.graph import Axes, NotLocal, Rule, Static
 from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule, sample_shape, value
 from nucleoscope.engine.step import Alias, Step
+from nucleoscope.engine.transfer import sent
 from nucleoscope.ops import Link
 
 
@@ -53,7 +54,7 @@ class Scale(Rule):
 
     def delta(self, step: Step) -> Tensor:
         position = np.clip(step.rows.positions, 0, len(step.packed) - 1)
-        factor = step.packed[torch.from_numpy(position).to(step.packed.device)][:, :, None]
+        factor = step.packed[sent(position, step.packed.device)][:, :, None]
         return step.aligned(0).mul_(factor)
 
 
