@@ -188,13 +188,8 @@ def _check_weight(name: str, tensor: Tensor) -> None:
 
 
 def read_precision(precision: str, dtype: torch.dtype) -> torch.dtype:
-    """The number type the engine computes in; "tf32" and "bf16" round the factors of deltas' products alone."""
-    kinds = {
-        "fp32": torch.float32,
-        "fp64": torch.float64,
-        "tf32": torch.float32,
-        "bf16": torch.float32,
-    }
+    """The number type the engine computes in; with "tf32" or "bf16", products of deltas alone are rounded."""
+    kinds = dict.fromkeys(("fp32", "tf32", "bf16"), torch.float32) | {"fp64": torch.float64}
     if precision not in kinds:
         raise ValueError(f"precision={precision!r}: use one of {', '.join(map(repr, kinds))}")
     if precision != "fp64" and dtype == torch.float64:

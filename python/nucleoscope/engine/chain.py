@@ -19,9 +19,9 @@ class Chain:
     """The links for one batch, in the making."""
 
     def __init__(
-        self, given: Mapping[str, Delta], edits: Edits, originals: Originals, placed: Placed
-    ) -> None:
-        self.edits, self.originals, self.placed = edits, originals, placed
+        self, given: Mapping[str, Delta], edits: Edits, originals: Originals, placed: Placed, tf32: bool
+    ) -> None:  # fmt: skip
+        self.edits, self.originals, self.placed, self.tf32 = edits, originals, placed, tf32
         self.links: list[ops.Link] = []
         self.number = {name: index for index, name in enumerate(given)}
         self.rows = {name: delta.rows for name, delta in given.items()}

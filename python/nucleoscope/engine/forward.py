@@ -30,14 +30,15 @@ class Forward:
         self, graph: Graph, dtype: torch.dtype, device: torch.device, pack: bool = True,
         precision: str = "fp32",
     ) -> None:  # fmt: skip
-        self.graph, self.precision = graph, precision
+        self.graph = graph
         self.like = torch.empty(0, dtype=dtype, device=device)
+        self.tf32 = precision == "tf32"  # whether products are
         self._last = _last_uses(graph)
         self._constants: dict[str, Any] = {}
         self._evaluate_constants()
         self.packed = {
-            name: node.rule.round(node.rule.pack(self.static))
-            if precision == "bf16"
+            name: node.rule.round(node.rule.pack(self.static), precision)
+            if precision in ("tf32", "bf16")
             else node.rule.pack(self.static)
             for name, node in graph.nodes.items()
             if node.rule is not None and pack

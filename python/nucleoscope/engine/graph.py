@@ -122,8 +122,8 @@ class Rule:
         """Weights in the form `delta` wants, made once per set of weights."""
         return None
 
-    def round(self, packed: Any) -> Any:
-        """The packed weights for ``precision="bf16"``: as they are, where deltas are not multiplied."""
+    def round(self, packed: Any, precision: str) -> Any:
+        """The packed weights for products of "tf32" or "bf16": as they are, where deltas are not multiplied."""
         return packed
 
     @property

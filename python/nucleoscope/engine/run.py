@@ -136,7 +136,7 @@ class Run:
     ) -> dict[str, Delta]:  # fmt: skip
         read = {s for n in names if not self._rule(n).looks_up for s in self._rule(n).inputs}
         given = {name: delta for name, delta in deltas.items() if name in read}
-        chain = Chain(given, edits, self.originals, placed)
+        chain = Chain(given, edits, self.originals, placed, self.forward.tf32)
         for name in names:
             chain.add(name, self._rule(name), chunk.rows[name], self.forward.packed[name])
         return chain.run(asked)

@@ -7,7 +7,7 @@ other to ``nucleoscope.naive.ops``, which defines what it means.
 from nucleoscope.naive.ops import Kept, Letters, Link, Original, Rows, change_of
 from nucleoscope.ops.delta_chain import delta_chain
 from nucleoscope.ops.delta_concat import delta_concat
-from nucleoscope.ops.delta_conv import delta_conv, has_bf16, pack_weight, to_bf16
+from nucleoscope.ops.delta_conv import delta_conv, has_bf16, pack_weight, to_bf16, to_tf32
 from nucleoscope.ops.delta_layer_norm import delta_layer_norm
 from nucleoscope.ops.delta_max_pool import delta_max_pool
 from nucleoscope.ops.delta_pointwise import delta_pointwise
@@ -36,4 +36,5 @@ __all__ = [
     "has_bf16",
     "pack_weight",
     "to_bf16",
+    "to_tf32",
 ]

@@ -8,7 +8,7 @@ from torch import Tensor
 from nucleoscope.naive.ops import Kept, Letters, Link, Rows
 from nucleoscope.ops import _rows
 from nucleoscope.ops._arguments import Arguments
-from nucleoscope.ops.delta_conv import takes, weight_kinds
+from nucleoscope.ops._packed import takes, weight_kinds
 
 Values = list[tuple[Tensor, Rows]]
 NEEDS = {
@@ -142,6 +142,8 @@ def _check_weight(part: Part, link: Link, weight: Tensor, came: int | None) -> N
                 f"weight {list(weight.shape)} does not take {came} channels to {link.channels}: make "
                 "it with pack_weight(weight [K, C_in / G, C_out], G)"
             )
+        if link.tf32 and weight.device.type == "cpu":
+            part.refuse("tf32=True: a processor has no TF32; leave it out")
         return
     axes = {"edit_lookup": "KAC", "delta_sum": "C", "delta_layer_norm": "C"}.get(link.op)
     if axes is None:

@@ -11,9 +11,9 @@ from torch import Tensor
 from nucleoscope.naive.ops import Kept, Link, Rows
 from nucleoscope.naive.ops._links import OPS
 from nucleoscope.ops import _functions, _rows
-from nucleoscope.ops.delta_conv import parts
+from nucleoscope.ops._packed import parts
 
-SIZES, FACTORS = 18, 6  # numbers that one link is in a flat list
+SIZES, FACTORS = 19, 6  # numbers that one link is in a flat list
 
 
 class Flat(NamedTuple):
@@ -50,7 +50,7 @@ def flatten(links: list[Link], outside: list[Rows]) -> Flat:
             OPS.index(link.op), link.channels, link.length, link.given, link.beside,
             place(link.weight), place(z.values), z.first, place(m.values), m.first,
             link.taps, link.stride, link.dilation, link.pad,
-            link.length_in, link.residual_first, function, link.wide,
+            link.length_in, link.residual_first, function, link.wide, link.tf32,
         )  # fmt: skip
     every = [*outside, *(link.rows for link in links)]
     factors = [f for k in links for f in (*k.factors, *_functions.three(k.parameters), k.eps)]
@@ -71,14 +71,14 @@ def unflatten(flat: Flat, outside: int) -> tuple[list[Link], list[Rows]]:
     for at, on in enumerate(rows[outside:]):
         sizes = flat.sizes[SIZES * at : SIZES * (at + 1)]
         (op, channels, length, given, beside, weight, z, z_first, m, m_first,
-         taps, stride, dilation, pad, length_in, residual_first, function, wide) = sizes  # fmt: skip
+         taps, stride, dilation, pad, length_in, residual_first, function, wide, tf32) = sizes  # fmt: skip
         a, b, *three, eps = flat.factors[FACTORS * at : FACTORS * (at + 1)]
         name, parameters = _functions.named(function, three)
         links.append(
             Link(
                 OPS[op], on, channels, length, given, beside, tensor(weight), kept(z, z_first),
                 kept(m, m_first), taps, stride, dilation, pad, length_in, bool(residual_first), (a, b), name,
-                parameters, wide, eps,
+                parameters, wide, eps, bool(tf32),
             )
         )  # fmt: skip
     return links, rows[:outside]

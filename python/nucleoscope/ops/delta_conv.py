@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from nucleoscope.naive import ops as naive
-from nucleoscope.naive.ops import Original, Rows, pack_weight, to_bf16
+from nucleoscope.naive.ops import Original, Rows, pack_weight, to_bf16, to_tf32
 from nucleoscope.ops import _rows
 from nucleoscope.ops._arguments import Arguments
 from nucleoscope.ops._extension import _C
+from nucleoscope.ops._packed import parts, takes, weight_kinds
 from nucleoscope.ops._registration import register
 
-__all__ = ["delta_conv", "has_bf16", "pack_weight", "to_bf16"]
+__all__ = ["delta_conv", "has_bf16", "pack_weight", "to_bf16", "to_tf32"]
 
 _COMPILED = {torch.float32: _C.delta_conv_float32, torch.float64: _C.delta_conv_float64}
 
@@ -27,7 +28,7 @@ def has_bf16() -> bool:
 def delta_conv(
     given: Tensor,  # [V, S, E, C_in] float32 or float64
     rows_in: Rows,
-    weight: Tensor,  # [G, B, K, C_in / G, 16] or [K, C_out] from pack_weight, or to_bf16 of that
+    weight: Tensor,  # from pack_weight, or to_bf16 or to_tf32 of that
     rows_out: Rows,
     *,
     channels: int,
@@ -39,6 +40,7 @@ def delta_conv(
     residual: Tensor | None = None,  # [R, S, E, C_out]
     beside: Rows | None = None,
     residual_first: bool = False,
+    tf32: bool = False,
 ) -> Tensor:  # [W, S, E, C_out]
     """Change of a convolution, of the ReLU behind it, and of the residual that joins it.
 
@@ -61,7 +63,7 @@ def delta_conv(
         rows_in: which positions of the input are kept.
         weight: what ``pack_weight(weight [K, C_in / G, C_out], groups=G)`` makes; with
             ``to_bf16`` of that, float32 deltas are rounded to bfloat16 before they are multiplied
-            (but for groups of one channel, which stay float32).
+            (but for groups of one channel, which stay float32). It must have been packed on the device.
         rows_out: which positions of the output are wanted, W a site.
         channels: C_out.
         stride: inputs from one output to the next.
@@ -72,19 +74,23 @@ def delta_conv(
         residual: a delta that is added, zero where its rows are not kept; None: there is none.
         beside: which positions the rows of the residual are.
         residual_first: whether it is added before the ReLU, not behind it.
+        tf32: whether float32 deltas are rounded to TF32 before they are multiplied, as the weights must
+            have been by ``to_tf32``; sums stay float32. On a GPU only. Without it three products of
+            TF32 make one of float32.
 
     Returns:
         The deltas, in the units of the layer's output.
 
     Raises:
         TypeError: a tensor has another dtype.
-        ValueError: shapes or devices disagree, or a sequence is not among the originals.
+        ValueError: shapes or devices disagree, a sequence is not among the originals, or a processor is
+            asked for TF32.
     """
     values, sequence, first = (None, None, 0) if original is None else original
     starts, widths = (None, ()) if beside is None else beside
     out: Tensor = torch.ops.nucleoscope.delta_conv.default(
         given, *rows_in, *rows_out, weight, values, sequence, first, residual, starts, widths,
-        residual_first, [channels, stride, dilation, pad, length],
+        residual_first, [channels, stride, dilation, pad, length, tf32],
     )  # fmt: skip
     return out
 
@@ -103,7 +109,8 @@ class _Call:
         )
         self.original = None if z is None else Original(z, sequence, first)
         self.beside = None if starts is None else Rows(starts, tuple(widths))
-        self.channels, self.stride, self.dilation, self.pad, self.length = sizes
+        self.channels, self.stride, self.dilation, self.pad, self.length, tf32 = sizes
+        self.tf32 = bool(tf32)
         self._check()
 
     def _check(self) -> None:
@@ -133,12 +140,18 @@ class _Call:
                 f"delta_conv: weight {list(self.weight.shape)} does not take {self.given.shape[3]} "
                 f"channels to {self.channels}: make it with pack_weight(weight [K, C_in / G, C_out], G)"
             )
+        if self.tf32 and self.given.dtype != torch.float32:
+            raise ValueError(
+                f"delta_conv: tf32=True: given is {self.given.dtype}; TF32 is for float32 deltas"
+            )
         if min(self.stride, self.dilation) < 1:
             raise ValueError(
                 f"delta_conv: stride={self.stride} and dilation={self.dilation} must be at least 1"
             )
 
     def compiled(self) -> Tensor:
+        if self.tf32:
+            raise ValueError("delta_conv: tf32=True: a processor has no TF32; leave it out")
         given, weight = _rows.dense(self.given, self.weight)
         rows_in, rows_out = _rows.dense_rows(self.rows_in), _rows.dense_rows(self.rows_out)
         original = None if self.original is None else _rows.dense_original(self.original)
@@ -163,43 +176,30 @@ class _Call:
         )  # fmt: skip
         return out
 
+    def launched(self) -> Tensor:
+        from nucleoscope.kernels.delta_conv import delta_conv as launch
+
+        given, weight = _rows.dense(self.given, self.weight)
+        _, sites, many, _ = given.shape
+        out = given.new_empty(sum(self.rows_out.widths), sites, many, self.channels)
+        launch(
+            given, _rows.dense_rows(self.rows_in), weight, _rows.dense_rows(self.rows_out), out,
+            channels=self.channels, stride=self.stride, dilation=self.dilation, pad=self.pad,
+            length=self.length,
+            original=None if self.original is None else _rows.dense_original(self.original),
+            residual=None if self.residual is None else self.residual.contiguous(),
+            beside=None if self.beside is None else _rows.dense_rows(self.beside),
+            residual_first=self.residual_first, precision="tf32" if self.tf32 else "fp32",
+        )  # fmt: skip
+        return out
+
     def plain(self) -> Tensor:
         return naive.delta_conv(
             self.given, self.rows_in, self.weight, self.rows_out, channels=self.channels,
             stride=self.stride, dilation=self.dilation, pad=self.pad, length=self.length,
             original=self.original, residual=self.residual, beside=self.beside,
-            residual_first=self.residual_first,
+            residual_first=self.residual_first, tf32=self.tf32,
         )  # fmt: skip
-
-
-def weight_kinds(weight: Tensor, given: torch.dtype) -> tuple[Any, ...]:
-    """The axes of packed weights, and the types that meet deltas of a type: it, or pairs of bfloat16."""
-    if weight.ndim == 2:
-        return ("KO", given)
-    return ("GBKIJ", given, torch.int32) if given == torch.float32 else ("GBKIJ", given)
-
-
-def takes(weight: Tensor, channels_in: int | None, channels: int) -> bool:
-    """Whether packed weights are for so many channels in (None: any number) and out."""
-    if weight.ndim == 2:
-        some = len(weight) > 0 and weight.shape[1] == channels
-        return some and (channels_in is None or (channels_in > 0 and channels % channels_in == 0))
-    groups, blocks, taps, wide, columns = weight.shape
-    if min(groups, taps, wide) < 1 or columns != 16 or channels % groups:
-        return False
-    if channels_in is not None:
-        in_each, left = divmod(channels_in, groups)
-        in_each = -(-in_each // 2) if weight.dtype == torch.int32 else in_each
-        if left or wide != in_each:
-            return False
-    return blocks == -(-(channels // groups) // 16)
-
-
-def parts(weight: Tensor, channels_in: int) -> tuple[int, int]:
-    """The groups and taps of packed weights."""
-    if weight.ndim == 2:
-        return channels_in, len(weight)
-    return weight.shape[0], weight.shape[2]
 
 
 def _fake(*args: Any) -> Tensor:
@@ -213,6 +213,10 @@ def _cpu(*args: Any) -> Tensor:
     return _Call(*args).compiled()
 
 
+def _cuda(*args: Any) -> Tensor:
+    return _Call(*args).launched()
+
+
 def _other(*args: Any) -> Tensor:
     return _Call(*args).plain()
 
@@ -223,6 +227,6 @@ register(
     "Tensor? starts, int[] widths, bool residual_first, int[] sizes) -> Tensor",
     fake=_fake,
     cpu=_cpu,
-    cuda=_other,
+    cuda=_cuda,
     other=_other,
 )

@@ -15,7 +15,7 @@ from nucleoscope.engine.graph import Axes, NotLocal, Rule, Static, vector
 from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule, sample_shape, value
 from nucleoscope.engine.step import Step
 from nucleoscope.engine.windows import SAME, Stencil
-from nucleoscope.ops import Link, pack_weight, to_bf16
+from nucleoscope.ops import Link, pack_weight, to_bf16, to_tf32
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,10 @@ class Conv(Rule):
         taps = (taps if self.scale is None else taps * self.scale(static)).contiguous()
         return taps if self.looks_up else pack_weight(taps, self.groups)
 
-    def round(self, packed: Tensor) -> Tensor:
-        return packed if self.looks_up else to_bf16(packed)
+    def round(self, packed: Tensor, precision: str) -> Tensor:
+        if self.looks_up:
+            return packed
+        return to_bf16(packed) if precision == "bf16" else to_tf32(packed)
 
     @property
     def chained(self) -> bool:
@@ -72,7 +74,7 @@ class Conv(Rule):
         return place.link(
             "delta_conv", given=place.value(0), weight=place.packed, original=original,
             beside=place.value(1) if len(self.inputs) > 1 else -1, stride=s.stride,
-            dilation=s.dilation, pad=s.pad, residual_first=self.residual_first,
+            dilation=s.dilation, pad=s.pad, residual_first=self.residual_first, tf32=place.chain.tf32,
         )  # fmt: skip
 
     def work(self, rows_in: int, rows_out: int) -> int:

@@ -4,7 +4,7 @@ from nucleoscope.naive.ops._links import Kept, Letters, Link
 from nucleoscope.naive.ops._rows import Original, Rows
 from nucleoscope.naive.ops.delta_chain import delta_chain
 from nucleoscope.naive.ops.delta_concat import delta_concat
-from nucleoscope.naive.ops.delta_conv import delta_conv, pack_weight, to_bf16
+from nucleoscope.naive.ops.delta_conv import delta_conv, pack_weight, to_bf16, to_tf32
 from nucleoscope.naive.ops.delta_layer_norm import delta_layer_norm
 from nucleoscope.naive.ops.delta_max_pool import delta_max_pool
 from nucleoscope.naive.ops.delta_pointwise import change_of, delta_pointwise
@@ -32,4 +32,5 @@ __all__ = [
     "edit_lookup",
     "pack_weight",
     "to_bf16",
+    "to_tf32",
 ]

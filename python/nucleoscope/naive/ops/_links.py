@@ -59,3 +59,4 @@ class Link:
     parameters: tuple[float, ...] = ()  # of the function
     wide: int = 1  # channels of a delta_layer_norm's group
     eps: float = 0.0  # of a delta_layer_norm
+    tf32: bool = False  # whether a delta_conv rounds what it multiplies to TF32; on a GPU only

@@ -77,6 +77,7 @@ def _apply(link: Link, values: list[Value], letters: Letters, by: SimpleNamespac
             source, rows, link.weight, link.rows, channels=link.channels, stride=link.stride,
             dilation=link.dilation, pad=link.pad, length=link.length, original=z,
             residual=residual, beside=beside, residual_first=link.residual_first,
+            tf32=link.tf32,
         )  # fmt: skip
     elif link.op == "delta_max_pool":
         made = by.delta_max_pool(
