@@ -88,7 +88,7 @@ LAW = {
     "engine.transfer": engine(),
     "engine.precision": engine("ops"),
     "engine.batch_size": engine("transfer"),
-    "engine.chain": engine("graph", "rows", "step", "ops"),
+    "engine.chain": engine("graph", "rows", "step", "transfer", "ops"),
     "engine.workers": engine(),
     "engine.reduce": engine("ops"),
     "engine.plan": engine(

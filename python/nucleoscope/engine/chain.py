@@ -13,6 +13,7 @@ from nucleoscope import ops
 from nucleoscope.engine.graph import Rule
 from nucleoscope.engine.rows import Delta, Rows
 from nucleoscope.engine.step import Edits, Originals, Placed
+from nucleoscope.engine.transfer import moved
 
 
 class Chain:
@@ -80,4 +81,6 @@ class Place:
         """The packed table of a first layer, with a row for each ambiguous letter."""
         table: Tensor = self.packed
         more = self.chain.edits.ambiguous
-        return table if len(more) == 0 else torch.cat([table, more.to(table) @ table], dim=1)
+        if len(more) == 0:
+            return table
+        return torch.cat([table, moved(more.to(table.dtype), table.device) @ table], dim=1)

@@ -72,7 +72,7 @@ class AveragePool(Rule):
         for tap in range(self.stencil.taps):
             out.add_(gather(given.values, given.rows.find(cells(step, self.stencil, tap))))
         position = np.clip(step.rows.positions, 0, len(self.divisors) - 1)
-        divisor = torch.tensor(self.divisors).to(out)[sent(position, out.device)]
+        divisor = sent(np.array(self.divisors)[position], out.device).to(out.dtype)
         return zero_outside(out.div_(divisor[:, :, None, None]), step.rows)
 
 
