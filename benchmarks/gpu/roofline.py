@@ -20,7 +20,10 @@ from torch import nn
 import nucleoscope
 from benchmarks.nets import Basset, Beluga, BPNetCounts
 from nucleoscope.engine.plan import Plan
+from nucleoscope.engine.rows import Rows
 from nucleoscope.engine.rules.conv import Conv
+from nucleoscope.engine.windows import Stencil
+from nucleoscope.kernels._tiles import Tile, tile_of
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 SAMPLE = 64  # sites of a sequence, evenly spread
@@ -34,7 +37,6 @@ ARITHMETIC = {
     "bf16": 800e12 * 0.55,
 }
 MEMORY, L2 = 3.0e12 * 0.8, 5.5e12 * 0.7
-ROUNDED = {"bf16": 2}  # bytes of a delta's number as it enters a product; 4 otherwise
 LAUNCH = 25e-6  # seconds of the host a layer
 
 JOBS: dict[str, tuple[Callable[[], nn.Module], int]] = {
@@ -55,20 +57,51 @@ HEAD = (
 class Layer:
     """Counts of one layer for all edits of one sequence."""
 
-    multiply_adds: float  # of live (row, tap) pairs
-    issued: float  # with channels filled up to whole tiles
+    pairs: float  # of an output row and a tap whose input row is changed; 0: there is no product
+    wide: int  # channels in, of a group
+    made: int  # channels out, of a group
+    groups: int
     memory: float  # numbers read and written once: deltas in and out, originals
-    cache: float  # numbers that the tiles read, deltas and weights, and what is written
+    written: float  # numbers that go out or beside the product: deltas, originals
+
+    @property
+    def multiply_adds(self) -> float:
+        return self.pairs * self.wide * self.made * self.groups
+
+    def tile(self, precision: str) -> Tile:
+        """What the kernel's table gives it on an H100."""
+        return tile_of("sm_90", precision.partition(" ")[0], self.made)
+
+    def issued(self, tile: Tile) -> float:
+        """Multiply-adds with channels filled up to whole tiles."""
+        wide = -(-self.wide // tile.depth) * tile.depth
+        return self.pairs * wide * self._blocks(tile) * tile.channels * self.groups
+
+    def cache(self, tile: Tile, weight: int) -> float:
+        """Bytes that tiles read and write: deltas once a block of columns, weights once a block of rows."""
+        deltas = self.pairs * self.wide * self.groups * self._blocks(tile)
+        return 4 * (deltas + self.written) + weight * self.multiply_adds / tile.pairs
+
+    def _blocks(self, tile: Tile) -> int:
+        return -(-self.made // tile.channels)
 
     def seconds(self, precision: str) -> tuple[float, str]:
         """How long it takes, and what bounds it."""
+        tile = self.tile(precision)
         bounds = {
-            "arithmetic": 2 * self.issued / ARITHMETIC[precision],
+            "arithmetic": 2 * self.issued(tile) / ARITHMETIC[precision],
             "memory": 4 * self.memory / MEMORY,
-            "L2": ROUNDED.get(precision, 4) * self.cache / L2,
+            "L2": self.cache(tile, 2 if precision == "bf16" else 4) / L2,
         }
         longest = max(bounds, key=bounds.__getitem__)
         return bounds[longest], longest
+
+
+def live_pairs(stencil: Stencil, given: Rows, made: Rows) -> int:
+    """Pairs of an output row and a tap whose input row is kept, of one site."""
+    taps = np.arange(stencil.taps) * stencil.dilation - stencil.pad
+    read = made.positions[:, :1] * stencil.stride + taps
+    return int((given.find(read.reshape(-1, 1)) >= 0).sum())
 
 
 def layers(plan: Plan) -> list[Layer]:
@@ -77,30 +110,29 @@ def layers(plan: Plan) -> list[Layer]:
     sites = np.linspace(first, last - 1, min(SAMPLE, last - first)).astype(int)
     rows = [plan.rows(site[None]) for site in sites]
     scale = EDITS * (last - first) / len(sites)
-    made = []
-    for name in plan.order:
-        rule, channels = plan.graph.nodes[name].rule, plan.axes(name).channels
-        assert rule is not None
-        here = [each for each in rows if name in each]
-        out = sum(each[name].width for each in here) * channels
-        given = sum(
-            each[s].width * plan.axes(s).channels
-            for each in here for s in rule.inputs if s in each and not rule.looks_up
-        )  # fmt: skip
-        pairs = sum(
-            rule.work(max(each[s].width for s in rule.inputs if s in each), each[name].width)
-            for each in here
-        )
-        originals = (out + given * bool(len(rule.reads) > 1)) / EDITS if rule.reads else 0.0
-        product = isinstance(rule, Conv) and not rule.looks_up
-        tile = (128, 64) if channels <= 64 else (128, 128)
-        columns = -(-channels // tile[1])
-        moved = out + given + originals
-        issued = pairs * columns * tile[1] / channels if product else 0.0
-        tiles = pairs / channels * columns + pairs / tile[0] if product else given
-        counts = (pairs if product else 0, issued, moved, tiles + out + originals)
-        made.append(Layer(*(scale * count for count in counts)))
-    return made
+    return [
+        layer(plan, name, [each for each in rows if name in each], scale) for name in plan.order
+    ]
+
+
+def layer(plan: Plan, name: str, rows: list[dict[str, Rows]], scale: float) -> Layer:
+    """One layer, summed over sites and scaled."""
+    rule, channels = plan.graph.nodes[name].rule, plan.axes(name).channels
+    assert rule is not None
+    out = sum(each[name].width for each in rows) * channels
+    given = sum(
+        each[s].width * plan.axes(s).channels
+        for each in rows for s in {*rule.inputs} if s in each and not rule.looks_up
+    )  # fmt: skip
+    originals = (out + given * (len(rule.reads) > 1)) / EDITS if rule.reads else 0.0
+    pairs, wide, groups = 0, 1, 1
+    if isinstance(rule, Conv) and not rule.looks_up:
+        source = rule.inputs[0]
+        pairs = sum(live_pairs(rule.stencil, e[source], e[name]) for e in rows if source in e)
+        wide, groups = rule.channels_in // rule.groups, rule.groups
+    beside = out + originals + (0 if pairs else given)
+    moved = out + given + originals
+    return Layer(scale * pairs, wide, channels // groups, groups, scale * moved, scale * beside)
 
 
 def predicted(made: list[Layer], precision: str, edits: int) -> dict[str, Any]:
@@ -123,9 +155,9 @@ def job(make: Callable[[], nn.Module], length: int) -> dict[str, Any]:
     return {
         "edits": edits, "layers": len(made), "launch_ms": 1e3 * LAUNCH * len(made),
         "gflop": 2e-9 * sum(layer.multiply_adds for layer in made),
-        "gflop_issued": 2e-9 * sum(layer.issued for layer in made),
+        "gflop_issued": 2e-9 * sum(layer.issued(layer.tile("fp32")) for layer in made),
         "memory_gb": 4e-9 * sum(layer.memory for layer in made),
-        "l2_gb": 4e-9 * sum(layer.cache for layer in made),
+        "l2_gb": 1e-9 * sum(layer.cache(layer.tile("fp32"), 4) for layer in made),
         "predicted": {p: predicted(made, p, edits) for p in ARITHMETIC},
     }  # fmt: skip
 
@@ -138,8 +170,8 @@ def table(jobs: dict[str, Any]) -> str:
         "Counted from the plan's windows and cones for all substitutions of one sequence; rates assumed: "
         + ", ".join(f"{k} {v / 1e12:.0f} TFLOP/s" for k, v in ARITHMETIC.items())
         + f", memory {MEMORY / 1e12:.1f} TB/s, L2 {L2 / 1e12:.2f} TB/s, a launch {LAUNCH * 1e6:.0f} µs of the "
-        "host. Tiles of 128 x 64 (128 x 128 above 64 channels). The originals' forward, tails and half-filled "
-        "waves are left out.",
+        "host. Tiles are those of the kernels' table for sm_90; columns 3 to 5 are of the fp32 ones. "
+        "The originals' forward, tails and half-filled waves are left out.",
         "",
         HEAD,
         "|---|---:|---:|---:|---:|---:|---|---:|---:|---|",

@@ -24,7 +24,7 @@ place=build/gpu-environment
 "$PYTHON" -m venv --clear --system-site-packages "$place"
 python=$PWD/$place/bin/python
 # A venv of a venv would not see the outer one's packages, nor what its own .pth files add.
-"$PYTHON" -c 'import sysconfig; print(f"import site; site.addsitedir({sysconfig.get_path(\"purelib\")!r})")' \
+"$PYTHON" -c "import sysconfig; print('import site; site.addsitedir(%r)' % sysconfig.get_path('purelib'))" \
   > "$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/outer.pth"
 if [[ -n $WHEELS ]]; then
   "$python" -m pip install -q --no-index --no-deps "$WHEELS"/*.whl
