@@ -91,7 +91,8 @@ def test_the_table_shows_what_was_and_was_not_measured() -> None:
     assert table(made).startswith("TRIAL")
 
 
-def test_the_roofline_counts_what_the_structure_counts() -> None:
+def test_the_roofline_counts_what_the_structure_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(roofline, "SAMPLE", 120)
     torch.manual_seed(0)
     made = roofline.job(lambda: BPNetCounts(8, 3, 20), 120)
     counted = multiply_adds(BPNetCounts(8, 3, 20).eval(), 120, range(120), sample=120)
