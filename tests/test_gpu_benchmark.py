@@ -34,7 +34,7 @@ def test_every_side_gives_the_true_changes_or_says_why_not() -> None:
         if "tangermeme" not in side[0]  # minutes of its own compilation
     }
     assert made["ours fp32"]["error"] < 1e-5
-    assert made["loop, TF32 off, batch 32"]["error"] < 1e-3
+    assert made["ours fp32"]["error"] < made["loop, TF32 off, batch 32"]["error"] < 1e-3
     assert made["loop, torch.compile and bf16, batch 32"]["error"] > 0
     assert "TF32" in made["ours tf32"]["not_measured"]
     assert made["ours fp32"]["sampled"] == 1
@@ -61,8 +61,9 @@ def test_a_clock_stops_at_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock.time, "monotonic", lambda: now[0])
     assert len(clock.timed(lambda: None, CPU, limit=4.5).rounds) == 3
     assert len(clock.timed(lambda: None, CPU, limit=100).rounds) == 7
+    assert len(clock.timed(lambda: None, CPU, limit=0.5).rounds) == 1
     with pytest.raises(clock.OutOfTime, match="first call took 1 s"):
-        clock.timed(lambda: None, CPU, limit=0.5)
+        clock.timed(lambda: None, CPU, limit=0.3)
 
 
 def test_the_table_shows_what_was_and_was_not_measured() -> None:

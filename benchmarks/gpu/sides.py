@@ -110,7 +110,8 @@ def _engaged(peer: Any) -> Iterator[list[bool]]:
 
 
 def _mean(output: Tensor) -> Tensor:
-    return output.float().flatten(1).mean(1)
+    exact = output if output.dtype == torch.float64 else output.float()
+    return exact.flatten(1).mean(1)
 
 
 def truth(model: nn.Module, X: Tensor, sites: list[int]) -> Tensor:

@@ -31,7 +31,7 @@ def rows(sides: dict[str, Any]) -> list[str]:
     cells = [("", "seconds", "edits/s", "x ours fp32", "error", "sampled", "rounds")]
     for name, side in sides.items():
         if "not_measured" in side:
-            cells.append((name, "-", "-", "-", "-", "-", side["not_measured"]))
+            cells.append((name, "-", "-", "-", "-", "-", side["not_measured"][:72]))
             continue
         ratio = f"{side['seconds'] / own:.2f}" if own else "-"
         error = "-" if side["error"] is None else f"{side['error']:.1e}"
