@@ -7,7 +7,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ._products import PLAIN, finish, live_taps, operand, read_piece
+from ._products import PLAIN, finish, live_taps, operand, read_piece, vector_of
 from ._rows import position_of
 
 # 8 elements a thread: what such a layer waits for is memory, and many small programs hide that.
@@ -40,7 +40,7 @@ def _delta_conv_few_kernel(
     dilation,
     pad,
     length,
-    groups,
+    group_units,
     blocks,
     wide,
     made,
@@ -51,11 +51,13 @@ def _delta_conv_few_kernel(
     OUT: tl.constexpr,
     BESIDE: tl.constexpr,
     FIRST: tl.constexpr,
+    UNIT: tl.constexpr,
     PRECISION: tl.constexpr,
     BM: tl.constexpr,
     BN: tl.constexpr,
 ):
     """Groups of few channels, most often one: each output channel sums its own group's, without a matrix."""
+    groups = group_units * UNIT  # so that the compiler sees what the channels are a multiple of
     program = tl.program_id(0)
     i_n = program % blocks
     i_w = (program // blocks % window).to(tl.int64)
@@ -73,6 +75,7 @@ def _delta_conv_few_kernel(
     step = pairs.to(tl.int64) * dilation * (groups * wide)
     total = tl.zeros((BM, BN), dtype=tl.float64 if PRECISION == "fp64" else tl.float32)
     base = where * 0
+    begin = i_n * 0
     for piece in tl.static_range(IN):
         relative, width = read_piece(
             where, in_starts_ptr, in_widths, piece, o_s, m_m, sites, stride, pad
@@ -90,6 +93,13 @@ def _delta_conv_few_kernel(
                     operand(b_given, PRECISION).to(total.dtype) * b_weight.to(total.dtype)[None, :]
                 )
         base += width
+
+    # Worked out again, as in the kernel for matrices; begin is not negative.
+    o_m = (i_m + tl.minimum(begin, 0)) * BM + tl.arange(0, BM)
+    m_m = o_m < pairs
+    o_s = o_m // edits
+    where = position_of(i_w, out_starts_ptr, out_widths, o_s, m_m, sites, OUT)
+    inside = m_m & (where >= 0) & (where < length)
     rows = (o_m, o_s, m_m, inside, where, sites, pairs)
     head = (values_ptr, sequence_ptr, first, kept)
     beside = (residual_ptr, starts_ptr, widths)
@@ -123,10 +133,11 @@ def launch_few(common: dict[str, Any], weight: Tensor, channels: int, precision:
         steps = (taps * made * padded, made * padded, padded)
     if given.dtype == torch.float64:
         precision = "fp64"
+    unit = vector_of(groups)
     blocks = triton.cdiv(channels, BLOCK_CHANNELS)
     programs = triton.cdiv(common["pairs"], BLOCK_PAIRS) * common["window"] * blocks
     _delta_conv_few_kernel[(programs,)](
-        **common, weight_ptr=weight, taps=taps, groups=groups, blocks=blocks, wide=wide, made=made,
-        group_step=steps[0], tap_step=steps[1], column_step=steps[2], PRECISION=precision,
+        **common, weight_ptr=weight, taps=taps, group_units=groups // unit, UNIT=unit, blocks=blocks,
+        wide=wide, made=made, group_step=steps[0], tap_step=steps[1], column_step=steps[2], PRECISION=precision,
         BM=BLOCK_PAIRS, BN=BLOCK_CHANNELS, num_warps=4,
     )  # fmt: skip

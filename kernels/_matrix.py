@@ -7,7 +7,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ._products import PLAIN, finish_in_parts, live_taps, operand, read_piece
+from ._products import PLAIN, finish_in_parts, live_taps, operand, read_piece, vector_of
 from ._rows import position_of
 from ._tiles import architecture, tile_of
 
@@ -115,11 +115,6 @@ def _delta_conv_kernel(
     )
 
 
-def _unit(number: int, vector: int) -> int:
-    """What a number of channels is known to be a multiple of: of whole vectors, or of nothing."""
-    return vector if number % vector == 0 else 1
-
-
 def launch_matrix(common: dict[str, Any], weight: Tensor, precision: str) -> None:
     given = common["given_ptr"]
     if weight.dtype == torch.int32:
@@ -131,7 +126,7 @@ def launch_matrix(common: dict[str, Any], weight: Tensor, precision: str) -> Non
     tile = tile_of(architecture(), precision, made)
     blocks = triton.cdiv(made, tile.channels)
     programs = triton.cdiv(common["pairs"], tile.pairs) * common["window"] * groups * blocks
-    unit_in, unit_out = _unit(wide, 4), _unit(made, 4)
+    unit_in, unit_out = vector_of(wide), vector_of(made)
     _delta_conv_kernel[(programs,)](
         **common, weight_ptr=weight, taps=taps, wide_units=wide // unit_in, padded_units=padded // 16,
         made_units=made // unit_out, groups=groups, blocks=blocks, UNIT_IN=unit_in, UNIT_OUT=unit_out,

@@ -8,8 +8,13 @@ from ._rows import decoded, find_row
 # Numbers that differ from call to call: triton would compile anew for each that is 1 or a multiple of 16.
 PLAIN = (
     "first", "kept", "sites", "edits", "pairs", "window", "taps", "stride", "dilation", "pad", "length",
-    "wide_units", "padded_units", "made_units", "groups", "blocks",
+    "wide_units", "padded_units", "made_units", "group_units", "groups", "blocks",
 )  # fmt: skip
+
+
+def vector_of(channels: int) -> int:
+    """What a number of channels is told to be a multiple of: 4, a vector, or nothing."""
+    return 4 if channels % 4 == 0 else 1
 
 
 @triton.jit
@@ -27,9 +32,9 @@ def round_tf32(x):
 def operand(x, PRECISION: tl.constexpr):
     """A delta as it enters a product."""
     if PRECISION == "bf16":
-        return x.to(tl.bfloat16)
-    if PRECISION == "tf32":
-        return round_tf32(x)
+        x = x.to(tl.bfloat16)
+    elif PRECISION == "tf32":
+        x = round_tf32(x)
     return x
 
 

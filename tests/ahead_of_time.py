@@ -1,4 +1,4 @@
-"""Compile the kernels that one launcher launches, for GPUs that need not be there.
+"""Compile the kernels that a launcher launches, for GPUs that need not be there.
 
 The launcher itself is called, on meta tensors and with a driver that can only compile: so the
 specialisation, the block sizes and the warps are those of a real launch. Reads a job from standard
@@ -51,12 +51,22 @@ class CompileOnlyDriver(DriverBase):
 
 
 def resources(compiled: Any) -> dict[str, Any]:
-    """Registers a thread, bytes spilled a thread, bytes of shared memory a block."""
-    capability = compiled.metadata.target.arch
+    """Registers a thread, bytes spilled a thread, shared memory a block, instructions for matrices."""
+    found = _of_amd(compiled) if compiled.metadata.target.backend == "hip" else _of_nvidia(compiled)
+    return {
+        "name": compiled.metadata.name,
+        "capability": compiled.metadata.target.arch,
+        "shared": compiled.metadata.shared,
+        **found,
+    }
+
+
+def _of_nvidia(compiled: Any) -> dict[str, Any]:
+    capability, code = compiled.metadata.target.arch, compiled.asm["ptx"]
     architecture = "sm_90a" if capability == 90 else f"sm_{capability}"
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "kernel.ptx")
-        source.write_text(compiled.asm["ptx"])
+        source.write_text(code)
         report = subprocess.run(
             [
                 get_ptxas(capability).path,
@@ -74,23 +84,43 @@ def resources(compiled: Any) -> dict[str, Any]:
     registers = re.search(r"Used (\d+) registers", report)
     if spilled is None or registers is None:
         raise RuntimeError(f"ptxas -v printed neither registers nor spills:\n{report}")
+    copies = re.findall(r"cp\.async\.c[ag]\.shared\.global \[[^]]*\], \[[^]]*\], (\w+)", code)
     return {
-        "name": compiled.metadata.name,
-        "capability": capability,
         "registers": int(registers[1]),
         "spilled": int(spilled[1]) + int(spilled[2]),
-        "shared": compiled.metadata.shared,
+        "matrix": sorted(set(re.findall(r"wgmma\.mma_async|mma\.sync", code))),
+        "copied": sorted({int(size, 0) for size in copies}),  # bytes of one copy to shared memory
     }
+
+
+def _of_amd(compiled: Any) -> dict[str, Any]:
+    code = compiled.asm["amdgcn"]
+
+    def number(name: str) -> int:
+        found = re.search(rf"\.{name}:\s+(\d+)", code)
+        if found is None:
+            raise RuntimeError(f"the compiled code does not say its {name}")
+        return int(found[1])
+
+    return {
+        "registers": number("vgpr_count"),
+        "spilled": number("vgpr_spill_count") + number("sgpr_spill_count"),
+        "matrix": ["v_mfma"] if "v_mfma" in code else [],
+        "copied": [],
+    }
+
+
+def argument(each: Any) -> Any:
+    """An argument that was written down as json: ``["float32", [2, 3]]`` for a tensor, lists for tuples."""
+    if not isinstance(each, list):
+        return each
+    if each and isinstance(each[0], str):
+        return torch.empty(each[1], dtype=getattr(torch, each[0]), device="meta")
+    return tuple(argument(inner) for inner in each)
 
 
 def main() -> None:
     job = json.load(sys.stdin)
-    arguments = [
-        torch.empty(each[1], dtype=getattr(torch, each[0]), device="meta")
-        if isinstance(each, list)
-        else each
-        for each in job["arguments"]
-    ]
     module = importlib.import_module(f"nucleoscope.kernels.{job['kernel']}")
     records = []
     run = JITFunction.run
@@ -102,9 +132,15 @@ def main() -> None:
         return compiled
 
     JITFunction.run = compile_instead
-    for capability in job["capabilities"]:
-        triton.runtime.driver.set_active(CompileOnlyDriver(GPUTarget("cuda", capability, 32)))
-        getattr(module, job["kernel"])(*arguments)
+    for arch in job["capabilities"]:
+        target = (
+            GPUTarget("hip", arch, 64) if isinstance(arch, str) else GPUTarget("cuda", arch, 32)
+        )
+        triton.runtime.driver.set_active(CompileOnlyDriver(target))
+        for launch in job["launches"]:
+            named = launch if isinstance(launch, dict) else {}
+            plain = () if named else [argument(each) for each in launch]
+            getattr(module, job["kernel"])(*plain, **{k: argument(v) for k, v in named.items()})
     json.dump(records, sys.stdout)
 
 

@@ -94,16 +94,17 @@ def poisoned_empty(monkeypatch: pytest.MonkeyPatch) -> None:
 def compile_ahead() -> Callable[..., list[dict[str, Any]]]:
     """``compile_ahead("edit_lookup", arguments)`` compiles what that launcher launches.
 
-    An argument is a number, or ``("float32", (2, 3))`` for a tensor. Returns what
-    tests/ahead_of_time.py reports of each launch. It runs as a process of its own: in this one
-    triton may be interpreting, which is settled once, when it is imported.
+    An argument is a number, or ``("float32", (2, 3))`` for a tensor, or a tuple of such; arguments by
+    name are a dictionary. Several launches may follow each other. Returns what tests/ahead_of_time.py
+    reports of each kernel. It runs as a process of its own: in this one triton may be interpreting,
+    which is settled once, when it is imported.
     """
     program = Path(__file__).with_name("ahead_of_time.py")
 
     def run(
-        kernel: str, arguments: tuple[Any, ...], capabilities: tuple[int, ...] = (80, 90)
+        kernel: str, *launches: Any, capabilities: tuple[int | str, ...] = (80, 90)
     ) -> list[dict[str, Any]]:
-        job = {"kernel": kernel, "arguments": arguments, "capabilities": capabilities}
+        job = {"kernel": kernel, "launches": launches, "capabilities": capabilities}
         done = subprocess.run(
             [sys.executable, program],
             input=json.dumps(job),
@@ -112,9 +113,9 @@ def compile_ahead() -> Callable[..., list[dict[str, Any]]]:
             text=True,
         )
         assert done.returncode == 0, f"{kernel} does not compile:\n{done.stderr}"
-        launches: list[dict[str, Any]] = json.loads(done.stdout)
-        compiled = {each["capability"] for each in launches}
+        kernels: list[dict[str, Any]] = json.loads(done.stdout)
+        compiled = {each["capability"] for each in kernels}
         assert compiled == set(capabilities), f"the launcher of {kernel} launched nothing"
-        return launches
+        return kernels
 
     return run

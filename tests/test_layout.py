@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # An op that has no twin in one of the six places yet: {op: {place: reason}}.
 _LATER = {"kernels": "the GPU takes its naive form, plain PyTorch, until the fused Triton kernels"}
 NO_TWIN_YET: dict[str, dict[str, str]] = {
-    "delta_chain": _LATER, "delta_concat": _LATER, "delta_conv": _LATER, "delta_layer_norm": _LATER,
+    "delta_chain": _LATER, "delta_concat": _LATER, "delta_layer_norm": _LATER,
     "delta_max_pool": _LATER, "delta_pointwise": _LATER, "delta_product": _LATER,
     "delta_softmax_pool": _LATER, "delta_sum": _LATER,
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""precision="bf16": how far it is off, that it says so, and where it is refused."""
+"""precision="bf16" and "tf32": how far they are off, that they say so, and where they are refused."""
 
 from __future__ import annotations
 
@@ -38,3 +38,9 @@ def test_bf16_is_refused_where_it_is_no_faster() -> None:
         assert not has_bf16()
         with pytest.raises(ValueError, match=r"precision='bf16'.*AVX512_BF16.*use 'fp32'"):
             saturation_mutagenesis(model, sequences(1, length), precision="bf16")
+
+
+def test_tf32_is_refused_where_there_is_none() -> None:
+    model, (_, length, _, _) = build("bpnet"), ZOO["bpnet"]
+    with pytest.raises(ValueError, match=r"precision='tf32': only a GPU.*use 'fp32'"):
+        saturation_mutagenesis(model, sequences(1, length), precision="tf32")

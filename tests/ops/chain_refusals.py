@@ -119,6 +119,8 @@ REFUSED: list[tuple[Any, Any, type[Exception], str]] = [
     (CONV, {"weight": zeros(3, 1, 3, 2, 16)}, ValueError, NOT_PACKED),  # 20 channels in 3 groups
     (CONV, {"weight": zeros(3, 19)}, ValueError, rf"weight \[3, 19\] .* 6 channels to 20: {NOT_PACKED}"),
     (CONV, {"weight": zeros(3, 20)}, ValueError, NOT_PACKED),  # of 6 channels
+    (CONV, {"tf32": True}, ValueError, "a processor has no TF32"),
+    (CONV, {"weight": pack_weight(PLAIN, 1, torch.device("cuda"))}, ValueError, "weight has 4 axes"),
     (CONV, {"weight": zeros(0, 20), "given": -1}, ValueError, NOT_PACKED),
     (CONV, {"weight": zeros(3, 20).int(), "given": 0}, TypeError, "weight has dtype torch.int32"),
     (CONV, {"weight": zeros(1, 2, 0, 6, 16)}, ValueError, NOT_PACKED),

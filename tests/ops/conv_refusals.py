@@ -60,6 +60,8 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"weight": zeros(0, 20), "given": zeros(7, 4, 3, 20)}, ValueError, NOT_PACKED),
     ({"weight": zeros(3, 20), "given": zeros(7, 4, 3, 0)}, ValueError, NOT_PACKED),
     ({"weight": zeros(3, 20).int(), "given": zeros(7, 4, 3, 20)}, TypeError, "weight has dtype"),
+    ({"weight": pack_weight(PLAIN, 1, torch.device("cuda"))}, ValueError, "weight has 4 axes"),
+    ({"tf32": True}, ValueError, "a processor has no TF32"),
     ({"channels": 33}, ValueError, rf"takes? 6 channels to 33: {NOT_PACKED}"),
     ({"channels": -1}, ValueError, NOT_PACKED),
     ({"stride": 0}, ValueError, "stride=0 and dilation=1 must be at least 1"),

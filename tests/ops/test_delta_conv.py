@@ -15,7 +15,7 @@ from torch import Tensor
 from nucleoscope import _C
 from nucleoscope.naive import ops as naive
 from nucleoscope.naive.ops.delta_conv import unpack_weight
-from nucleoscope.ops import Original, Rows, delta_conv, pack_weight, to_bf16
+from nucleoscope.ops import Original, Rows, delta_conv, pack_weight, to_bf16, to_tf32
 from tests.ops.conv_cases import CASES, HEADS, Case, in_full, judged, tolerance
 from tests.ops.conv_refusals import REFUSED, accepted
 from tests.ops.rows import (
@@ -224,7 +224,7 @@ def test_a_linear_over_a_flattened_layer() -> None:
 def schema(arguments: dict[str, Any]) -> tuple[Any, ...]:
     """The arguments as torch.ops takes them."""
     a = arguments
-    sizes = [a[name] for name in ("channels", "stride", "dilation", "pad", "length")]
+    sizes = [*(a[name] for name in ("channels", "stride", "dilation", "pad", "length")), 0]
     return (
         a["given"], *a["rows_in"], *a["rows_out"], a["weight"],
         *a.get("original", (None, None, 0)), a.get("residual"), *a.get("beside", (None, ())),
@@ -264,6 +264,37 @@ def test_pack_weight_of_one_channel_a_group(groups: int) -> None:
     packed = pack_weight(weight, groups)
     assert_equal(packed, weight[:, 0])
     assert_equal(unpack_weight(packed, 14), weight)
+
+
+@pytest.mark.parametrize("name", ["odd", "groups", "depthwise, multiplied", "no channels out"])
+def test_weights_packed_for_a_gpu_mean_the_same(name: str) -> None:
+    arguments = CASES[name].with_(HEADS["relu"]).arguments(torch.float32)
+    case, packed = CASES[name], arguments["weight"]
+    plain = unpack_weight(packed, case.channels)
+    for_gpu = pack_weight(plain, case.groups, torch.device("cuda"))
+    if case.wide_part > 1:
+        padded = -(-case.wide_part // 16) * 16
+        assert for_gpu.shape == (case.groups, case.taps, case.made_part, padded)
+        assert not for_gpu[..., case.wide_part :].any()
+    assert_equal(unpack_weight(for_gpu, case.channels, case.wide_part), plain)
+    for change in (lambda weight: weight, to_bf16, to_tf32):
+        same = [
+            naive.delta_conv(**{**arguments, "weight": change(each)}) for each in (packed, for_gpu)
+        ]
+        assert_equal(*same)
+
+
+def test_naive_of_tf32_is_naive_of_rounded_numbers() -> None:
+    arguments = CASES["odd"].with_(HEADS["relu"]).arguments(torch.float32)
+    rounded = {**arguments, "given": to_tf32(arguments["given"])}
+    rounded["weight"] = to_tf32(arguments["weight"])
+    apart = (arguments["given"] - rounded["given"]).abs()
+    assert apart.any()
+    assert (apart <= arguments["given"].abs() * 2.0**-11).all()
+    assert_equal(naive.delta_conv(**arguments, tf32=True), naive.delta_conv(**rounded))
+    shared = CASES["depthwise, shared"].arguments(torch.float32)
+    assert to_tf32(shared["weight"]) is shared["weight"]
+    assert_equal(naive.delta_conv(**shared, tf32=True), naive.delta_conv(**shared))
 
 
 def test_a_small_delta_keeps_its_digits_where_groups_have_one_channel() -> None:

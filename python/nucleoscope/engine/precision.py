@@ -21,8 +21,8 @@ def check(precision: str, place: torch.device) -> None:
     """Refuse a precision that a device has no faster products for."""
     if precision == "tf32" and place.type != "cuda":
         raise ValueError(
-            f"precision='tf32': TF32 is what the matrix units of an NVIDIA GPU multiply, and {place} has "
-            "none; use 'fp32', or device='cuda'"
+            f"precision='tf32': only a GPU multiplies TF32, and this is computed on {place}; use 'fp32', or "
+            "device='cuda'"
         )
     if precision == "bf16" and place.type not in ("cpu", "cuda"):
         raise ValueError(f"precision='bf16': there is no such kernel for {place.type}; use 'fp32'")
