@@ -39,6 +39,7 @@ if [[ -n $lacking ]]; then
   echo "run.sh: missing: $lacking. Install them, or give WHEELS (see the head of this file)." >&2
   exit 4
 fi
+export CMAKE_BUILD_PARALLEL_LEVEL="${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}"
 timeout "$(left)" "$python" -m pip install -q --no-build-isolation --no-deps --no-index .
 echo "built after $((SECONDS - begun)) s"
 
