@@ -40,7 +40,10 @@ if [[ -n $lacking ]]; then
   exit 4
 fi
 export CMAKE_BUILD_PARALLEL_LEVEL="${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}"
-timeout "$(left)" "$python" -m pip install -q --no-build-isolation --no-deps --no-index .
+timeout "$(left)" "$python" -m pip install -q --no-build-isolation --no-deps --no-index . || {
+  echo "run.sh: the build failed, or was not done after $((SECONDS - begun)) s" >&2
+  exit 5
+}
 echo "built after $((SECONDS - begun)) s"
 
 mkdir -p "$OUT"
@@ -50,7 +53,9 @@ timeout 200 "$python" -m pytest -q -m gpu --junit-xml="$OUT/tests.xml" -p no:cac
 tail -n 3 "$OUT/tests.txt"
 echo "tests: exit status $tests after $((SECONDS - begun)) s (5: none was run)"
 
-timeout "$(left)" "$python" -m benchmarks.gpu.measure --out "$OUT" --seconds "$(( $(left) - 20 ))" "$@"
+timeout "$(left)" "$python" -m benchmarks.gpu.measure --out "$OUT" --seconds "$(( $(left) - 20 ))" "$@" ||
+  echo "run.sh: the measurement ended early; what it had is in $OUT" >&2
+[[ -e $OUT/results.json ]]
 "$python" - "$OUT" "$tests" <<'END'
 import json, pathlib, sys
 path = pathlib.Path(sys.argv[1], "results.json")
