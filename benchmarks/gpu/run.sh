@@ -46,7 +46,7 @@ timeout "$(left)" "$python" -m pip install -q --no-build-isolation --no-deps --n
 }
 echo "built after $((SECONDS - begun)) s"
 
-mkdir -p "$OUT"
+mkdir -p "$OUT" && rm -f "$OUT"/results.*
 tests=0
 timeout 200 "$python" -m pytest -q -m gpu --junit-xml="$OUT/tests.xml" -p no:cacheprovider tests \
   > "$OUT/tests.txt" 2>&1 || tests=$?
