@@ -80,4 +80,5 @@ def tile_of(where: str, precision: str, made: int) -> Tile:
         columns: int = triton.cdiv(made, tile.channels) * tile.channels
         return columns * (1 + 32 / tile.channels)
 
-    return min(TILES[where][precision], key=cost)
+    tiles: tuple[Tile, ...] = TILES[where][precision]
+    return min(tiles, key=cost)

@@ -20,9 +20,8 @@ from .delta_softmax_pool import delta_softmax_pool
 from .delta_sum import delta_sum
 from .edit_lookup import look_up_at
 
-Value = tuple[
-    Tensor | None, Any
-]  # deltas [V, S, E, C] and their rows; None, None: no edit reaches it
+# Deltas [V, S, E, C] and their rows; None, None: no edit reaches it.
+Value = tuple[Any, Any]
 
 
 def delta_chain(
@@ -60,9 +59,9 @@ def _launch(link: Any, two: list[Value], letters: Any, known: Tensor, out: Tenso
     (given, rows_in), (beside, rows) = two
     sequence = known if link.op == "delta_conv" else letters.sequence
     z, other = (k and (k.values, sequence, k.first) for k in (link.original, link.pooled))
-    geometry = {"stride": link.stride, "pad": link.pad, "length": link.length}
+    geometry: dict[str, Any] = {"stride": link.stride, "pad": link.pad, "length": link.length}
     spread = {**geometry, "dilation": link.dilation}
-    cell = {"taps": link.taps, "length_in": link.length_in}
+    cell: dict[str, Any] = {"taps": link.taps, "length_in": link.length_in}
     match link.op:
         case "edit_lookup":
             at = (letters.site, letters.old, letters.new, link.rows)
@@ -79,15 +78,21 @@ def _launch(link: Any, two: list[Value], letters: Any, known: Tensor, out: Tenso
         case "delta_pointwise":
             delta_pointwise(given, link.rows, z, link.length, link.function, link.parameters, out)
         case "delta_layer_norm":
-            norm = {"wide": link.wide, "weight": link.weight, "eps": link.eps}
+            norm: dict[str, Any] = {
+                "wide": link.wide,
+                "weight": link.weight,
+                "eps": link.eps,
+                "limit": link.limit,
+            }
             delta_layer_norm(given, link.rows, z, link.length, out, **norm)
         case "delta_product":
             factors = [(given, rows_in, z), (beside, rows, other)]
             delta_product(factors, link.rows, out, length=link.length)
         case "delta_softmax_pool":
-            two_values = (given, rows_in, beside, rows)
-            step = {"stride": link.stride, "length": link.length}
-            delta_softmax_pool(*two_values, link.rows, z, other, out, **cell, **step)
+            step: dict[str, Any] = {"stride": link.stride, "length": link.length}
+            delta_softmax_pool(
+                given, rows_in, beside, rows, link.rows, z, other, out, **cell, **step
+            )
         case "delta_concat":
             firsts = (0, 0 if beside is None else link.channels - beside.shape[3])
             parts = [(*v, first) for v, first in zip(two, firsts, strict=True) if v[0] is not None]

@@ -47,7 +47,8 @@ def _delta_layer_norm_kernel(
     many,
     length,
     PIECES: tl.constexpr,
-    EPS: tl.constexpr,  # as an argument it would be rounded to float32
+    EPS: tl.constexpr,  # as arguments they would be rounded to float32
+    LIMIT: tl.constexpr,
     BLOCK_LINES: tl.constexpr,
     BLOCK_CHANNELS: tl.constexpr,
 ):
@@ -65,11 +66,13 @@ def _delta_layer_norm_kernel(
     held = (values_ptr, sequence_ptr, first, kept, many)
     line = (o_m, where, o_s, m_in, begin)
     middle = tl.zeros((BLOCK_LINES,), out_ptr.dtype.element_ty)
-    shift, squares, rise, spread = middle, middle, middle, middle
+    shift, squares, rise, spread, size, changed = middle, middle, middle, middle, middle, middle
     for i in range(0, wide, BLOCK_CHANNELS):
         z, d, m_i = _read(given_ptr, held, line, i + o_i, wide, channels)
         middle += tl.sum(z, 1)
         shift += tl.sum(d, 1)
+        size = tl.maximum(size, tl.max(tl.abs(z), 1))
+        changed = tl.maximum(changed, tl.max(tl.abs(d), 1))
     middle, shift = (middle / wide)[:, None], (shift / wide)[:, None]
     for i in range(0, wide, BLOCK_CHANNELS):
         z, d, m_i = _read(given_ptr, held, line, i + o_i, wide, channels)
@@ -79,6 +82,8 @@ def _delta_layer_norm_kernel(
         spread += tl.sum((z + d) * (z + d), 1)
     was, now = 1.0 / sqrt(squares / wide + EPS), 1.0 / sqrt(spread / wide + EPS)
     slope = -(rise / wide) * was * now * (was * now / (was + now))  # now - was
+    steepest = tl.where(now > was, now, was)
+    lost = (changed > 0.0) & ((size * steepest > LIMIT) | (changed * now > LIMIT))
     tighter = (now > was)[:, None]
     factor = tl.where(now > was, was, now)[:, None]
     for i in range(0, wide, BLOCK_CHANNELS):
@@ -87,6 +92,7 @@ def _delta_layer_norm_kernel(
         made = d * factor + tl.where(tighter, z + d, z) * slope[:, None]
         if weight_ptr is not None:
             made *= tl.load(weight_ptr + i + o_i, mask=i + o_i < wide, other=0.0)[None, :]
+        made = tl.where(lost[:, None], float("nan"), made)
         p_out = out_ptr + lines_at(o_m, begin + i + o_i, channels)
         tl.store(p_out, tl.where(m_in[:, None], made, 0.0), mask=m_m[:, None] & m_i)
 
@@ -101,6 +107,7 @@ def delta_layer_norm(
     wide: int,
     weight: Tensor | None,
     eps: float,
+    limit: float,
 ) -> None:
     """Launch the norm on contiguous arguments; those of the op, with the output behind them."""
     starts, widths = rows
@@ -114,5 +121,5 @@ def delta_layer_norm(
             given, starts, coded(widths), values, sequence, weight, out,
             window * sites * edits, sites, edits, wide, channels // wide,
             first, values.shape[1], len(values), length,
-            PIECES=len(widths), EPS=eps, num_warps=warps_of(out), **BLOCK,
+            PIECES=len(widths), EPS=eps, LIMIT=limit, num_warps=warps_of(out), **BLOCK,
         )  # fmt: skip

@@ -62,7 +62,7 @@ def launches(kernel: str, dtype: str) -> list[dict[str, Any]]:
             one, other = {"given": None, "rows_in": None}, {"logits": None, "beside": None}
             return [both, both | one, both | other]
         case "delta_layer_norm":
-            norm = {**inner, "length": 500, "wide": CHANNELS, "eps": 1e-5}
+            norm = {**inner, "length": 500, "wide": CHANNELS, "eps": 1e-5, "limit": 128.0}
             return [{**norm, "weight": channels}, {**norm, "wide": 12, "weight": None}]
         case "delta_sum":
             two = {

@@ -60,7 +60,9 @@ from nucleoscope.cli.regions import Region, parse_region, read_bed
     show_default=True, help="What a score is measured against.",
 )  # fmt: skip
 @click.option("--hypothetical", is_flag=True, help="Keep the scores of letters that are not there.")
-@click.option("--precision", type=click.Choice(["fp32", "fp64"]), default="fp32", show_default=True)
+@click.option(
+    "--precision", type=click.Choice(["fp32", "tf32", "bf16", "fp64"]), default="fp32", show_default=True
+)  # fmt: skip
 @click.option("--memory", type=options.memory, metavar="SIZE", help="What may be held: 2G, 500M.")
 @click.option(
     "--verify", type=click.IntRange(min=0), default=2, show_default=True, metavar="N",

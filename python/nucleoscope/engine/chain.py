@@ -12,24 +12,25 @@ from torch import Tensor
 from nucleoscope import ops
 from nucleoscope.engine.graph import Rule
 from nucleoscope.engine.rows import Delta, Rows
-from nucleoscope.engine.step import Edits, Originals, on_device
+from nucleoscope.engine.step import Edits, Originals, Placed
+from nucleoscope.engine.transfer import moved
 
 
 class Chain:
     """The links for one batch, in the making."""
 
     def __init__(
-        self, given: Mapping[str, Delta], edits: Edits, originals: Originals, like: Tensor, tf32: bool
+        self, given: Mapping[str, Delta], edits: Edits, originals: Originals, placed: Placed, tf32: bool
     ) -> None:  # fmt: skip
-        self.edits, self.originals, self.like, self.tf32 = edits, originals, like, tf32
+        self.edits, self.originals, self.placed, self.tf32 = edits, originals, placed, tf32
         self.links: list[ops.Link] = []
         self.number = {name: index for index, name in enumerate(given)}
         self.rows = {name: delta.rows for name, delta in given.items()}
-        self._given = [(d.values, on_device(d.rows, like)) for d in given.values()]
+        self._given = [(delta.values, placed.rows[name]) for name, delta in given.items()]
 
     def add(self, name: str, rule: Rule, rows: Rows, packed: Any) -> None:
         """Put a layer behind those that are there."""
-        link = rule.link(Place(self, rule, rows, packed))
+        link = rule.link(Place(self, name, rule, rows, packed))
         self.rows[name] = rows
         self.number[name] = self.append(link)
 
@@ -41,9 +42,8 @@ class Chain:
     def run(self, names: Iterable[str]) -> dict[str, Delta]:
         """The deltas of the layers that are asked for."""
         asked = list(names)
-        letters = ops.Letters(*(each.to(self.like.device) for each in self.edits.letters))
         numbers = [self.number[name] for name in asked]
-        made = ops.delta_chain(self.links, letters, self._given, numbers)
+        made = ops.delta_chain(self.links, self.placed.letters, self._given, numbers)
         return {n: Delta(self.rows[n], values) for n, values in zip(asked, made, strict=True)}
 
 
@@ -52,6 +52,7 @@ class Place:
     """Where in a chain a layer stands."""
 
     chain: Chain
+    name: str
     rule: Rule
     rows: Rows  # of its output
     packed: Any
@@ -69,7 +70,7 @@ class Place:
 
     def link(self, op: str, **rest: Any) -> ops.Link:
         """A link that makes the output."""
-        rows = on_device(self.rows, self.chain.like)
+        rows = self.chain.placed.rows[self.name]
         return ops.Link(op, rows, self.rule.axes.channels, self.rows.length, **rest)
 
     def kept(self, name: str) -> ops.Kept:
@@ -80,4 +81,6 @@ class Place:
         """The packed table of a first layer, with a row for each ambiguous letter."""
         table: Tensor = self.packed
         more = self.chain.edits.ambiguous
-        return table if len(more) == 0 else torch.cat([table, more.to(table) @ table], dim=1)
+        if len(more) == 0:
+            return table
+        return torch.cat([table, moved(more.to(table.dtype), table.device) @ table], dim=1)

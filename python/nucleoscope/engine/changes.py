@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from nucleoscope.engine.forward import Forward
+from nucleoscope.engine.memory import Halving
 from nucleoscope.engine.plan import Plan
 from nucleoscope.engine.prepare import Asked, forward, make_plan, substitutions
 from nucleoscope.engine.run import Run
 from nucleoscope.engine.step import Edits
 from nucleoscope.engine.target import Read
+from nucleoscope.engine.transfer import landed, sent
 
 Between = Callable[[int], None]  # hears how many edits were done
 
@@ -40,7 +43,7 @@ def by_deltas(asked: Asked, read: Read, between: Between) -> Changes:
     lost = found.raw.isnan().any(1).any(1).numpy()  # [N, sites]
     if asked.dtype == torch.float64 or not lost.any():
         return found
-    finer = replace(asked, dtype=torch.float64, bf16=False)
+    finer = replace(asked, dtype=torch.float64, precision="fp64")
     again = [job.part(lost[job.sequence, job.site - asked.start]) for job in edits]
     return replace(
         _pass(finer, read, again, lambda _edits: None, found),
@@ -76,6 +79,22 @@ def _pass(
     return Changes(raw, original, plan.local and read.func is None, plan.local)
 
 
+@dataclass(frozen=True)
+class Group:
+    """Neighbouring sequences, whose originals are kept at one time."""
+
+    first: int
+    last: int
+
+    def __len__(self) -> int:
+        return self.last - self.first
+
+    def halves(self) -> tuple[Group, Group]:
+        """Its first and its last sequences."""
+        middle = (self.first + self.last) // 2
+        return Group(self.first, middle), Group(middle, self.last)
+
+
 def _runs(
     asked: Asked, held: Forward, plan: Plan, edits: list[Edits] | None
 ) -> Iterator[tuple[int, Run]]:
@@ -85,19 +104,22 @@ def _runs(
     start, end = plan.seen
     tiles = plan.tiles(start, end) if start < end else [(start, start)]
     each = plan.original_bytes(*tiles[0]) + plan.forward_bytes()
-    group = max(1, asked.memory // 2 // each)
+    size, count = max(1, asked.memory // 2 // each), len(asked.sequences.letters)
     names = (held.graph.edited, *held.graph.others)
-    for first in range(0, len(asked.sequences.letters), group):
-        inputs = {
-            name: _cast(t[first : first + group], asked.dtype).to(asked.device)
-            for name, t in zip(names, asked.inputs, strict=True)
-        }
+
+    def originals(group: Group, tile: tuple[int, int]) -> tuple[int, Run]:
+        given = (
+            _cast(t, asked.dtype).to(asked.device) for t in asked.part(group.first, group.last)
+        )
+        return group.first, Run(plan, held, dict(zip(names, given, strict=True)), tile)
+
+    for first in range(0, count, size):
         for tile in tiles:
-            if edits is not None and not any(
-                len(job.within(first, first + group, *tile)) for job in edits
-            ):
-                continue
-            yield first, Run(plan, held, inputs, tile)
+            last = min(first + size, count)
+            if edits is None or any(len(job.within(first, last, *tile)) for job in edits):
+                make = partial(originals, tile=tile)
+                halving = Halving(make, asked.device, "one sequence's original")
+                yield from halving(Group(first, last))
 
 
 def _fill(
@@ -106,12 +128,16 @@ def _fill(
 ) -> None:  # fmt: skip
     """Run a group's edits and put each change in its place; `read` where whole outputs come back."""
     letters = edits.new.shape[1]
-    for batch in run.batches(edits):
-        part, values = edits.part(batch.sites), batch.values
-        if read is not None:
-            own = before[torch.from_numpy(part.sequence).to(before.device)][:, None]
-            values = read(values.flatten(0, 1)).view(*part.new.shape, -1) - own
-        values = values.masked_fill(batch.lost[..., None], torch.nan)
+
+    def read_off() -> Iterator[tuple[Edits, Tensor]]:
+        for batch in run.batches(edits):
+            part, values = edits.part(batch.sites), batch.values
+            if read is not None:
+                own = before[sent(part.sequence, before.device)][:, None]
+                values = read(values.flatten(0, 1)).view(*part.new.shape, -1) - own
+            yield part, values.masked_fill(batch.lost[..., None], torch.nan)
+
+    for part, values in landed(read_off()):
         n, site = (torch.from_numpy(a)[:, None] for a in (part.sequence + first, part.site - start))
         raw[n, :, torch.from_numpy(part.new), site] = values.to(raw)
         between(len(part) * letters)

@@ -10,7 +10,9 @@ from math import prod
 from typing import Any
 
 import numpy as np
+import torch
 
+from nucleoscope.engine.batch_size import Load, sites_per_batch
 from nucleoscope.engine.forward import forward_work
 from nucleoscope.engine.graph import Axes, Graph, Rule
 from nucleoscope.engine.report import report
@@ -19,19 +21,6 @@ from nucleoscope.engine.spread import Chunk, Spread
 from nucleoscope.engine.target import Target
 from nucleoscope.engine.thin import Kept, Thinned, thin
 from nucleoscope.engine.windows import Lattice, clip, hull, whole
-
-# Deltas of one layer that stay in the cache between its producer and its consumer, in bytes. Measured on
-# Basset and BPNet: below 4 MB the calls themselves begin to count, above 16 MB memory does.
-CACHE = 8 << 20
-
-
-# Edits that run through the tail together, at most, and bytes of its widest value for all of them. Measured:
-# 2 and 8 MB are slower on squeeze-excitation by 2 and 25 %, 64 edits on narrow attention and LSTM nets by 13 %.
-TAIL_BATCH, TAIL_CACHE = 256, 4 << 20
-
-# Multiply-adds of a batch that is one chain, which needs no cache of its own: long enough that Python
-# does not count, short enough that progress shows and Ctrl-C is heard.
-WORK = 2e9
 
 
 @dataclass(repr=False)
@@ -44,7 +33,8 @@ class Plan:
     bytes_per_number: int
     memory: int  # bytes
     sites: tuple[int, int]  # the range that is edited
-    workers: int = 1  # batches that are in the making at one time
+    workers: int  # batches that are in the making at one time
+    device: torch.device
     thinned: Thinned = field(init=False)  # the graph, each layer where it is read
     order: list[str] = field(init=False)  # rippling nodes with a rule, as they are computed
     cones: dict[str, tuple[int, int]] = field(init=False)
@@ -189,24 +179,39 @@ class Plan:
         return self.spread.chunks(site, self.sites_per_batch(site))
 
     def sites_per_batch(self, site: Ints) -> int:
-        """How many sites a batch takes: what the cache holds, and never more than the budget."""
-        number = self.letters * self.bytes_per_number
-        sample = site[np.linspace(0, len(site) - 1, min(len(site), 5)).astype(int)]
-        layer, live, work, tail = 1, 1, 1, self.tail_bytes() * self.letters
-        for one in sample:
-            rows = self.rows(one[None])
-            made = [
-                rows[n].width * self.axes(n).channels * number for n in self.stored if n in rows
-            ]
-            widest = max(made, default=0)
-            layer, live = max(layer, widest), max(live, 3 * widest + sum(made) // 4)
-            work = max(work, self._window_work(rows) * self.letters)
+        """How many sites a batch takes: what suits the device, and never more than the budget."""
         budget = self.memory // 2 // self.workers  # the other half is for the originals
-        fit = self._tail_batch() // self.letters if tail else CACHE // layer
-        brief = int(WORK / work) if len(self.stretches) == 1 else len(site)
-        most = int(max(1, min(len(site), fit, brief, budget // (live + tail))))
+        most = sites_per_batch(
+            self._load(site), len(site), self.letters, len(self.stretches) == 1, budget, self.device
+        )
         rounds = -(-len(site) // (most * self.workers))
         return -(-len(site) // (rounds * self.workers))  # so that all workers end together
+
+    def _load(self, site: Ints) -> Load:
+        """What one site of a batch comes to: the most of some of them."""
+        number = self.letters * self.bytes_per_number
+        sample = site[np.linspace(0, len(site) - 1, min(len(site), 5)).astype(int)]
+        layer, live, by_layer, work = 1, 1, 1, 1
+        for one in sample:
+            rows = self.rows(one[None])
+            wide = {n: r.width * self.axes(n).channels * number for n, r in rows.items()}
+            made = [size for name, size in wide.items() if name in self.stored]
+            widest = max(made, default=0)
+            layer, live = max(layer, widest), max(live, 3 * widest + sum(made) // 4)
+            by_layer = max(by_layer, self._peak(wide))
+            work = max(work, self._window_work(rows) * self.letters)
+        tail_value = self._widest_of_tail() * self.bytes_per_number
+        return Load(layer, live, by_layer, work, self.tail_bytes() * self.letters, tail_value)
+
+    def _peak(self, sizes: dict[str, int]) -> int:
+        """The most that is held where every layer is made whole, and freed behind its last reader."""
+        last = {source: name for name in self.order for source in self._rule(name).inputs}
+        now, peak = 0, 0
+        for name in self.order:
+            now += sizes.get(name, 0)
+            peak = max(peak, now)
+            now -= sum(sizes.get(s, 0) for s in {*self._rule(name).inputs} if last[s] == name)
+        return peak
 
     def tail_bytes(self) -> int:
         """Bytes that one edit's way through the tail holds at its peak, roughly."""
@@ -221,11 +226,6 @@ class Plan:
                 shape: Any = getattr(node.meta.get("val"), "shape", ())
                 widest = max(widest, prod(int(s) for s in shape[1:] if isinstance(s, int)))
         return widest
-
-    def _tail_batch(self) -> int:
-        """Edits per run of the tail: what its cache holds, and few enough to report progress often."""
-        widest = self._widest_of_tail() * self.bytes_per_number
-        return min(TAIL_BATCH, TAIL_CACHE // max(widest, 1))
 
     def __repr__(self) -> str:
         return report(self)

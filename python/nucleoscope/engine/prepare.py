@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass
-from numbers import Integral
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,13 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from nucleoscope.engine.cache import traced
+from nucleoscope.engine.device import choose, home
 from nucleoscope.engine.forward import Forward
+from nucleoscope.engine.memory import budget
 from nucleoscope.engine.plan import Plan
+from nucleoscope.engine.precision import check as check_precision
 from nucleoscope.engine.rows import Ints
 from nucleoscope.engine.step import Edits
 from nucleoscope.engine.target import Read, Target
 from nucleoscope.engine.workers import side_by_side
-from nucleoscope.ops import has_bf16
 from nucleoscope.reading import (
     Sequences,
     read_model,
@@ -43,17 +41,22 @@ class Asked:
     dtype: torch.dtype  # what the engine computes in
     native: torch.dtype  # what the model computes in
     device: torch.device
+    home: torch.device  # where the model is
     memory: int
-    precision: str = "fp32"  # in which deltas are multiplied
+    precision: str = "fp32"  # what deltas are multiplied in
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
         """The model's inputs, in its own number type, on its own device."""
-        home = _home(self.model)
+        return self.part(0, len(self.sequences.letters))
+
+    def part(self, first: int, last: int) -> tuple[Tensor, ...]:
+        """Those of sequences [first, last) alone: X may lie elsewhere and be larger than the device."""
         floats = (
-            t.to(home, self.native if t.is_floating_point() else t.dtype) for t in self.others
+            t[first:last].to(self.home, self.native if t.is_floating_point() else t.dtype)
+            for t in self.others
         )
-        return (self.sequences.values.to(home, self.native), *floats)
+        return (self.sequences.values[first:last].to(self.home, self.native), *floats)
 
 
 def ask(
@@ -66,43 +69,21 @@ def ask(
     others = read_others(args, len(X))
     start, end = read_range(start, end, sequences.letters.shape[1])
     dtype = read_precision(precision, native)
-    place = _home(model) if device is None else _device(device)
-    if precision in ("tf32", "bf16"):
-        _check_products(precision, place)
-    budget = _budget(memory, place)
-    return Asked(model, sequences, others, start, end, dtype, native, place, budget, precision)
-
-
-def _check_products(precision: str, place: torch.device) -> None:
-    if place.type not in ("cpu", "cuda"):
-        raise ValueError(
-            f"precision={precision!r}: there is no such kernel for {place.type}; use 'fp32'"
-        )
-    if place.type == "cpu" and precision == "tf32":
-        raise ValueError(
-            "precision='tf32': only a GPU multiplies TF32, and this is computed on the CPU; use 'fp32'"
-        )
-    if place.type == "cpu" and not has_bf16():
-        raise ValueError(
-            "precision='bf16': this processor, or the instruction set that NUCLEOSCOPE_ISA names, has not "
-            "AVX512_BF16, and without it bfloat16 is no faster; use 'fp32'"
-        )
-
-
-@contextlib.contextmanager
-def outside_autocast(asked: Asked) -> Iterator[None]:
-    """Whatever the caller is under, model and engine compute in the number types that were asked for."""
-    with contextlib.ExitStack() as stack:
-        for kind in {asked.device.type, _home(asked.model).type}:
-            stack.enter_context(torch.autocast(kind, enabled=False))
-        yield
+    model_on = home(model)
+    place = choose(device, model_on)
+    check_precision(precision, place)
+    return Asked(
+        model, sequences, others, start, end, dtype, native, place, model_on, budget(memory, place),
+        precision,
+    )  # fmt: skip
 
 
 def forward(asked: Asked) -> Forward:
     """The traced model with its weights packed; raises Untraceable."""
     example, *others = asked.inputs
     return traced(
-        asked.model, example, tuple(others), asked.sequences.layout, asked.dtype, asked.device, asked.precision
+        asked.model, example, tuple(others), asked.sequences.layout, asked.dtype, asked.device,
+        asked.precision,
     )  # fmt: skip
 
 
@@ -115,7 +96,7 @@ def make_plan(asked: Asked, held: Forward, asking: Read) -> Plan:
     plain = bool(((letters >= 0) & (letters < size)).all())
     sites = (asked.start, asked.end)
     number, workers = held.like.element_size(), side_by_side(asked.device)
-    return Plan(held.graph, read, size - plain, number, asked.memory, sites, workers)
+    return Plan(held.graph, read, size - plain, number, asked.memory, sites, workers, asked.device)
 
 
 def substitutions(sequences: Sequences, start: int, end: int) -> list[Edits]:
@@ -137,42 +118,3 @@ def substitutions(sequences: Sequences, start: int, end: int) -> list[Edits]:
 def _others(old: Ints, size: int, has_letter: bool) -> Ints:
     every = np.tile(np.arange(size), (len(old), 1))
     return every[every != old[:, None]].reshape(len(old), size - 1) if has_letter else every
-
-
-def _device(device: str | torch.device) -> torch.device:
-    try:
-        place = torch.device(device)
-        torch.empty(1, device=place)
-    except (RuntimeError, AssertionError, TypeError) as error:
-        raise ValueError(f"device={device!r}: cannot be used here: {error}") from error
-    if place.type == "meta":
-        raise ValueError("device='meta': it holds shapes and no numbers; give 'cpu' or 'cuda'")
-    return place
-
-
-def _home(model: nn.Module) -> torch.device:
-    for tensor in (*model.parameters(), *model.buffers()):
-        return tensor.device
-    return torch.device("cpu")
-
-
-def _budget(memory: int | None, device: torch.device) -> int:
-    """Bytes the engine may hold: what the user says, else a quarter of what is free now."""
-    if memory is not None:
-        if not isinstance(memory, Integral) or isinstance(memory, bool):
-            raise TypeError(f"memory={memory!r}: a number of bytes, e.g. 2 << 30 for 2 GiB")
-        if memory < 1 << 20:
-            raise ValueError(f"memory={memory}: bytes; give at least 1 MiB (1 << 20)")
-        return int(memory)
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0] // 4
-    return free_memory() // 4
-
-
-def free_memory() -> int:
-    """Bytes of memory that could be had now; 8 GiB where the system does not say."""
-    source = Path("/proc/meminfo")
-    if not source.exists():
-        return 8 << 30
-    lines = source.read_text().splitlines()
-    return 1024 * next(int(x.split()[1]) for x in lines if x.startswith("MemAvailable"))

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nucleoscope.engine import device
+
 if TYPE_CHECKING:
     from nucleoscope.engine.plan import Plan
     from nucleoscope.engine.rows import Rows
@@ -33,7 +35,7 @@ def report(plan: Plan) -> str:
     megabytes = [b / 1e6 for b in (plan.original_bytes(*plan.sites), plan.memory)]
     lines += [
         (
-            f"Batches of {batch} sites ({batch * plan.letters} edits); originals "
+            f"On {device.name(plan.device)}: batches of {batch} sites ({batch * plan.letters} edits); originals "
             f"{megabytes[0]:,.1f} MB a sequence; budget {megabytes[1]:,.0f} MB."
         )
     ]

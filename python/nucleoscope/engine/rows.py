@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from nucleoscope import ops
+from nucleoscope.engine.transfer import sent
 
 Ints = npt.NDArray[np.int64]
 
@@ -41,6 +42,10 @@ class Rows:
         """The smallest interval that holds all rows of all sites."""
         ends = zip(self.starts, self.widths, strict=True)
         return min(int(s.min()) for s in self.starts), max(int(s.max()) + w for s, w in ends)
+
+    def part(self, sites: slice) -> Rows:
+        """The rows of some of the sites."""
+        return Rows(tuple(start[sites] for start in self.starts), self.widths, self.length)
 
     @cached_property
     def for_ops(self) -> ops.Rows:
@@ -125,7 +130,7 @@ def cut(values: Tensor, first: int, width: int) -> Tensor:
 def gather(values: Tensor, index: Ints) -> Tensor:
     """values [W, S, E, C] at row index [W', S] of each site; zero where the index is -1."""
     w, s, e, c = values.shape
-    flat = torch.from_numpy(np.maximum(index, 0) * s + np.arange(s)).to(values.device)
+    flat = sent(np.maximum(index, 0) * s + np.arange(s), values.device)
     out = values.reshape(w * s, e * c).index_select(0, flat.view(-1)).view(*index.shape, e, c)
     return fill_rows(out, index < 0, 0.0)
 
@@ -134,7 +139,7 @@ def fill_rows(values: Tensor, rows: npt.NDArray[np.bool_], number: float) -> Ten
     """Put a number into the marked rows [W, S] of values [W, S, E, C], in place."""
     marked = np.flatnonzero(rows)
     if len(marked):  # by index, so that only these rows are touched
-        values.flatten(0, 1).index_fill_(0, torch.from_numpy(marked).to(values.device), number)
+        values.flatten(0, 1).index_fill_(0, sent(marked, values.device), number)
     return values
 
 

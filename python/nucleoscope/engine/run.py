@@ -13,11 +13,13 @@ from torch import Tensor
 from nucleoscope.engine.chain import Chain
 from nucleoscope.engine.forward import Forward
 from nucleoscope.engine.graph import Rule, batch_dim
+from nucleoscope.engine.memory import Halving
 from nucleoscope.engine.plan import Plan
-from nucleoscope.engine.rows import Delta, Rows
+from nucleoscope.engine.rows import Delta, Ints, Rows
 from nucleoscope.engine.spread import Chunk
-from nucleoscope.engine.step import Edits, Originals, Step
+from nucleoscope.engine.step import Edits, Originals, Placed, Step
 from nucleoscope.engine.thin import Kept
+from nucleoscope.engine.transfer import sent
 from nucleoscope.engine.workers import in_order
 
 
@@ -78,10 +80,15 @@ class Run:
             with torch.no_grad():  # a thread has its own setting
                 return self._chunk(chunk, edits.part(chunk.sites))
 
-        yield from in_order(make, self.plan.chunks(edits.site), self.forward.like.device)
+        device = self.forward.like.device
+        halving = Halving(make, device, "a batch of one site")
+        chunks = self.plan.chunks(edits.site)
+        for made in in_order(lambda chunk: list(halving(chunk)), chunks, device):
+            yield from made
 
     def _chunk(self, chunk: Chunk, edits: Edits) -> Batch:
-        deltas = self._deltas(chunk, edits)
+        placed = Placed.at(self.forward.like.device, chunk.rows, edits)
+        deltas = self._deltas(chunk, edits, placed)
         lost = torch.zeros(edits.new.shape, dtype=torch.bool, device=self.forward.like.device)
         for delta in deltas.values():
             lost |= delta.values.isnan().any(3).any(0)
@@ -98,7 +105,7 @@ class Run:
                 return self.forward.like.new_zeros((*shape, len(plan.target)))
             return self._reader(delta)
         laid = {n: self._lay(n, deltas.get(graph.resolve(n)), edits) for n in graph.frontier}
-        which = torch.from_numpy(np.repeat(edits.sequence, shape[1])).to(self.output.device)
+        which = sent(np.repeat(edits.sequence, shape[1]), self.output.device)
         laid.update({n: _select(v, self._steady_names[n], which) for n, v in self._steady.items()})
         edited = self.forward.tail(laid, shape[0] * shape[1])
         if plan.target is None:
@@ -106,7 +113,7 @@ class Run:
         change = edited - self.output.index_select(0, which)
         return plan.target.of_values(change).view(*shape, -1)
 
-    def _deltas(self, chunk: Chunk, edits: Edits) -> dict[str, Delta]:
+    def _deltas(self, chunk: Chunk, edits: Edits, placed: Placed) -> dict[str, Delta]:
         """The deltas that the output or the tail reads."""
         deltas = {}
         edited = self.plan.graph.edited
@@ -121,7 +128,8 @@ class Run:
             if not live:
                 continue
             if self._rule(names[0]).chained:
-                deltas |= self._chain(live, chunk, edits, deltas, [n for n in live if left[n]])
+                asked = [n for n in live if left[n]]
+                deltas |= self._chain(live, chunk, edits, placed, deltas, asked)
             else:
                 deltas[names[0]] = self._step(names[0], chunk, edits, deltas, left)
             deltas = {name: delta for name, delta in deltas.items() if left[name]}
@@ -144,11 +152,12 @@ class Run:
         return live
 
     def _chain(
-        self, names: list[str], chunk: Chunk, edits: Edits, deltas: dict[str, Delta], asked: list[str]
+        self, names: list[str], chunk: Chunk, edits: Edits, placed: Placed,
+        deltas: dict[str, Delta], asked: list[str],
     ) -> dict[str, Delta]:  # fmt: skip
         read = {s for n in names if not self._rule(n).looks_up for s in self._rule(n).inputs}
         given = {name: delta for name, delta in deltas.items() if name in read}
-        chain = Chain(given, edits, self.originals, self.forward.like, self.forward.tf32)
+        chain = Chain(given, edits, self.originals, placed, self.forward.tf32)
         for name in names:
             chain.add(name, self._rule(name), chunk.rows[name], self._packed(name))
         return chain.run(asked)
@@ -171,22 +180,22 @@ class Run:
         """
         axes, originals = self.plan.axes(name), self._whole[name]
         many = edits.new.shape[1]
-        which = torch.from_numpy(np.repeat(edits.sequence, many)).to(originals.device)
+        which = sent(np.repeat(edits.sequence, many), originals.device)
         full = originals.index_select(0, which)
         if delta is not None:
-            where = _targets(delta.rows, many, axes.left).to(full.device)
+            where = sent(_targets(delta.rows, many, axes.left), full.device)
             table, values = (t.reshape(-1, axes.right).squeeze(1) for t in (full, delta.values))
             table.index_add_(0, where, values)  # a view of `full`
         return full
 
 
-def _targets(rows: Rows, many: int, left: int) -> Tensor:
+def _targets(rows: Rows, many: int, left: int) -> Ints:
     """Flat index into [S, E, left, L] of a delta [W, S, E, left]; rows beyond the ends hold zeros."""
     position = np.clip(rows.positions, 0, rows.length - 1)[:, :, None, None]
     edit = np.arange(rows.sites)[:, None] * many + np.arange(many)
-    return torch.from_numpy(
-        ((edit[:, :, None] * left + np.arange(left)) * rows.length + position).reshape(-1)
-    )
+    cell = edit[:, :, None] * left + np.arange(left)
+    flat: Ints = (cell * rows.length + position).reshape(-1)
+    return flat
 
 
 def _reader_counts(plan: Plan) -> dict[str, int]:

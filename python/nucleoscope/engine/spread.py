@@ -23,6 +23,19 @@ class Chunk:
     sites: slice  # into the plan's ordered sites
     rows: dict[str, Rows]
 
+    def __len__(self) -> int:
+        return int(self.sites.stop - self.sites.start)
+
+    def halves(self) -> tuple[Chunk, Chunk]:
+        """Its first and its last sites, with the windows of the whole."""
+        middle = len(self) // 2
+        first, last = (
+            {name: rows.part(part) for name, rows in self.rows.items()}
+            for part in (slice(middle), slice(middle, None))
+        )
+        at = self.sites.start + middle
+        return Chunk(slice(self.sites.start, at), first), Chunk(slice(at, self.sites.stop), last)
+
 
 @dataclass(frozen=True)
 class Spread:

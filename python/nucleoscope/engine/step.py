@@ -13,6 +13,7 @@ from torch import Tensor
 from nucleoscope import ops
 from nucleoscope.engine.graph import Axes
 from nucleoscope.engine.rows import Delta, Ints, Rows
+from nucleoscope.engine.transfer import sent, together
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,26 @@ class Edits:
         """The change of the edited column, [1, S, E, A]."""
         size = self.ambiguous.shape[1]
         letters = torch.cat([torch.eye(size).double(), self.ambiguous, torch.zeros(1, size)])
-        return (letters[self.new] - letters[self.old][:, None]).unsqueeze(0).to(like)
+        columns = (letters[self.new] - letters[self.old][:, None]).unsqueeze(0).to(like.dtype)
+        return sent(columns.numpy(), like.device)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """What a batch's ops need to know of its windows and its letters, where its deltas are."""
+
+    rows: dict[str, ops.Rows]
+    letters: ops.Letters
+
+    @staticmethod
+    def at(device: torch.device, rows: dict[str, Rows], edits: Edits) -> Placed:
+        """On a device of its own memory by one copy."""
+        held = {name: each.for_ops for name, each in rows.items()}
+        starts = [each.starts for each in held.values()]
+        moved = together([*starts, *edits.letters], device)
+        pairs = zip(held.items(), moved, strict=False)
+        placed = {name: ops.Rows(there, each.widths) for (name, each), there in pairs}
+        return Placed(placed, ops.Letters(*moved[len(starts) :]))
 
 
 @dataclass(frozen=True)
@@ -77,7 +97,7 @@ class Originals:
             strides = (channels, channels, channels, 1)
             return values.as_strided(shape, strides, values.storage_offset() + base)
         index = np.clip(rows.positions - first, 0, length - 1) + sequence * length
-        flat = torch.from_numpy(index).to(values.device).view(-1)
+        flat = sent(index, values.device).view(-1)
         picked = values.view(n * length, channels).index_select(0, flat)
         return picked.view(rows.width, rows.sites, 1, channels)
 
@@ -120,12 +140,6 @@ class Step:
     def original(self, name: str, rows: Rows | None = None) -> Tensor:
         """The original activation of `name` on the output rows (or on `rows`): [W, S, 1, C]."""
         return self.originals.at(name, self.rows if rows is None else rows, self.edits.sequence)
-
-
-def on_device(rows: Rows, like: Tensor) -> ops.Rows:
-    """Rows as the ops take them, where the deltas are."""
-    held = rows.for_ops
-    return held if like.device.type == "cpu" else ops.Rows(held.starts.to(like.device), held.widths)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from nucleoscope.engine.graph import Axes
 from nucleoscope.engine.rows import Delta, fill_rows
+from nucleoscope.engine.transfer import sent
 from nucleoscope.engine.windows import WHOLE, Lattice
 
 Index = Any  # int, slice, tuple of them, or None
@@ -122,7 +123,7 @@ class Reader:
             return delta.values.sum(0) @ self.weights
         rows = delta.rows
         position = np.clip(rows.positions, 0, rows.length - 1)
-        weights = self.weights[torch.from_numpy(position).to(self.weights.device)]  # [W, S, C, T]
+        weights = self.weights[sent(position, self.weights.device)]  # [W, S, C, T]
         if rows.outside is not None:
             weights = fill_rows(weights.contiguous(), rows.outside, 0.0)
         return torch.einsum("wsec,wsct->set", delta.values, weights)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nucleoscope.engine.cache import in_double
 from nucleoscope.engine.changes import Changes
+from nucleoscope.engine.precision import ALLOWED
 from nucleoscope.engine.prepare import Asked
 from nucleoscope.engine.target import Read
 
@@ -22,9 +23,6 @@ SMALL = 1e12
 
 # Positions that go through the judge at once: a sequence and its edits, where they are short.
 TOGETHER = 1 << 14
-
-# What the rounding of the effects may come to, of the largest effect.
-ROUNDING = {"fp32": 2e-5, "fp64": 2e-5, "tf32": 5e-3, "bf16": 5e-2}
 
 # Edits on which the plain loop's own error is measured, before a result is withheld.
 MEASURED = 32
@@ -80,7 +78,7 @@ def verify(asked: Asked, found: Changes, read: Read, count: int, seed: int) -> V
     own = 0.0 if double else 64 * float(torch.finfo(kind).eps) * level
     tiny = float(torch.finfo(torch.float32).tiny)
     allowed = (
-        ROUNDING[asked.precision] * effect + (0.0 if exact and double else rounding) + own + tiny
+        ALLOWED[asked.precision] * effect + (0.0 if exact and double else rounding) + own + tiny
     )
     near = rounding + own + tiny
     if double and asked.native != torch.float64 and not (worst <= allowed and moved <= near):
@@ -173,9 +171,7 @@ def _answers(
     found: list[list[Tensor]] = [[]] * len(where)
     for n in sorted({n for n, _, _ in where}):
         mine = [at for at, edit in enumerate(where) if edit[0] == n]
-        own = [
-            t[n : n + 1].to(kind) if t.is_floating_point() else t[n : n + 1] for t in asked.inputs
-        ]
+        own = [t.to(kind) if t.is_floating_point() else t for t in asked.part(n, n + 1)]
         rows = torch.cat([own[0], *(_edited(asked, own[0], *where[at][1:]) for at in mine)])
         many = max(1, TOGETHER // asked.sequences.letters.shape[1])
         with torch.no_grad():

@@ -14,7 +14,10 @@ Made = TypeVar("Made")
 
 
 def side_by_side(device: torch.device) -> int:
-    """How many batches are made at one time: torch's thread setting on a CPU, one elsewhere."""
+    """How many batches are made at one time: torch's thread setting on a CPU, one on a device.
+
+    A device is filled by one batch, and its launches keep their order.
+    """
     return torch.get_num_threads() if device.type == "cpu" else 1
 
 

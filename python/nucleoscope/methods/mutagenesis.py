@@ -6,7 +6,7 @@ import contextlib
 import importlib.metadata
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from numbers import Integral
 from typing import Any
 
@@ -14,18 +14,21 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from nucleoscope.engine import precision as precisions
 from nucleoscope.engine.cache import forget, in_turn, is_held
 from nucleoscope.engine.changes import Changes, by_deltas
+from nucleoscope.engine.device import current
 from nucleoscope.engine.graph import FixedBatch
 from nucleoscope.engine.graph import Untraceable as Untraceable
 from nucleoscope.engine.plan import Plan
-from nucleoscope.engine.prepare import Asked, ask, forward, make_plan, outside_autocast
+from nucleoscope.engine.prepare import Asked, ask, forward, make_plan
 from nucleoscope.engine.reduce import CENTERS, project
 from nucleoscope.engine.reduce import center as centered
 from nucleoscope.engine.steady import answer, check_steady
 from nucleoscope.engine.target import Func, Read
 from nucleoscope.engine.verify import Disagreement as Disagreement
 from nucleoscope.engine.verify import verify as verify_edits
+from nucleoscope.naive.methods.full_float32 import full_float32, reductions
 from nucleoscope.naive.methods.saturation_mutagenesis import saturation_mutagenesis as naive
 from nucleoscope.result import Attribution, Check
 
@@ -85,15 +88,16 @@ def saturation_mutagenesis(
     layout, alphabet
         How X is laid out, ``"NCL"`` or ``"NLC"``, and which letter each of its columns is.
     precision
-        ``"fp32"`` or ``"fp64"``: what the engine computes in. ``"bf16"``: deltas are multiplied as
-        bfloat16 and summed in fp32, beside fp32 originals; about 0.3 % off, for GPUs and for processors that
-        have it. ``"tf32"``: so with TF32, for GPUs.
+        ``"fp32"`` or ``"fp64"``: what the engine computes in. ``"tf32"`` (on a GPU) and ``"bf16"`` (there,
+        and on processors that have it): deltas are multiplied as such and summed in fp32, beside fp32
+        originals; off by about 0.04 and 0.3 %. Torch's own TF32 and autocast are off during the call.
     memory
-        Bytes the engine may hold; by default a quarter of what is free.
+        Bytes the engine may hold on the device; by default a quarter of what is free there. Where it
+        turns out too much, batches are halved.
     progress
         Show a bar with rate and time left.
     device
-        Where to compute; by default where the model is.
+        Where to compute; by default where the model is. X may lie anywhere, and the model stays where it is.
     verify
         How many edits to recompute through the model itself, in float64 where it is small enough: the
         strongest and random others. 0 for none.
@@ -135,8 +139,8 @@ def saturation_mutagenesis(
             model, X, args, start=start, end=end, layout=layout, alphabet=alphabet,
             precision=precision, memory=memory, device=device,
         )  # fmt: skip
-        stack.enter_context(outside_autocast(asked))
-        found, engine, checks = _changes(asked, Read(target, func), int(verify), progress)
+        rounding = stack.enter_context(_exactly(asked))
+        found, engine, checks = _changes(asked, Read(target, func), int(verify), progress, rounding)
     columns = asked.sequences.columns[:, :, asked.start : asked.end].cpu()
     scores = centered(found.raw, center, columns)
     if not hypothetical:
@@ -179,12 +183,33 @@ def plan(
             model, X, args, start=start, end=end, layout=layout, alphabet=alphabet,
             precision=precision, memory=memory, device=device,
         )  # fmt: skip
-        stack.enter_context(outside_autocast(asked))
+        stack.enter_context(_exactly(asked))
         return make_plan(asked, forward(asked), Read(target, func))
 
 
+@contextlib.contextmanager
+def _exactly(asked: Asked) -> Iterator[list[str]]:
+    """Whatever the caller is under, model and engine compute in the number types that were asked for.
+
+    Yields the names of the settings that would have rounded the model's products.
+    """
+    rounding = reductions(asked.home)
+    with full_float32({asked.device, asked.home}), current(asked.device):
+        yield rounding
+
+
+def _meanwhile(rounding: list[str]) -> str:
+    """What a user should know whose own predictions are made under other settings than the plain loop's."""
+    if not rounding:
+        return ""
+    return (
+        f". Your settings round the model's products ({', '.join(rounding)}); the loop runs without: between "
+        "two outputs that are rounded, up to a sixth of all effects change their sign"
+    )
+
+
 def _changes(
-    asked: Asked, read: Read, verify: int, progress: bool
+    asked: Asked, read: Read, verify: int, progress: bool, rounding: list[str]
 ) -> tuple[Changes, str, tuple[Check, ...]]:
     """The raw changes, by which engine they were made, and the checks they passed."""
     seen_before = is_held(asked.model)
@@ -196,7 +221,7 @@ def _changes(
         except Untraceable as why:
             warnings.warn(
                 "the model cannot be traced, so the plain loop runs instead (slower, and as exact as "
-                f"the model): {why}",
+                f"the model): {why}{_meanwhile(rounding)}",
                 NaiveFallback,
                 stacklevel=_levels_to_the_caller(),
             )
@@ -225,7 +250,7 @@ def _changes(
         if not seen_before:
             raise
         forget(asked.model)  # something may have changed that no key holds: a global, a file
-        return _changes(asked, read, verify, progress)
+        return _changes(asked, read, verify, progress, rounding)
     return found, engine, (Check("verification", True, str(verdict)),)
 
 
@@ -260,9 +285,8 @@ def _describe(target: Any) -> str:
 
 
 def _precision(asked: Asked, found: Changes, engine: str) -> str:
-    products = {"tf32": "TF32", "bf16": "bfloat16"}.get(asked.precision)
-    if products and engine != "plain loop":
-        return f"float32, products of {products}"
+    if asked.precision in precisions.SAYS and engine != "plain loop":
+        return precisions.SAYS[asked.precision]
     return str(found.raw.dtype).removeprefix("torch.")
 
 

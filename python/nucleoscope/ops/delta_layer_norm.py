@@ -122,7 +122,7 @@ class _Call:
         out = self.given.new_empty(self.given.shape)
         launch(
             self.given.contiguous(), _rows.dense_rows(self.rows), _rows.dense_original(self.original),
-            self.length, out, wide=self.wide, eps=self.eps,
+            self.length, out, wide=self.wide, eps=self.eps, limit=self.limit,
             weight=None if self.weight is None else self.weight.contiguous(),
         )  # fmt: skip
         return out

@@ -14,6 +14,7 @@ from nucleoscope.engine.chain import Place
 from nucleoscope.engine.graph import Axes, NotLocal, Rule, Static, Thin
 from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule, sample_shape, value
 from nucleoscope.engine.step import Alias, Step
+from nucleoscope.engine.transfer import sent
 from nucleoscope.engine.windows import WHOLE, Lattice
 from nucleoscope.ops import Link
 
@@ -59,7 +60,7 @@ class Scale(Rule):
     def delta(self, step: Step) -> Tensor:
         factors = step.packed[self.made.cut]
         position = np.clip(step.rows.positions, 0, len(factors) - 1)
-        factor = factors[torch.from_numpy(position).to(factors.device)][:, :, None]
+        factor = factors[sent(position, factors.device)][:, :, None]
         return step.aligned(0).mul_(factor)
 
 

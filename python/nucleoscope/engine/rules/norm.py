@@ -42,10 +42,10 @@ class LayerNorm(Rule):
         return True
 
     def link(self, place: Place) -> Link:
+        original = place.kept(self.reads[0])
         return place.link(
-            "delta_layer_norm", given=place.aligned(0), original=place.kept(self.reads[0]),
-            weight=place.packed, wide=self.wide, eps=self.eps,
-            limit=LIMIT[place.chain.like.dtype],
+            "delta_layer_norm", given=place.aligned(0), original=original, weight=place.packed,
+            wide=self.wide, eps=self.eps, limit=LIMIT[original.values.dtype],
         )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from nucleoscope.engine.rows import gather, zero_outside
 from nucleoscope.engine.rules.conv import axes_of_conv, one_axis
 from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule, sample_shape, value
 from nucleoscope.engine.step import Step
+from nucleoscope.engine.transfer import sent
 from nucleoscope.engine.windows import Lattice, Stencil
 from nucleoscope.ops import Link
 
@@ -89,7 +90,7 @@ class AveragePool(Rule):
         for tap in range(self.stencil.taps):
             out.add_(gather(given.values, given.rows.find(cells(step, self.stencil, tap))))
         position = np.clip(step.rows.positions, 0, len(self.divisors) - 1)
-        divisor = torch.tensor(self.divisors).to(out)[torch.from_numpy(position).to(out.device)]
+        divisor = sent(np.array(self.divisors)[position], out.device).to(out.dtype)
         return zero_outside(out.div_(divisor[:, :, None, None]), step.rows)
 
 

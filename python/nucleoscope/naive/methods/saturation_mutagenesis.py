@@ -8,6 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from nucleoscope.naive.methods.full_float32 import full_float32
+
 
 def saturation_mutagenesis(
     model: nn.Module,
@@ -25,11 +27,11 @@ def saturation_mutagenesis(
     """read(model(edited)) - read(model(X)) for every letter at every site; 0 at the letter there.
 
     `letters` is the axis of X that holds the letters; `read` [B, *out] -> [B, T]; `between` hears how
-    many edits each batch took.
+    many edits each batch took. Torch's TF32 is off meanwhile, whatever it is set to.
     """
     _warn_of_rounding(X.device)
     size = X.shape[letters]
-    with torch.no_grad():
+    with torch.no_grad(), full_float32(()):
         result = []
         for n in range(len(X)):
             own = tuple(a[n : n + 1] for a in args)
@@ -54,15 +56,10 @@ def saturation_mutagenesis(
 
 def _warn_of_rounding(place: torch.device) -> None:
     """Differences of outputs are mostly noise where those were rounded to 8 or 11 bits."""
-    reduced = "autocast" if torch.is_autocast_enabled(place.type) else ""
-    if place.type == "cuda" and not reduced:
-        allowed = torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32
-        reduced = "TF32" if allowed else ""
-    if reduced:
+    if torch.is_autocast_enabled(place.type):
         warnings.warn(
-            f"two outputs computed under {reduced} are subtracted: small effects drown in their rounding. "
-            "Call it outside torch.autocast, with torch.backends.cuda.matmul.allow_tf32 = False and "
-            "torch.backends.cudnn.allow_tf32 = False.",
+            "two outputs computed under autocast are subtracted: small effects drown in their rounding. "
+            "Call it outside torch.autocast.",
             UserWarning,
             stacklevel=3,
         )
