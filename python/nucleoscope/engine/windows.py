@@ -58,7 +58,38 @@ class Mirror:
         return (self,)
 
 
-Reach = Stencil | Mirror
+@dataclass(frozen=True)
+class Sampling:
+    """Output position o reads the inputs ``(o * step + first) // parts + t`` for t in [0, taps).
+
+    Positions between those of the input: upsampling, resizing, transposed convolution.
+    """
+
+    parts: int  # outputs that `step` inputs become
+    step: int = 1
+    first: int = 0
+    taps: int = 1
+
+    def spread(self, lo: Int, hi: Int) -> tuple[Int, Int]:
+        """The outputs that read any input in [lo, hi)."""
+        begin = (lo - self.taps + 1) * self.parts - self.first
+        end = hi * self.parts - self.first
+        return -(-begin // self.step), -(-end // self.step)
+
+    def cone(self, lo: Int, hi: Int) -> tuple[Int, Int]:
+        """The inputs that the outputs in [lo, hi) read: the hull."""
+        return self.source(lo), self.source(hi - 1) + self.taps
+
+    def source(self, o: Int) -> Int:
+        """The first input that an output position reads."""
+        return (o * self.step + self.first) // self.parts
+
+    def teeth(self, width: int) -> tuple[Sampling, ...]:  # noqa: ARG002 - same face as Stencil
+        """Outputs between two inputs read both, or the nearer: no gaps."""
+        return (self,)
+
+
+Reach = Stencil | Mirror | Sampling
 SAME = Stencil()
 
 

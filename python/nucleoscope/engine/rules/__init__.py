@@ -12,14 +12,21 @@ from nucleoscope.engine.rules import (
     norm,
     pointwise,
     pool,
+    products,
     reduction,
+    resample,
     softmax_pool,
     steep,
+    transposed,
 )
 from nucleoscope.engine.rules.registry import RULES, Lowering
+from nucleoscope.engine.rules.rewrites import REWRITES
+from nucleoscope.engine.rules.seams import SEAMS
 
 __all__ = [
+    "REWRITES",
     "RULES",
+    "SEAMS",
     "Lowering",
     "arithmetic",
     "conv",
@@ -27,7 +34,10 @@ __all__ = [
     "norm",
     "pointwise",
     "pool",
+    "products",
     "reduction",
+    "resample",
     "softmax_pool",
     "steep",
+    "transposed",
 ]

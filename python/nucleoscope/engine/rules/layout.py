@@ -13,6 +13,7 @@ from nucleoscope.engine.chain import Place
 from nucleoscope.engine.graph import Axes, NotLocal, Rule, Static, vector
 from nucleoscope.engine.rows import gather, zero_outside
 from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule, sample_shape
+from nucleoscope.engine.rules.resample import Interleaved
 from nucleoscope.engine.step import Alias, Step
 from nucleoscope.engine.windows import Mirror, Reach, Stencil
 from nucleoscope.ops import Link
@@ -124,15 +125,32 @@ class Concat(Rule):
     aten.clone.default, aten.contiguous.default, aten.alias.default, aten.detach.default,
     aten.dropout.default, aten.unflatten.int, aten.lift_fresh_copy.default,
 )  # fmt: skip
-def lower_reshape(low: Lowering, node: torch.fx.Node) -> Alias:
-    """The sample seen as [left, length, right] stays what it is."""
+def lower_reshape(low: Lowering, node: torch.fx.Node) -> Alias | Interleaved:
+    """The sample seen as [left, length, right] stays what it is, unless channels join the length."""
     source: Any = node.args[0]
     if node.target is aten.dropout.default and node.args[2]:
         raise NotLocal("dropout is on: the model is not in eval mode")
     axes, shape = low.axes(source), sample_shape(node)
     if prod(shape) != prod(axes.shape):
         raise NotLocal("it reshapes across the batch")
+    longer = _longer(shape, axes)
+    if longer is not None:
+        sizes = (axes.left, axes.right // longer.right, longer.right)
+        return Interleaved((low.ripple(source),), longer, (), sizes)
     return Alias(low.ripple(source), Axes(shape, axes.left, axes.length, axes.right))
+
+
+def _longer(shape: tuple[int, ...], axes: Axes) -> Axes | None:
+    """The axes where a reshape lays channels behind the length into it; None where it does not.
+
+    A flattened sample is left alone: its one axis is the columns of a linear layer.
+    """
+    for dim, size in enumerate(shape):
+        left, right = prod(shape[:dim]), prod(shape[dim + 1 :])
+        joins = size > axes.length > 1 and size % axes.length == 0 and max(left, right) > 1
+        if joins and left == axes.left and right * (size // axes.length) == axes.right:
+            return Axes(shape, left, size, right)
+    return None
 
 
 @rule(aten._to_copy.default, aten.to.dtype)
