@@ -7,6 +7,7 @@ traced call or raises `NotLocal` with the reason. `tests/engine/test_rules.py` t
 
 from nucleoscope.engine.rules import (
     arithmetic,
+    choice,
     conv,
     layout,
     norm,
@@ -18,6 +19,7 @@ from nucleoscope.engine.rules import (
     softmax_pool,
     steep,
     transposed,
+    whole,
 )
 from nucleoscope.engine.rules.registry import RULES, Lowering
 from nucleoscope.engine.rules.rewrites import REWRITES
@@ -29,6 +31,7 @@ __all__ = [
     "SEAMS",
     "Lowering",
     "arithmetic",
+    "choice",
     "conv",
     "layout",
     "norm",
@@ -40,4 +43,5 @@ __all__ = [
     "softmax_pool",
     "steep",
     "transposed",
+    "whole",
 ]

@@ -54,7 +54,7 @@ class Reduction(Rule):
         return values * self.factor
 
 
-@rule(aten.mean.dim, aten.sum.dim_IntList, aten.adaptive_avg_pool1d.default, aten.mean.default)
+@rule(aten.mean.dim, aten.sum.dim_IntList, aten.mean.default)
 def lower_reduction(low: Lowering, node: torch.fx.Node) -> Reduction | SoftmaxPool:
     pool = softmax_pool(low, node)
     if pool is not None:
@@ -62,16 +62,11 @@ def lower_reduction(low: Lowering, node: torch.fx.Node) -> Reduction | SoftmaxPo
     source: Any = node.args[0]
     axes, shape, name = low.axes(source), sample_shape(node), low.ripple(source)
     rank = len(axes.shape) + 1
-    if node.target is aten.adaptive_avg_pool1d.default:
-        if shape[-1] != 1 or axes.dim != rank - 2:
-            raise NotLocal("adaptive pooling to more than one cell, or not along the length")
-        dims = [rank - 1]
-    else:
-        given: Any = argument(node, 1, "dim", None)
-        dims = [d % rank for d in given] if given else list(range(rank))
+    given: Any = argument(node, 1, "dim", None)
+    dims = [d % rank for d in given] if given else list(range(rank))
     if 0 in dims:
         raise NotLocal("it averages over the batch")
-    averages = node.target in (aten.mean.dim, aten.adaptive_avg_pool1d.default)
+    averages = node.target is aten.mean.dim
     over = [d - 1 for d in dims]
     factor = 1.0 / prod(axes.shape[d] for d in over) if averages else 1.0
     if axes.length > 1 and axes.dim is None:

@@ -13,9 +13,10 @@ from torch import Tensor
 
 from nucleoscope.engine.graph import NotLocal, Rule
 from nucleoscope.engine.rows import Ints, gather, zero_outside
+from nucleoscope.engine.rules.pool import AveragePool
 from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule, sample_shape
 from nucleoscope.engine.step import Step
-from nucleoscope.engine.windows import Sampling
+from nucleoscope.engine.windows import Sampling, Stencil
 
 Weight = Any  # a number, or an array [W, S] of them
 
@@ -149,3 +150,19 @@ class Interleaved(Rule):
         phase = torch.from_numpy(where % times).to(cube.device)[:, :, None, None, None, None]
         made = cube.gather(4, phase.expand(*cube.shape[:4], 1, cube.shape[5]))
         return zero_outside(made.reshape(*picked.shape[:3], -1), step.rows)
+
+
+@rule(aten.adaptive_avg_pool1d.default)
+def lower_adaptive_average(low: Lowering, node: torch.fx.Node) -> Rule:
+    source: Any = node.args[0]
+    axes, (made,) = low.axes(source), node.args[1]  # type: ignore[misc]
+    if axes.length == 1 or axes.dim != len(axes.shape) - 1:
+        raise NotLocal("adaptive pooling not along the length")
+    name, length, out = low.ripple(source), axes.length, axes.with_length(made)
+    taps, rest = divmod(length, made)
+    if not rest:
+        return AveragePool((name,), out, (), Stencil(taps, taps), (float(taps),))
+    where = Sampling(made, length)
+    cells = np.arange(made)
+    widest = int((-(-(cells + 1) * length // made) - where.source(cells)).max())
+    return UnevenMean((name,), out, (), length, Sampling(made, length, taps=widest))
