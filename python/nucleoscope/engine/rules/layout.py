@@ -12,6 +12,7 @@ from torch import Tensor
 from nucleoscope.engine.chain import Place
 from nucleoscope.engine.graph import Axes, NotLocal, Rule, Static, vector
 from nucleoscope.engine.rows import gather, zero_outside
+from nucleoscope.engine.rules.fold import Fold, cells_dim, fold
 from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule, sample_shape
 from nucleoscope.engine.rules.resample import Interleaved
 from nucleoscope.engine.step import Alias, Step
@@ -162,22 +163,22 @@ def lower_cast(low: Lowering, node: torch.fx.Node) -> Alias:
 
 
 @rule(aten.permute.default, aten.transpose.int, aten.select.int)
-def lower_permute(low: Lowering, node: torch.fx.Node) -> Alias | Channels | Move:
+def lower_permute(low: Lowering, node: torch.fx.Node) -> Alias | Channels | Move | Fold:
     return _replay(low, node)
 
 
 @rule(aten.flip.default, aten.slice.Tensor)
-def lower_cut(low: Lowering, node: torch.fx.Node) -> Alias | Channels | Move:
+def lower_cut(low: Lowering, node: torch.fx.Node) -> Alias | Channels | Move | Fold:
     return _replay(low, node)
 
 
-def _replay(low: Lowering, node: torch.fx.Node) -> Alias | Channels | Move:
+def _replay(low: Lowering, node: torch.fx.Node) -> Alias | Channels | Move | Fold:
     """Run the op on the channels' own numbers to see where each goes; the length moves apart."""
     source: Any = node.args[0]
     axes = low.axes(source)
     name, shape, dim = low.ripple(source), sample_shape(node), axes.dim
     if axes.length > 1 and dim is None:
-        raise NotLocal("the length axis is merged with another axis here")
+        return fold(low, node)
     along = _along_length(node, dim, axes)
     if along is not None:
         return _move(name, axes, node, along)
@@ -189,19 +190,9 @@ def _replay(low: Lowering, node: torch.fx.Node) -> Alias | Channels | Move:
     moved = node.target(ids, *node.args[1:])  # type: ignore[operator]
     mark = torch.zeros(1, *axes.shape, dtype=torch.bool)
     mark.select(dim + 1, 1).fill_(True)
-    where = _length_dim(node.target(mark, *node.args[1:])[0], axes.length)  # type: ignore[operator]
+    where = cells_dim(node.target(mark, *node.args[1:])[0], axes.length)  # type: ignore[operator]
     left, right = prod(shape[:where]), prod(shape[where + 1 :])
     return _channels(name, Axes(shape, left, axes.length, right), moved.reshape(-1), axes)
-
-
-def _length_dim(mark: Tensor, length: int) -> int:
-    """The dimension along which only position 1 is marked."""
-    for dim, size in enumerate(mark.shape):
-        others = [d for d in range(mark.ndim) if d != dim]
-        profile = mark.any(others) if others else mark
-        if size == length and profile.tolist() == [i == 1 for i in range(length)]:
-            return dim
-    raise NotLocal("the length axis does not survive it")
 
 
 def _channels(name: str, out: Axes, ids: Tensor, axes: Axes) -> Alias | Channels:

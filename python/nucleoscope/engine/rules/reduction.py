@@ -11,8 +11,9 @@ from torch import Tensor
 
 from nucleoscope.engine.chain import Place
 from nucleoscope.engine.graph import Axes, NotLocal, Rule, vector
+from nucleoscope.engine.rules.pool import AveragePool
 from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule, sample_shape
-from nucleoscope.engine.rules.softmax_pool import SoftmaxPool, softmax_pool
+from nucleoscope.engine.rules.softmax_pool import softmax_pool
 from nucleoscope.engine.step import Step
 from nucleoscope.engine.windows import SAME, Stencil
 from nucleoscope.ops import Link
@@ -55,8 +56,8 @@ class Reduction(Rule):
 
 
 @rule(aten.mean.dim, aten.sum.dim_IntList, aten.mean.default)
-def lower_reduction(low: Lowering, node: torch.fx.Node) -> Reduction | SoftmaxPool:
-    pool = softmax_pool(low, node)
+def lower_reduction(low: Lowering, node: torch.fx.Node) -> Rule:
+    pool = softmax_pool(low, node) or _of_cells(low, node)
     if pool is not None:
         return pool
     source: Any = node.args[0]
@@ -82,3 +83,17 @@ def lower_reduction(low: Lowering, node: torch.fx.Node) -> Reduction | SoftmaxPo
     at = dim if keep else dim - sum(d < dim for d in over)
     out = Axes(tuple(kept), prod(kept[:at]), axes.length, prod(kept[at + 1 :]))
     return Reduction((name,), out, (), axes.length, False, sizes, summed, factor)
+
+
+def _of_cells(low: Lowering, node: torch.fx.Node) -> AveragePool | None:
+    """A sum or mean within the cells of a length that was split: an average pool."""
+    source: Any = node.args[0]
+    axes = low.axes(source)
+    dims: Any = argument(node, 1, "dim", None) or ()
+    taps = axes.cell(dims[0] % (len(axes.shape) + 1) - 1) if len(dims) == 1 else None
+    if taps is None:
+        return None
+    shape, cells = sample_shape(node), axes.length // taps
+    out = vector(shape) if cells == 1 else Axes(shape, axes.left, cells, axes.right)
+    divisor = float(taps) if node.target is aten.mean.dim else 1.0
+    return AveragePool((low.ripple(source),), out, (), Stencil(taps, taps), (divisor,))

@@ -173,18 +173,19 @@ def std_corrected(
 # Matrix products. What has no axis of symbolic size has no batch, and so is a weight.
 
 
-def _is_weight(x: Tensor) -> bool:
+def is_weight(x: Tensor) -> bool:
+    """Whether a value has no axis of symbolic size."""
     return all(isinstance(size, int) for size in x.shape)
 
 
 @rewrite(aten.mm.default)
 def product(a: Tensor, b: Tensor) -> Any:
-    return F.linear(a, b.t()) if _is_weight(b) and not _is_weight(a) else NotImplemented
+    return F.linear(a, b.t()) if is_weight(b) and not is_weight(a) else NotImplemented
 
 
 @rewrite(aten.addmm.default)
 def product_and_bias(
     bias: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1
 ) -> Any:
-    plain = beta == alpha == 1 and bias.ndim == 1 and _is_weight(b) and not _is_weight(a)
+    plain = beta == alpha == 1 and bias.ndim == 1 and is_weight(b) and not is_weight(a)
     return F.linear(a, b.t(), bias) if plain else NotImplemented
