@@ -12,7 +12,7 @@ from torch import Tensor
 from nucleoscope.engine.graph import Axes, NotLocal, Rule, Static
 from nucleoscope.engine.rules.arithmetic import constant, operands, per_position
 from nucleoscope.engine.rules.registry import Lowering, aten, rule, sample_shape
-from nucleoscope.engine.step import Alias, Step
+from nucleoscope.engine.step import Step
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,8 @@ def lower_masked_fill(low: Lowering, node: torch.fx.Node) -> Masked:
     return _masked(low, node, mask, ((source, False), (filled, True)))
 
 
-@rule(aten.where.self, aten.where.ScalarOther, aten.where.ScalarSelf, aten.where.Scalar)
-def lower_where(low: Lowering, node: torch.fx.Node) -> Masked | Alias:
+@rule(aten.where.self, aten.where.ScalarOther, aten.where.ScalarSelf)
+def lower_where(low: Lowering, node: torch.fx.Node) -> Masked:
     mask, there, elsewhere = node.args[:3]
     return _masked(low, node, mask, ((there, True), (elsewhere, False)))
 
