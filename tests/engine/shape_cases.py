@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from tests.engine.rule_cases import Make, aten, case
 
@@ -65,8 +66,10 @@ case(aten.expand.default, name="vector")(
     lambda op: lambda net, h: torch.tanh(op(h.mean((1, 2), keepdim=True).flatten(1), [-1, 3]))
 )
 case(aten.view.default, name="channels laid between positions")(
-    lambda op: lambda net, h: torch.relu(
-        op(h.view(-1, 2, 3, h.shape[2]).transpose(2, 3).contiguous(), [-1, 2, 3 * h.shape[2]])
+    lambda op: (
+        lambda net, h: torch.relu(
+            op(h.view(-1, 2, 3, h.shape[2]).transpose(2, 3).contiguous(), [-1, 2, 3 * h.shape[2]])
+        )
     )
 )
 case(aten.permute.default, name="of cells")(
@@ -82,15 +85,23 @@ case(aten.mean.dim, aten.sum.dim_IntList, aten.amax.default, name="of cells")(
     lambda op: lambda net, h: torch.tanh(op(h.unflatten(2, (-1, 4)), [3]))
 )
 
+case(aten.expand.default, name="weights of cells")(
+    lambda op: lambda net, h: _one_logit(op, torch.tanh(h), net)
+)
+
+
+def _one_logit(op: Any, h: Tensor, net: Any) -> Tensor:
+    """Cells averaged with the softmax of one logit for all channels."""
+    cells = h.unflatten(2, (-1, 4))
+    logit = torch.einsum("ncl,c->nl", h, net.bias).unflatten(1, (-1, 4))[:, None]
+    return (cells * op(torch.softmax(logit * 3, -1), [-1, 6, -1, -1])).sum(-1)
+
+
 case(aten.split.Tensor)(lambda op: lambda net, h: torch.mul(*op(h, 3, 1)))
 case(aten.split_with_sizes.default)(lambda op: lambda net, h: torch.mul(*op(h, [2, 2, 2], 1)[1:]))
 case(aten.chunk.default)(lambda op: lambda net, h: torch.cat([p.tanh() for p in op(h, 4, 1)], 1))
-case(aten.unbind.int)(
-    lambda op: lambda net, h: torch.mul(*op(h.view(-1, 2, 3, h.shape[2]), 1))
-)
-case(aten.stack.default)(
-    lambda op: lambda net, h: op([h, net.pair(h)], 2).flatten(1, 2)
-)
+case(aten.unbind.int)(lambda op: lambda net, h: torch.mul(*op(h.view(-1, 2, 3, h.shape[2]), 1)))
+case(aten.stack.default)(lambda op: lambda net, h: op([h, net.pair(h)], 2).flatten(1, 2))
 case(aten.channel_shuffle.default)(lambda op: lambda net, h: torch.relu(op(h, 2)))
 
 case(aten.einsum.default)(lambda op: lambda net, h: op("ncl,cd->ndl", [h, net.square]))
@@ -122,6 +133,4 @@ case(aten.matmul.default, name="flattened")(
     lambda op: lambda net, h: op(h.flatten(1), net.flat.t())
 )
 case(aten.mm.default)(lambda op: lambda net, h: torch.tanh(op(h.mean(2), net.square)))
-case(aten.addmm.default)(
-    lambda op: lambda net, h: torch.tanh(op(net.bias, h.mean(2), net.square))
-)
+case(aten.addmm.default)(lambda op: lambda net, h: torch.tanh(op(net.bias, h.mean(2), net.square)))

@@ -40,7 +40,9 @@ for _op in (aten.maximum.default, aten.minimum.default, aten.max.other, aten.min
     case(_op, name="strands")(lambda op: lambda net, h: op(h, h.flip(2)))
 for _op in (aten.maximum.default, aten.minimum.default, aten.add.Tensor, aten.sub.Tensor,
             aten.mul.Tensor, aten.rsub.Tensor):  # fmt: skip
-    case(_op, name="broadcast")(lambda op: lambda net, h: torch.tanh(op(h, h.mean(1, keepdim=True))))
+    case(_op, name="broadcast")(
+        lambda op: lambda net, h: torch.tanh(op(h, h.mean(1, keepdim=True)))
+    )
 case(aten.div.Tensor, name="broadcast")(
     lambda op: lambda net, h: op(h, h.abs().sum(1, keepdim=True) + 1.0)
 )
@@ -54,7 +56,9 @@ case(aten.masked_fill.Tensor)(
 )
 case(aten.masked_fill.Scalar, name="of the batch's size")(
     lambda op: (
-        lambda net, h: op(h, F.pad(torch.zeros(len(h), 1, 12, dtype=torch.bool), (0, 4), value=True), -9.0)
+        lambda net, h: op(
+            h, F.pad(torch.zeros(len(h), 1, 12, dtype=torch.bool), (0, 4), value=True), -9.0
+        )
     )
 )
 case(aten.where.self)(
@@ -87,15 +91,15 @@ for _op in (aten.var.dim, aten.var.correction, aten.std.dim, aten.std.correction
     case(_op, name="strands")(lambda op: lambda net, h: op(h + h.flip(2), [2]))
     case(_op, name="channels")(lambda op: lambda net, h: op(h, [1], keepdim=True).tanh())
 case(aten.var.dim, name="biased")(lambda op: lambda net, h: op(h, [-1], False, True).squeeze(2))
-case(aten.var.correction, name="biased")(lambda op: lambda net, h: op(h, [1], correction=0)[:, None])
+case(aten.var.correction, name="biased")(
+    lambda op: lambda net, h: op(h, [1], correction=0)[:, None]
+)
 
 case(aten.cumsum.default)(lambda op: lambda net, h: op(h, 2))
 case(aten.cumsum.default, name="cut, then on")(
     lambda op: lambda net, h: F.max_pool1d(torch.tanh(op(h, -1)), 3)[:, :, 1:4]
 )
 case(aten.cumsum.default, name="strands")(lambda op: lambda net, h: op(h + h.flip(2), 2))
-case(aten.rms_norm.default)(
-    lambda op: lambda net, h: op(h.mT, [6], net.norm.weight, 1e-5).mT
-)
+case(aten.rms_norm.default)(lambda op: lambda net, h: op(h.mT, [6], net.norm.weight, 1e-5).mT)
 case(aten.rms_norm.default, name="plain")(lambda op: lambda net, h: op(h.mT, [3 * 2]).mT)
 case(aten.rms_norm.default, name="vector")(lambda op: lambda net, h: op(h.mean(2), [6], net.bias))

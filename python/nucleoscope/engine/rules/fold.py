@@ -60,7 +60,9 @@ def fold(low: Lowering, node: torch.fx.Node) -> Fold:
     mark.select(within, min(1, cells - 1)).fill_(True)
     moved, where = (node.target(t, *node.args[1:])[0] for t in (ids, mark))  # type: ignore[operator]
     at = cells_dim(where, cells)
-    out = Axes(shape, prod(shape[:at]), cells, prod(shape[at + 1 :])) if cells > 1 else vector(shape)
+    out = (
+        Axes(shape, prod(shape[:at]), cells, prod(shape[at + 1 :])) if cells > 1 else vector(shape)
+    )
     index = tuple(moved.reshape(-1).tolist())
     return Fold((low.ripple(source),), out, (), cell, (axes.left, axes.right), index)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nucleoscope.engine.graph import NotLocal, Rule
 from nucleoscope.engine.rows import zero_outside
-from nucleoscope.engine.rules.pointwise import function_of
+from nucleoscope.engine.rules.pointwise import Pointwise, function_of
 from nucleoscope.engine.rules.registry import Lowering, aten, rule
 from nucleoscope.engine.step import Alias, Step
 from nucleoscope.ops import change_of, normal_cdf
@@ -93,7 +93,7 @@ POWERS = {2: "square", 0.5: "sqrt", -1: "reciprocal"}
 
 
 @rule(aten.pow.Tensor_Scalar)
-def lower_power(low: Lowering, node: torch.fx.Node) -> Rule | Alias:
+def lower_power(low: Lowering, node: torch.fx.Node) -> Pointwise | Formula | Alias:
     source: Any = node.args[0]
     power: Any = node.args[1]
     if power == 1:

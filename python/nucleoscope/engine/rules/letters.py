@@ -34,7 +34,9 @@ class Embedding(Rule):
         size = edits.ambiguous.shape[1]
         mixed = edits.ambiguous.argmax(1)  # of equal parts the first, as PyTorch takes it
         token = torch.cat([torch.arange(size), mixed.cpu(), torch.zeros(1, dtype=torch.long)])
-        new, old = (token[torch.from_numpy(each)].to(table.device) for each in (edits.new, edits.old))
+        new, old = (
+            token[torch.from_numpy(each)].to(table.device) for each in (edits.new, edits.old)
+        )
         change = (table[new] - table[old][:, None])[None]  # [1, S, E, C]
         hit = step.rows.find(step.given(0).rows.positions)  # [1, S]
         out = step.zeros(self.axes.channels)
@@ -52,7 +54,12 @@ def lower_tokens(low: Lowering, node: torch.fx.Node) -> Tokens:
     dim = argument(node, 1, "dim", None)
     channel = [d for d, size in enumerate(axes.shape) if size == axes.channels and d != axes.dim]
     plain = low.is_edited(low.ripple(source)) and len(axes.shape) == 2 and axes.length > 1
-    if not plain or dim is None or dim % 3 - 1 not in channel or argument(node, 2, "keepdim", False):
+    if (
+        not plain
+        or dim is None
+        or dim % 3 - 1 not in channel
+        or argument(node, 2, "keepdim", False)
+    ):
         raise NotLocal("an argmax of something other than the letters of the sequence")
     if any(user.target is not aten.embedding.default for user in node.users):
         raise NotLocal(SEAMS[aten.one_hot.default])

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nucleoscope.engine.graph import Axes, NotLocal, Rule, Static, vector
 from nucleoscope.engine.rows import zero_outside
-from nucleoscope.engine.rules.conv import Conv, linear
+from nucleoscope.engine.rules.conv import Conv, Linear, linear
 from nucleoscope.engine.rules.registry import Lowering, aten, rule, sample_shape
 from nucleoscope.engine.rules.seams import SEAMS
 from nucleoscope.engine.step import Step
@@ -20,7 +20,7 @@ from nucleoscope.engine.windows import SAME, Stencil
 
 
 @rule(aten.matmul.default)
-def lower_matmul(low: Lowering, node: torch.fx.Node) -> Rule:
+def lower_matmul(low: Lowering, node: torch.fx.Node) -> Conv | Linear:
     """x @ W is a linear layer; W @ x is one over the channels before the length."""
     a: Any
     b: Any
@@ -109,9 +109,7 @@ def lower_einsum(low: Lowering, node: torch.fx.Node) -> Einsum:
     eq = f"uvw{short['one']},{own}{short['two']}->{kept}{short['out']}"
     sizes = tuple(s for s, axis in zip(axes.shape, one[1:], strict=True) if axis != length)
     at = two.index(length) if own else None
-    return Einsum(
-        (low.ripple(source),), made, (), constant.name, axes.length, sizes, eq, at, along
-    )
+    return Einsum((low.ripple(source),), made, (), constant.name, axes.length, sizes, eq, at, along)
 
 
 def _around(shape: tuple[int, ...], dim: int) -> Axes:

@@ -13,7 +13,7 @@ from nucleoscope.engine.chain import Place
 from nucleoscope.engine.graph import Axes, NotLocal, Rule, vector
 from nucleoscope.engine.rules.pool import AveragePool
 from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule, sample_shape
-from nucleoscope.engine.rules.softmax_pool import softmax_pool
+from nucleoscope.engine.rules.softmax_pool import SoftmaxPool, softmax_pool
 from nucleoscope.engine.step import Step
 from nucleoscope.engine.windows import SAME, Stencil
 from nucleoscope.ops import Link
@@ -56,7 +56,7 @@ class Reduction(Rule):
 
 
 @rule(aten.mean.dim, aten.sum.dim_IntList, aten.mean.default)
-def lower_reduction(low: Lowering, node: torch.fx.Node) -> Rule:
+def lower_reduction(low: Lowering, node: torch.fx.Node) -> Reduction | SoftmaxPool | AveragePool:
     pool = softmax_pool(low, node) or _of_cells(low, node)
     if pool is not None:
         return pool

@@ -101,7 +101,7 @@ NEAREST = (aten.upsample_nearest1d.vec, aten._upsample_nearest_exact1d.vec)
 
 
 @rule(*NEAREST, aten.upsample_linear1d.vec)
-def lower_upsample(low: Lowering, node: torch.fx.Node) -> Resampled:
+def lower_upsample(low: Lowering, node: torch.fx.Node) -> Resampled | Interpolated:
     source: Any = node.args[0]
     axes, after = low.axes(source), sample_shape(node)[-1]
     if axes.length == 1 or axes.dim != len(axes.shape) - 1:
@@ -126,7 +126,12 @@ def lower_upsample(low: Lowering, node: torch.fx.Node) -> Resampled:
 def lower_repeat(low: Lowering, node: torch.fx.Node) -> Resampled:
     source: Any = node.args[0]
     axes, times, dim = low.axes(source), int(node.args[1]), argument(node, 2, "dim", None)  # type: ignore[arg-type]
-    if axes.length == 1 or axes.dim is None or dim is None or dim % (len(axes.shape) + 1) != axes.dim + 1:
+    if (
+        axes.length == 1
+        or axes.dim is None
+        or dim is None
+        or dim % (len(axes.shape) + 1) != axes.dim + 1
+    ):
         raise NotLocal("it repeats an axis other than the length")
     out = axes.with_length(axes.length * times)
     return Resampled((low.ripple(source),), out, (), axes.length, Sampling(times))
@@ -153,7 +158,7 @@ class Interleaved(Rule):
 
 
 @rule(aten.adaptive_avg_pool1d.default)
-def lower_adaptive_average(low: Lowering, node: torch.fx.Node) -> Rule:
+def lower_adaptive_average(low: Lowering, node: torch.fx.Node) -> AveragePool | UnevenMean:
     source: Any = node.args[0]
     axes, (made,) = low.axes(source), node.args[1]  # type: ignore[misc]
     if axes.length == 1 or axes.dim != len(axes.shape) - 1:

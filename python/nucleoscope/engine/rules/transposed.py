@@ -70,7 +70,7 @@ class Transposed(Rule):
 
 
 @rule(aten.conv_transpose1d.default)
-def lower_transposed(low: Lowering, node: torch.fx.Node) -> Conv | Transposed:
+def lower_transposed(low: Lowering, node: torch.fx.Node) -> Mirrored | Transposed:
     source, weight = value(node, 0), value(node, 1)
     name, axes = low.ripple(source), low.axes(source)
     if not low.is_static(weight):
@@ -89,8 +89,6 @@ def lower_transposed(low: Lowering, node: torch.fx.Node) -> Conv | Transposed:
     if stride == 1:
         stencil = Stencil(taps, 1, dilation, (taps - 1) * dilation - pad)
         first = low.is_edited(name)
-        return Mirrored(
-            (name,), out, (), axes.channels, stencil, weight.name, groups, first=first
-        )
+        return Mirrored((name,), out, (), axes.channels, stencil, weight.name, groups, first=first)
     stencil = Stencil(taps, stride, dilation, pad)
     return Transposed((name,), out, (), stencil, weight.name, groups, axes.channels)

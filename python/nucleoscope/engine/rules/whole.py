@@ -75,7 +75,7 @@ class LargestChannel(Rule):
 
 
 @rule(aten.amax.default)
-def lower_largest(low: Lowering, node: torch.fx.Node) -> Rule:
+def lower_largest(low: Lowering, node: torch.fx.Node) -> MaxPool | LargestChannel:
     source: Any = node.args[0]
     cell = _cell(low, node)
     if cell is not None:
@@ -183,7 +183,7 @@ def one_piece(step: Step) -> tuple[Tensor, Rows, Tensor, Tensor]:
 
 
 @rule(aten.logsumexp.default)
-def lower_logsumexp(low: Lowering, node: torch.fx.Node) -> Rule:
+def lower_logsumexp(low: Lowering, node: torch.fx.Node) -> LogSumExp | LogSumExpOfLength:
     source: Any = node.args[0]
     over = part(low, source, node.args[1], bool(argument(node, 2, "keepdim", False)))
     name = low.ripple(source)
@@ -218,7 +218,9 @@ class Variance(Rule):
             mean = z.mean(over, keepdim=True)
         moved = ((z - mean) * 2.0 * d + d * d).sum(over) - d.sum(over).square() / self.count
         rows = step.rows
-        return moved.reshape(rows.width, rows.sites, d.shape[2], -1) / (self.count - self.correction)
+        return moved.reshape(rows.width, rows.sites, d.shape[2], -1) / (
+            self.count - self.correction
+        )
 
 
 @rule(aten.var.dim, aten.var.correction)
