@@ -128,7 +128,7 @@ def deep_cre(length: int) -> nn.Module:
 
     sizes = [(4, 6), (6, 4), (4, 6)]
     pairs = nn.ModuleList(nn.ModuleList([nn.Conv1d(a, b, 8), nn.Conv1d(b, b, 8)]) for a, b in sizes)
-    left = -(-(-(-(-(-length // 8)) // 8)) // 8)
+    left = math.ceil(length / 8**3)
     dense = nn.Sequential(nn.Linear(6 * left, 8), nn.ReLU(), nn.Linear(8, 1))
     return Net(forward, pairs=pairs, dense=dense)
 
@@ -232,7 +232,7 @@ def enformer_tower(length: int) -> nn.Sequential:
 
 def enformer(length: int) -> nn.Module:
     """The tower, transformer blocks, a crop, a pointwise head."""
-    short = -(-(-(-(-(-length // 2)) // 2)) // 2)
+    short = math.ceil(length / 2**3)
 
     def forward(net: Net, x: Tensor) -> Tensor:
         h = net.layers(net.tower(x).transpose(1, 2))[:, 1:-1]

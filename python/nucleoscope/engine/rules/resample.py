@@ -160,7 +160,8 @@ class Interleaved(Rule):
 @rule(aten.adaptive_avg_pool1d.default)
 def lower_adaptive_average(low: Lowering, node: torch.fx.Node) -> AveragePool | UnevenMean:
     source: Any = node.args[0]
-    axes, (made,) = low.axes(source), node.args[1]  # type: ignore[misc]
+    sizes: Any = node.args[1]
+    axes, made = low.axes(source), int(sizes[0])
     if axes.length == 1 or axes.dim != len(axes.shape) - 1:
         raise NotLocal("adaptive pooling not along the length")
     name, length, out = low.ripple(source), axes.length, axes.with_length(made)

@@ -40,14 +40,17 @@ def split_with_sizes(x: Tensor, sizes: list[int], dim: int = 0) -> list[Tensor]:
 
 
 @rewrite(aten.split.Tensor)
-def split(x: Tensor, size: int, dim: int = 0) -> list[Tensor]:
+def split(x: Tensor, size: int, dim: int = 0) -> Any:
     whole = x.shape[dim]
+    if not isinstance(whole, int):
+        return NotImplemented
     return [aten.slice.Tensor(x, dim, a, min(a + size, whole)) for a in range(0, whole, size)]
 
 
 @rewrite(aten.chunk.default)
 def chunk(x: Tensor, chunks: int, dim: int = 0) -> list[Tensor]:
-    return split(x, -(-x.shape[dim] // chunks), dim)
+    made: list[Tensor] = split(x, -(-x.shape[dim] // chunks), dim)
+    return made
 
 
 @rewrite(aten.unbind.int)
@@ -65,7 +68,8 @@ def stack(parts: list[Tensor], dim: int = 0) -> Tensor:
 
 @rewrite(aten.channel_shuffle.default)
 def channel_shuffle(x: Tensor, groups: int) -> Tensor:
-    return x.unflatten(1, (groups, -1)).transpose(1, 2).flatten(1, 2)
+    made: Tensor = x.unflatten(1, (groups, -1)).transpose(1, 2).flatten(1, 2)
+    return made
 
 
 # Elementwise functions made of others.
@@ -73,6 +77,8 @@ def channel_shuffle(x: Tensor, groups: int) -> Tensor:
 
 @rewrite(aten.glu.default)
 def glu(x: Tensor, dim: int = -1) -> Tensor:
+    value: Tensor
+    gate: Tensor
     value, gate = chunk(x, 2, dim)
     return value * torch.sigmoid(gate)
 

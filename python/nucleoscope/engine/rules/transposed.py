@@ -24,7 +24,8 @@ class Mirrored(Conv):
     def taken(self, static: Static) -> Tensor:
         weight = static(self.weight).flip(2)  # [in, out a group, taps]
         groups = weight.unflatten(0, (self.groups, -1)).transpose(1, 2)
-        return groups.flatten(0, 1).contiguous()
+        made: Tensor = groups.flatten(0, 1).contiguous()
+        return made
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ class Transposed(Rule):
 
     def pack(self, static: Static) -> Tensor:
         weight = static(self.weight)  # [in, out a group, taps]
-        return weight.unflatten(0, (self.groups, -1)).permute(3, 0, 1, 2).contiguous()
+        made: Tensor = weight.unflatten(0, (self.groups, -1)).permute(3, 0, 1, 2).contiguous()
+        return made
 
     def delta(self, step: Step) -> Tensor:
         given, s = step.given(0), self.stencil

@@ -108,7 +108,8 @@ def _cell(low: Lowering, node: torch.fx.Node) -> MaxPool | None:
 @rule(aten.adaptive_max_pool1d.default)
 def lower_adaptive_maximum(low: Lowering, node: torch.fx.Node) -> MaxPool:
     source: Any = node.args[0]
-    axes, (made,) = low.axes(source), node.args[1]  # type: ignore[misc]
+    sizes: Any = node.args[1]
+    axes, made = low.axes(source), int(sizes[0])
     if axes.length == 1 or axes.dim != len(axes.shape) - 1:
         raise NotLocal("adaptive pooling not along the length")
     taps, rest = divmod(axes.length, made)

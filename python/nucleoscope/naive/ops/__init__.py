@@ -30,6 +30,7 @@ __all__ = [
     "delta_softmax_pool",
     "delta_sum",
     "edit_lookup",
+    "normal_cdf",
     "pack_weight",
     "to_bf16",
 ]
