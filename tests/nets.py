@@ -291,11 +291,11 @@ ZOO: dict[str, tuple[Callable[[int], nn.Module], int, Any, bool]] = {
     "odd_steps": (odd_steps, 53, [0, 1], True),
     "gated": (gated, 40, None, True),
     "separable": (separable, 37, (0, 9), True),
-    "shared": (shared, 40, None, False),
+    "shared": (shared, 40, None, True),
     "squeeze_excite": (squeeze_excite, 40, 0, False),
     "attention": (attention, 36, 1, False),
     "recurrent": (recurrent, 36, None, False),
-    "u_net": (u_net, 32, (0, 9), False),
+    "u_net": (u_net, 32, (0, 9), True),
 }
 
 

@@ -197,7 +197,6 @@ case(aten.mean.dim, aten.sum.dim_IntList, name="both")(
 case(aten.mean.dim, name="a few channels")(
     lambda op: lambda net, h: op(h.view(-1, 2, 3, h.shape[-1]), [2])
 )
-case(aten.adaptive_avg_pool1d.default)(lambda op: lambda net, h: op(h, [1]).squeeze(2))
 
 for _op in (aten.softmax.int, aten.log_softmax.int):
     case(_op)(lambda op: lambda net, h: op(h * 5, 1))

@@ -95,6 +95,8 @@ SEAMS: dict[str, Between] = {
     "root mean square": lambda net, h: h * torch.rsqrt(h.square().mean(1, keepdim=True) + 1e-3),
     "unit length": lambda net, h: F.normalize(h, dim=1),
     "sliding products": lambda net, h: h[:, :, 2:] * h[:, :, :-2],
+    "outer map": lambda net, h: (h[:, :, :, None] + h[:, :, None, :]).amax(3),
+    "by fourier transform": lambda net, h: torch.fft.irfft(torch.fft.rfft(h, n=20), n=20),
     "a relu of padding that is -inf": lambda net, h: torch.relu(
         F.max_pool1d(F.pad(h, (3, 3), value=-torch.inf), 3)
     ),
@@ -148,7 +150,13 @@ def test_seam(name: str) -> None:
 REASONS = {
     "cells in pairs, averaged": "a softmax over cells .* that is not only the weights of their sum",
     "cells in pairs, of a constant": "a softmax over cells .* that weighs something else",
-    "cells in pairs, filled up": "masked_fill.* has no delta rule",
+    "instance norm": "a mean and a variance over the length",
+    "lstm": "hands its state from each position to the next",
+    "attention without weights": "attention looks at all positions",
+    "where": "its answer jumps",
+    "outer map": "a map of pairs",
+    "by fourier transform": "the same filter as a conv1d would stay local",
+    "times its own mean": "what stands for the whole length is spread over its positions",
 }
 
 

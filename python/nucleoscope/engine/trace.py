@@ -17,7 +17,7 @@ from torch.export.graph_signature import InputKind
 
 from nucleoscope.engine.fuse import fuse
 from nucleoscope.engine.graph import Axes, Graph, Node, NotLocal, Untraceable
-from nucleoscope.engine.rules import RULES, Lowering, steep
+from nucleoscope.engine.rules import REWRITES, RULES, SEAMS, Lowering, spread_out, steep
 from nucleoscope.engine.rules.registry import value
 from nucleoscope.engine.step import Alias
 
@@ -51,8 +51,9 @@ def _export(model: nn.Module, example: Tensor, others: tuple[Tensor, ...]) -> Ex
             exported: ExportedProgram = torch.export.export(
                 _Positional(model), (tuple(batch),), dynamic_shapes=((shapes,)), strict=False
             )
-            # Makes in-place ops functional and splits nothing.
-            functional: ExportedProgram = exported.run_decompositions({})
+            # Makes in-place ops functional, and splits what has a form of its own.
+            functional: ExportedProgram = exported.run_decompositions(dict(REWRITES))
+            spread_out.spread_before_softmax(functional.graph)
             return functional
     except Exception as error:  # torch.export raises many kinds; all mean the same to the caller
         raise Untraceable(_first_lines(error)) from error
@@ -171,7 +172,7 @@ def _call(low: Lowering, node: torch.fx.Node, seam: str) -> Node:
         if seam:
             raise NotLocal(seam)
         if entry is None:
-            raise NotLocal(f"{node.target} has no delta rule")
+            raise NotLocal(SEAMS.get(node.target, f"{node.target} has no delta rule"))
         made = entry(low, node)
     except NotLocal as why:
         return Node(node.name, "tail", line, reason=str(why))

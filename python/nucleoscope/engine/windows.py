@@ -130,7 +130,46 @@ class Mirror:
         return Mirror((self.length - 1 - made.first - given.first) // (given.step or 1) + 1)
 
 
-Reach = Stencil | Mirror
+@dataclass(frozen=True)
+class Sampling:
+    """Output position o reads the inputs ``(o * step + first) // parts + t`` for t in [0, taps).
+
+    Positions between those of the input: upsampling, resizing, transposed convolution.
+    """
+
+    parts: int  # outputs that `step` inputs become
+    step: int = 1
+    first: int = 0
+    taps: int = 1
+
+    def spread(self, lo: Int, hi: Int) -> tuple[Int, Int]:
+        """The outputs that read any input in [lo, hi)."""
+        begin = (lo - self.taps + 1) * self.parts - self.first
+        end = hi * self.parts - self.first
+        return -(-begin // self.step), -(-end // self.step)
+
+    def cone(self, lo: Int, hi: Int) -> tuple[Int, Int]:
+        """The inputs that the outputs in [lo, hi) read: the hull."""
+        return self.source(lo), self.source(hi - 1) + self.taps
+
+    def source(self, o: Int) -> Int:
+        """The first input that an output position reads."""
+        return (o * self.step + self.first) // self.parts
+
+    def teeth(self, width: int) -> tuple[Sampling, ...]:  # noqa: ARG002 - same face as Stencil
+        """Outputs between two inputs read both, or the nearer: no gaps."""
+        return (self,)
+
+    def reads(self, made: Lattice) -> Lattice:  # noqa: ARG002 - same face as Stencil
+        """The inputs that the outputs on a lattice read: any, since its rules are not thinned."""
+        return WHOLE
+
+    def between(self, made: Lattice, given: Lattice) -> Sampling:  # noqa: ARG002 - same face
+        """The same reading: its rules take and make every position."""
+        return self
+
+
+Reach = Stencil | Mirror | Sampling
 SAME = Stencil()
 
 

@@ -4,7 +4,7 @@ Each is also ``torch.ops.nucleoscope.<op>``, and goes by device: CPU to C++, CUD
 other to ``nucleoscope.naive.ops``, which defines what it means.
 """
 
-from nucleoscope.naive.ops import Kept, Letters, Link, Original, Rows, change_of
+from nucleoscope.naive.ops import Kept, Letters, Link, Original, Rows, change_of, normal_cdf
 from nucleoscope.ops.delta_chain import delta_chain
 from nucleoscope.ops.delta_concat import delta_concat
 from nucleoscope.ops.delta_conv import delta_conv, has_bf16, pack_weight, to_bf16, to_tf32
@@ -34,6 +34,7 @@ __all__ = [
     "delta_sum",
     "edit_lookup",
     "has_bf16",
+    "normal_cdf",
     "pack_weight",
     "to_bf16",
     "to_tf32",

@@ -7,27 +7,49 @@ traced call or raises `NotLocal` with the reason. `tests/engine/test_rules.py` t
 
 from nucleoscope.engine.rules import (
     arithmetic,
+    choice,
     conv,
+    formula,
     layout,
+    letters,
     norm,
     pointwise,
     pool,
+    products,
     reduction,
+    resample,
+    rms_norm,
     softmax_pool,
+    spread_out,
     steep,
+    transposed,
+    whole,
 )
 from nucleoscope.engine.rules.registry import RULES, Lowering
+from nucleoscope.engine.rules.rewrites import REWRITES
+from nucleoscope.engine.rules.seams import SEAMS
 
 __all__ = [
+    "REWRITES",
     "RULES",
+    "SEAMS",
     "Lowering",
     "arithmetic",
+    "choice",
     "conv",
+    "formula",
     "layout",
+    "letters",
     "norm",
     "pointwise",
     "pool",
+    "products",
     "reduction",
+    "resample",
+    "rms_norm",
     "softmax_pool",
+    "spread_out",
     "steep",
+    "transposed",
+    "whole",
 ]

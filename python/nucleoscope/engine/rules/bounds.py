@@ -118,6 +118,12 @@ def _clamp(node: torch.fx.Node, read: Read) -> Span:
     return Span(low, high)
 
 
+def _larger(node: torch.fx.Node, read: Read) -> Span:
+    a, b = _first(node, read), read(node.args[1])
+    choose = max if node.target is aten.maximum.default else min
+    return Span(choose(a.low, b.low), choose(a.high, b.high))
+
+
 def _sum_of_two(node: torch.fx.Node, read: Read) -> Span:
     sign = -1.0 if node.target in (aten.sub.Tensor, aten.sub.Scalar) else 1.0
     factor = sign * float(argument(node, 2, "alpha", 1))
@@ -197,6 +203,7 @@ SPANS: dict[Any, Callable[[torch.fx.Node, Read], Span]] = {
     **dict.fromkeys(
         (aten.add.Tensor, aten.add.Scalar, aten.sub.Tensor, aten.sub.Scalar), _sum_of_two
     ),
+    **dict.fromkeys((aten.maximum.default, aten.minimum.default), _larger),
     **dict.fromkeys((aten.mul.Tensor, aten.mul.Scalar), _product),
     **dict.fromkeys((aten.div.Tensor, aten.div.Scalar), _quotient),
     **dict.fromkeys((aten.avg_pool1d.default, aten.avg_pool2d.default), _average_pool),
@@ -210,7 +217,9 @@ SPANS: dict[Any, Callable[[torch.fx.Node, Read], Span]] = {
             aten.alias.default, aten.detach.default, aten.lift_fresh_copy.default,
             aten.permute.default, aten.transpose.int, aten.select.int, aten.slice.Tensor,
             aten.flip.default, aten.max_pool1d.default, aten.max_pool2d.default,
-            aten.adaptive_avg_pool1d.default, aten.mean.dim,
+            aten.adaptive_avg_pool1d.default, aten.mean.dim, aten.expand.default, aten.amax.default,
+            aten.repeat_interleave.self_int, aten.upsample_nearest1d.vec,
+            aten._upsample_nearest_exact1d.vec, aten.upsample_linear1d.vec,
         ),
         _first,
     ),

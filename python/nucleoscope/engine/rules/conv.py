@@ -34,6 +34,7 @@ class Conv(Rule):
     first: bool = False  # whether its input is the edited sequence itself
     scale: Callable[[Static], Tensor] | None = None
     residual_first: bool = False  # whether the residual is added before the ReLU
+    turned: bool = False  # whether the weight is a matrix [in, out]
 
     def reach(self, index: int) -> Stencil:
         return SAME if index else self.stencil
@@ -50,7 +51,7 @@ class Conv(Rule):
         return self.first and self.groups == 1
 
     def pack(self, static: Static) -> Tensor:
-        weight = static(self.weight)
+        weight = self.taken(static)
         if self.order:
             left, length, right = self.order
             cube = weight.reshape(len(weight), left, length, right)
@@ -59,6 +60,11 @@ class Conv(Rule):
             taps = weight.reshape(len(weight), -1, self.stencil.taps).permute(2, 1, 0)
         taps = (taps if self.scale is None else taps * self.scale(static)).contiguous()
         return taps if self.looks_up else pack_weight(taps, self.groups)
+
+    def taken(self, static: Static) -> Tensor:
+        """The weight as [out, in, taps] or [out, in]."""
+        weight = static(self.weight)
+        return weight.t() if self.turned else weight
 
     def round(self, packed: Tensor, precision: str) -> Tensor:
         if self.looks_up:
@@ -170,25 +176,34 @@ def axes_of_conv(shape: tuple[int, ...], axes: Axes) -> Axes:
 
 @rule(aten.linear.default)
 def lower_linear(low: Lowering, node: torch.fx.Node) -> Conv | Linear:
-    source, weight = value(node, 0), value(node, 1)
+    return linear(low, node, value(node, 0), value(node, 1))
+
+
+def linear(
+    low: Lowering, node: torch.fx.Node, source: Any, weight: Any, *, turned: bool = False
+) -> Conv | Linear:
+    """The linear layer `node` over the last axis of `source`; the weight may be turned, [in, out]."""
     name, axes = low.ripple(source), low.axes(source)
     if not low.is_static(weight):
         raise NotLocal("its weights depend on the input")
-    wide = int(weight.meta["val"].shape[1])
+    wide = int(weight.meta["val"].shape[0 if turned else 1])
     shape = sample_shape(node)
     first = low.is_edited(name)
     if axes.shape == (wide,) and axes.length > 1:  # flattened: every position has its own columns
         order = (axes.left, axes.length, axes.right)
         stencil = Stencil(taps=axes.length)
         out = vector(shape)
-        return Conv((name,), out, (), axes.channels, stencil, weight.name, order=order, first=first)
+        return Conv(
+            (name,), out, (), axes.channels, stencil, weight.name, order=order, first=first,
+            turned=turned,
+        )  # fmt: skip
     if axes.length > 1 and (axes.dim == len(axes.shape) - 1 or axes.right % wide):
         raise NotLocal("it mixes positions along the length")
     many = axes.right // wide * shape[-1]
     out = vector(shape) if axes.length == 1 else Axes(shape, axes.left, axes.length, many)
     if wide == axes.channels:  # a convolution of one tap
-        return Conv((name,), out, (), wide, SAME, weight.name, first=first)
-    return Linear((name,), out, (), weight.name, wide)
+        return Conv((name,), out, (), wide, SAME, weight.name, first=first, turned=turned)
+    return Linear((name,), out, (), weight.name, wide, turned)
 
 
 @dataclass(frozen=True)
@@ -197,9 +212,11 @@ class Linear(Rule):
 
     weight: str
     wide: int
+    turned: bool = False  # whether the weight is a matrix [in, out]
 
     def pack(self, static: Static) -> Tensor:
-        return static(self.weight).t().contiguous()
+        weight = static(self.weight)
+        return weight.contiguous() if self.turned else weight.t().contiguous()
 
     def delta(self, step: Step) -> Tensor:
         given = step.seen(0)

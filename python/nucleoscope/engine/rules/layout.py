@@ -13,7 +13,9 @@ from torch import Tensor
 from nucleoscope.engine.chain import Place
 from nucleoscope.engine.graph import Axes, NotLocal, Rule, Static, Thin, vector
 from nucleoscope.engine.rows import gather, zero_outside
+from nucleoscope.engine.rules.fold import Fold, cells_dim, fold
 from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule, sample_shape
+from nucleoscope.engine.rules.resample import Interleaved
 from nucleoscope.engine.step import Alias, Step
 from nucleoscope.engine.windows import Lattice, Mirror, Reach, Stencil
 from nucleoscope.ops import Link
@@ -131,15 +133,32 @@ class Concat(Rule):
     aten.clone.default, aten.contiguous.default, aten.alias.default, aten.detach.default,
     aten.dropout.default, aten.unflatten.int, aten.lift_fresh_copy.default,
 )  # fmt: skip
-def lower_reshape(low: Lowering, node: torch.fx.Node) -> Alias:
-    """The sample seen as [left, length, right] stays what it is."""
+def lower_reshape(low: Lowering, node: torch.fx.Node) -> Alias | Interleaved:
+    """The sample seen as [left, length, right] stays what it is, unless channels join the length."""
     source: Any = node.args[0]
     if node.target is aten.dropout.default and node.args[2]:
         raise NotLocal("dropout is on: the model is not in eval mode")
     axes, shape = low.axes(source), sample_shape(node)
     if prod(shape) != prod(axes.shape):
         raise NotLocal("it reshapes across the batch")
+    longer = _longer(shape, axes)
+    if longer is not None:
+        sizes = (axes.left, axes.right // longer.right, longer.right)
+        return Interleaved((low.ripple(source),), longer, (), sizes)
     return Alias(low.ripple(source), Axes(shape, axes.left, axes.length, axes.right))
+
+
+def _longer(shape: tuple[int, ...], axes: Axes) -> Axes | None:
+    """The axes where a reshape lays channels behind the length into it; None where it does not.
+
+    A flattened sample is left alone: its one axis is the columns of a linear layer.
+    """
+    for dim, size in enumerate(shape):
+        left, right = prod(shape[:dim]), prod(shape[dim + 1 :])
+        joins = size > axes.length > 1 and size % axes.length == 0 and max(left, right) > 1
+        if joins and left == axes.left and right * (size // axes.length) == axes.right:
+            return Axes(shape, left, size, right)
+    return None
 
 
 @rule(aten._to_copy.default, aten.to.dtype)
@@ -151,22 +170,22 @@ def lower_cast(low: Lowering, node: torch.fx.Node) -> Alias:
 
 
 @rule(aten.permute.default, aten.transpose.int, aten.select.int)
-def lower_permute(low: Lowering, node: torch.fx.Node) -> Alias | Channels | Move:
+def lower_permute(low: Lowering, node: torch.fx.Node) -> Alias | Channels | Move | Fold:
     return _replay(low, node)
 
 
 @rule(aten.flip.default, aten.slice.Tensor)
-def lower_cut(low: Lowering, node: torch.fx.Node) -> Alias | Channels | Move:
+def lower_cut(low: Lowering, node: torch.fx.Node) -> Alias | Channels | Move | Fold:
     return _replay(low, node)
 
 
-def _replay(low: Lowering, node: torch.fx.Node) -> Alias | Channels | Move:
+def _replay(low: Lowering, node: torch.fx.Node) -> Alias | Channels | Move | Fold:
     """Run the op on the channels' own numbers to see where each goes; the length moves apart."""
     source: Any = node.args[0]
     axes = low.axes(source)
     name, shape, dim = low.ripple(source), sample_shape(node), axes.dim
     if axes.length > 1 and dim is None:
-        raise NotLocal("the length axis is merged with another axis here")
+        return fold(low, node)
     along = _along_length(node, dim, axes)
     if along is not None:
         return _move(name, axes, node, along)
@@ -178,19 +197,9 @@ def _replay(low: Lowering, node: torch.fx.Node) -> Alias | Channels | Move:
     moved = node.target(ids, *node.args[1:])  # type: ignore[operator]
     mark = torch.zeros(1, *axes.shape, dtype=torch.bool)
     mark.select(dim + 1, 1).fill_(True)
-    where = _length_dim(node.target(mark, *node.args[1:])[0], axes.length)  # type: ignore[operator]
+    where = cells_dim(node.target(mark, *node.args[1:])[0], axes.length)  # type: ignore[operator]
     left, right = prod(shape[:where]), prod(shape[where + 1 :])
     return _channels(name, Axes(shape, left, axes.length, right), moved.reshape(-1), axes)
-
-
-def _length_dim(mark: Tensor, length: int) -> int:
-    """The dimension along which only position 1 is marked."""
-    for dim, size in enumerate(mark.shape):
-        others = [d for d in range(mark.ndim) if d != dim]
-        profile = mark.any(others) if others else mark
-        if size == length and profile.tolist() == [i == 1 for i in range(length)]:
-            return dim
-    raise NotLocal("the length axis does not survive it")
 
 
 def _channels(name: str, out: Axes, ids: Tensor, axes: Axes) -> Alias | Channels:

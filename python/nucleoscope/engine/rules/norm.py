@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nucleoscope.engine.chain import Place
 from nucleoscope.engine.graph import NotLocal, Rule, Static
-from nucleoscope.engine.rules.pointwise import function_of
+from nucleoscope.engine.rules.pointwise import Pointwise, function_of
 from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule
 from nucleoscope.engine.rules.softmax_pool import CellWeights, cell_weights
 from nucleoscope.engine.rules.steep import SOFTMAX
@@ -91,7 +91,7 @@ def lower_softmax(low: Lowering, node: torch.fx.Node) -> Softmax | CellWeights:
 
 
 @rule(aten.log.default)
-def lower_log(low: Lowering, node: torch.fx.Node) -> Rule:
+def lower_log(low: Lowering, node: torch.fx.Node) -> Pointwise | Softmax | CellWeights:
     """Of a softmax it is the log-softmax of what that reads, and local like that."""
     source: Any = node.args[0]
     if source.target in SOFTMAX and low.is_ripple(source):

@@ -9,9 +9,8 @@ from typing import Any
 import torch
 
 from nucleoscope.engine.chain import Place
-from nucleoscope.engine.graph import NotLocal, Rule
+from nucleoscope.engine.graph import Rule
 from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule
-from nucleoscope.engine.step import Alias
 from nucleoscope.ops import Link
 
 
@@ -105,17 +104,3 @@ def lower_clamp(low: Lowering, node: torch.fx.Node) -> Pointwise:
     least = -math.inf if bounds[0] is None else float(bounds[0])
     most = math.inf if bounds[1] is None else float(bounds[1])
     return function_of(low, node, "clamp", least, most)
-
-
-POWERS = {2: "square", 0.5: "sqrt", -1: "reciprocal"}
-
-
-@rule(aten.pow.Tensor_Scalar)
-def lower_power(low: Lowering, node: torch.fx.Node) -> Pointwise | Alias:
-    source: Any = node.args[0]
-    power: Any = node.args[1]
-    if power == 1:
-        return Alias(low.ripple(source), low.axes(source))
-    if power not in POWERS:
-        raise NotLocal(f"power {power} has no delta rule yet")
-    return function_of(low, node, POWERS[power])

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from nucleoscope.engine.chain import Place
 from nucleoscope.engine.graph import Axes, NotLocal, Rule, Thin, vector
+from nucleoscope.engine.rules.pool import AveragePool
 from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule, sample_shape
 from nucleoscope.engine.rules.softmax_pool import SoftmaxPool, softmax_pool
 from nucleoscope.engine.step import Step
@@ -59,24 +60,19 @@ class Reduction(Rule):
         return values * self.factor
 
 
-@rule(aten.mean.dim, aten.sum.dim_IntList, aten.adaptive_avg_pool1d.default, aten.mean.default)
-def lower_reduction(low: Lowering, node: torch.fx.Node) -> Reduction | SoftmaxPool:
-    pool = softmax_pool(low, node)
+@rule(aten.mean.dim, aten.sum.dim_IntList, aten.mean.default)
+def lower_reduction(low: Lowering, node: torch.fx.Node) -> Reduction | SoftmaxPool | AveragePool:
+    pool = softmax_pool(low, node) or _of_cells(low, node)
     if pool is not None:
         return pool
     source: Any = node.args[0]
     axes, shape, name = low.axes(source), sample_shape(node), low.ripple(source)
     rank = len(axes.shape) + 1
-    if node.target is aten.adaptive_avg_pool1d.default:
-        if shape[-1] != 1 or axes.dim != rank - 2:
-            raise NotLocal("adaptive pooling to more than one cell, or not along the length")
-        dims = [rank - 1]
-    else:
-        given: Any = argument(node, 1, "dim", None)
-        dims = [d % rank for d in given] if given else list(range(rank))
+    given: Any = argument(node, 1, "dim", None)
+    dims = [d % rank for d in given] if given else list(range(rank))
     if 0 in dims:
         raise NotLocal("it averages over the batch")
-    averages = node.target in (aten.mean.dim, aten.adaptive_avg_pool1d.default)
+    averages = node.target is aten.mean.dim
     over = [d - 1 for d in dims]
     factor = 1.0 / prod(axes.shape[d] for d in over) if averages else 1.0
     if axes.length > 1 and axes.dim is None:
@@ -92,3 +88,17 @@ def lower_reduction(low: Lowering, node: torch.fx.Node) -> Reduction | SoftmaxPo
     at = dim if keep else dim - sum(d < dim for d in over)
     out = Axes(tuple(kept), prod(kept[:at]), axes.length, prod(kept[at + 1 :]))
     return Reduction((name,), out, (), axes.length, False, sizes, summed, factor)
+
+
+def _of_cells(low: Lowering, node: torch.fx.Node) -> AveragePool | None:
+    """A sum or mean within the cells of a length that was split: an average pool."""
+    source: Any = node.args[0]
+    axes = low.axes(source)
+    dims: Any = argument(node, 1, "dim", None) or ()
+    taps = axes.cell(dims[0] % (len(axes.shape) + 1) - 1) if len(dims) == 1 else None
+    if taps is None:
+        return None
+    shape, cells = sample_shape(node), axes.length // taps
+    out = vector(shape) if cells == 1 else Axes(shape, axes.left, cells, axes.right)
+    divisor = float(taps) if node.target is aten.mean.dim else 1.0
+    return AveragePool((low.ripple(source),), out, (), Stencil(taps, taps), (divisor,))

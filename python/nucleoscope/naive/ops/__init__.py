@@ -7,7 +7,7 @@ from nucleoscope.naive.ops.delta_concat import delta_concat
 from nucleoscope.naive.ops.delta_conv import delta_conv, pack_weight, to_bf16, to_tf32
 from nucleoscope.naive.ops.delta_layer_norm import delta_layer_norm
 from nucleoscope.naive.ops.delta_max_pool import delta_max_pool
-from nucleoscope.naive.ops.delta_pointwise import change_of, delta_pointwise
+from nucleoscope.naive.ops.delta_pointwise import change_of, delta_pointwise, normal_cdf
 from nucleoscope.naive.ops.delta_product import delta_product
 from nucleoscope.naive.ops.delta_softmax_pool import delta_softmax_pool
 from nucleoscope.naive.ops.delta_sum import delta_sum
@@ -30,6 +30,7 @@ __all__ = [
     "delta_softmax_pool",
     "delta_sum",
     "edit_lookup",
+    "normal_cdf",
     "pack_weight",
     "to_bf16",
     "to_tf32",
