@@ -11,7 +11,7 @@ from nucleoscope.engine.windows import Sampling
 
 @pytest.mark.parametrize("parts", [1, 2, 3, 7])
 @pytest.mark.parametrize("step", [1, 2, 5])
-@pytest.mark.parametrize(("first", "taps"), product([-4, -1, 0, 3], [1, 2, 4]))
+@pytest.mark.parametrize(("first", "taps"), list(product([-4, -1, 0, 3], [1, 2, 4])))
 def test_spread_and_cone(parts: int, step: int, first: int, taps: int) -> None:
     where = Sampling(parts, step, first, taps)
     reads = {o: range(where.source(o), where.source(o) + taps) for o in range(-60, 60)}
