@@ -73,7 +73,7 @@ case(aten.view.default, name="channels laid between positions")(
     )
 )
 case(aten.permute.default, name="of cells")(
-    lambda op: lambda net, h: op(h.unflatten(2, (-1, 4)), [0, 3, 1, 2]).flatten(1, 2)
+    lambda op: lambda net, h: op(h.unflatten(2, (-1, 2)), [0, 3, 1, 2]).flatten(1, 2)
 )
 case(aten.transpose.int, name="of cells")(
     lambda op: lambda net, h: op(h.unflatten(2, (-1, 2)), 1, 2).flatten(2).mT

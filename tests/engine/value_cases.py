@@ -39,7 +39,7 @@ for _op in (aten.maximum.default, aten.minimum.default, aten.max.other, aten.min
     case(_op, name="per position")(lambda op: lambda net, h: op(net.place, h))
     case(_op, name="strands")(lambda op: lambda net, h: op(h, h.flip(2)))
 for _op in (aten.maximum.default, aten.minimum.default, aten.add.Tensor, aten.sub.Tensor,
-            aten.mul.Tensor, aten.rsub.Tensor):  # fmt: skip
+            aten.mul.Tensor):  # fmt: skip
     case(_op, name="broadcast")(
         lambda op: lambda net, h: torch.tanh(op(h, h.mean(1, keepdim=True)))
     )
@@ -57,7 +57,7 @@ case(aten.masked_fill.Tensor)(
 case(aten.masked_fill.Scalar, name="of the batch's size")(
     lambda op: (
         lambda net, h: op(
-            h, F.pad(torch.zeros(len(h), 1, 12, dtype=torch.bool), (0, 4), value=True), -9.0
+            h, F.pad(torch.zeros(h.shape[0], 1, 12, dtype=torch.bool), (0, 4), value=True), -9.0
         )
     )
 )

@@ -12,7 +12,7 @@ from torch import Tensor
 from nucleoscope.engine.graph import Axes, NotLocal, Rule, Static, vector
 from nucleoscope.engine.rows import gather, zero_outside
 from nucleoscope.engine.rules.registry import Lowering, sample_shape
-from nucleoscope.engine.step import Step
+from nucleoscope.engine.step import Alias, Step
 from nucleoscope.engine.windows import Stencil
 
 
@@ -45,7 +45,7 @@ def split_at(axes: Axes) -> int | None:
     return next((dim for dim in range(len(axes.shape)) if axes.cell(dim)), None)
 
 
-def fold(low: Lowering, node: torch.fx.Node) -> Fold:
+def fold(low: Lowering, node: torch.fx.Node) -> Fold | Alias:
     """An op that moves the axes of a split length, or takes a part of its cells."""
     source: Any = node.args[0]
     axes, shape = low.axes(source), sample_shape(node)
@@ -58,6 +58,8 @@ def fold(low: Lowering, node: torch.fx.Node) -> Fold:
     mark = torch.zeros(1, *axes.shape, dtype=torch.bool)
     mark.select(within, min(1, cells - 1)).fill_(True)
     moved, where = (node.target(t, *node.args[1:])[0] for t in (ids, mark))  # type: ignore[operator]
+    if shape == axes.shape and bool((moved == ids[0]).all() and (where == mark[0]).all()):
+        return Alias(low.ripple(source), axes)  # a slice that takes all
     at = cells_dim(where, cells)
     out = (
         Axes(shape, prod(shape[:at]), cells, prod(shape[at + 1 :])) if cells > 1 else vector(shape)

@@ -18,7 +18,7 @@ from nucleoscope.engine.step import Alias
 
 BROADCAST = (
     aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor, aten.maximum.default,
-    aten.minimum.default, aten.rsub.Tensor,
+    aten.minimum.default,
 )  # fmt: skip
 
 
