@@ -413,4 +413,4 @@ def test_amounts_of_memory() -> None:
 def test_scores_are_read_without_unpickling(run: Run) -> None:
     assert run().exit_code == 0
     with np.load("o.npz", allow_pickle=False) as held:
-        assert set(held) == {"scores", "original", "facts"}
+        assert set(held) == {"scores", "original", "sequences", "facts"}

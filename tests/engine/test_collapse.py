@@ -38,7 +38,7 @@ BEHIND: dict[str, Between] = {  # what an edit's NaN must pass on its way
     "softmax": lambda _, h: torch.softmax(h, 1),
     "product": lambda _, h: h * torch.sigmoid(h.flip(1)),
     "concat": lambda _, h: torch.cat([h, h.flip(2)], 1)[:, 4:12],
-    "a seam that swallows it": lambda _, h: torch.nan_to_num(h.cumsum(2)),
+    "a seam that swallows it": lambda _, h: torch.nan_to_num(h.roll(1, 2).cumsum(2)),
     "comparison": lambda _, h: (h > 0.1).float() * h,
 }
 
