@@ -42,9 +42,9 @@ SEAMS: dict[str, Between] = {
     "lstm": lambda net, h: net.lstm(h.transpose(1, 2))[0].transpose(1, 2),
     "lstm, last state": lambda net, h: net.lstm(h.transpose(1, 2))[1][0].transpose(0, 1).flatten(1),
     "gru": lambda net, h: net.gru(h.transpose(1, 2))[0].transpose(1, 2),
-    "zeros of the batch's size": lambda net, h: torch.cat(
-        [h, torch.zeros(h.shape[0], 2, h.shape[2]).to(h)], 1
-    ).roll(1, 2).cumsum(2),
+    "zeros of the batch's size": lambda net, h: (
+        torch.cat([h, torch.zeros(h.shape[0], 2, h.shape[2]).to(h)], 1).roll(1, 2).cumsum(2)
+    ),
     "upsampled": lambda net, h: F.interpolate(h, scale_factor=2.0),
     "transposed convolution": lambda net, h: net.up(h),
     "circular padding": lambda net, h: F.pad(h, (2, 2), mode="circular"),
