@@ -62,7 +62,9 @@ LAW = {
     "engine.changes": engine(
         "groups", "run", "prepare", "plan", "forward", "target", "step", "transfer"
     ),
-    "engine.edited": engine("groups", "table", "prepare", "plan", "target", "step", "transfer"),
+    "engine.edited": engine(
+        "groups", "table", "prepare", "plan", "target", "rows", "step", "transfer"
+    ),
     "engine.table": engine("step", "rows"),
     "engine.groups": engine(
         "run", "prepare", "plan", "forward", "target", "step", "memory", "transfer"

@@ -13,6 +13,7 @@ from torch import Tensor
 from nucleoscope.engine.groups import answers, runs, stretches
 from nucleoscope.engine.plan import Plan
 from nucleoscope.engine.prepare import Asked, forward, make_plan
+from nucleoscope.engine.rows import Rows
 from nucleoscope.engine.step import AnyEdits
 from nucleoscope.engine.table import Job, Table, jobs
 from nucleoscope.engine.target import Read
@@ -117,3 +118,34 @@ def _within(
     inside = (edits.sequence >= first) & (edits.sequence < last)
     chosen: npt.NDArray[np.bool_] = inside & (_tile(edits, plan, tiles) == tiles.index(tile))
     return chosen
+
+
+def apart(asked: Asked, read: Read, start: int, end: int) -> npt.NDArray[np.bool_]:
+    """Which two sites [S, S] of a range are proved not to interact, in any layer that is not linear.
+
+    A layer that looks at no original is linear in its delta. Behind a seam, and in a `func`, everything
+    may interact.
+    """
+    count = end - start
+    plan = make_plan(replace(asked, start=start, end=end), forward(asked), read)
+    if not plan.local or read.func is not None:
+        return np.zeros((count, count), dtype=np.bool_)
+    bent = [name for name in plan.order if plan.rule(name).reads]
+    windows = [plan.rows(np.array([site])) for site in range(start, end)]
+    meets = np.zeros((count, count), dtype=np.bool_)
+    for name in bent:
+        covered = [_covered(rows, name) for rows in windows]
+        for one, mine in enumerate(covered):
+            for lo, hi in mine:
+                for two, other in enumerate(covered[:one]):
+                    meets[one, two] |= any(lo < b and a < hi for a, b in other)
+    never: npt.NDArray[np.bool_] = ~(meets | meets.T)
+    return never
+
+
+def _covered(rows: dict[str, Rows], name: str) -> list[Span]:
+    """What the window of one site covers of a layer."""
+    if name not in rows:
+        return []
+    held = rows[name]
+    return [(int(at[0]), int(at[0]) + w) for at, w in zip(held.starts, held.widths, strict=True)]

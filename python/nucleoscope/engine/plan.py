@@ -65,7 +65,7 @@ class Plan:
     @cached_property
     def stretches(self) -> list[tuple[str, ...]]:
         """The layers in order: those that a chain of compiled ops takes together, and single ones."""
-        together = groupby(self.order, key=lambda name: self._rule(name).chained)
+        together = groupby(self.order, key=lambda name: self.rule(name).chained)
         return [
             part
             for chained, names in together
@@ -79,7 +79,7 @@ class Plan:
         read = {
             source
             for name in self.order
-            for source in self._rule(name).inputs
+            for source in self.rule(name).inputs
             if within.get(source) != within[name]
         }
         leaves = {self.graph.resolve(n) for n in (*self.graph.frontier, self.graph.output)}
@@ -107,7 +107,7 @@ class Plan:
         for name, rows in self.rows(np.array([start]), end - start).items():
             if name == self.graph.edited:
                 continue
-            rule, (lo, hi) = self._rule(name), rows.hull
+            rule, (lo, hi) = self.rule(name), rows.hull
             at = (lo - more, hi + more)
             for index, read in enumerate(rule.reads):
                 by = rule.looks(index)
@@ -115,7 +115,8 @@ class Plan:
                 held[read] = hull(held[read], here)
         return {n: clip(*interval, kept[n].length) for n, interval in held.items()}
 
-    def _rule(self, name: str) -> Rule:
+    def rule(self, name: str) -> Rule:
+        """How a layer takes deltas."""
         rule = self.graph.nodes[name].rule
         assert rule is not None
         return rule
@@ -135,7 +136,7 @@ class Plan:
 
     def length(self, name: str) -> int:
         """How many positions a layer has, read or not; a pick has those of what it picks from."""
-        node = self.traced.nodes.get(name) or self.traced.nodes[self._rule(name).inputs[0]]
+        node = self.traced.nodes.get(name) or self.traced.nodes[self.rule(name).inputs[0]]
         return node.axes.length if node.axes else 0
 
     def _asked(self) -> list[tuple[str, Lattice]]:
@@ -159,7 +160,7 @@ class Plan:
                 wanted = self.target.cone(self.output_axes)
             cones[out] = hull(cones[out], self.thinned.lattices[out].places(*wanted))
         for name in reversed(self.order):
-            rule = self._rule(name)
+            rule = self.rule(name)
             for index, source in enumerate(rule.inputs):
                 if cones[name][0] < cones[name][1]:
                     lo, hi = rule.reach(index).cone(*cones[name])
@@ -207,12 +208,12 @@ class Plan:
 
     def _peak(self, sizes: dict[str, int]) -> int:
         """The most that is held where every layer is made whole, and freed behind its last reader."""
-        last = {source: name for name in self.order for source in self._rule(name).inputs}
+        last = {source: name for name in self.order for source in self.rule(name).inputs}
         now, peak = 0, 0
         for name in self.order:
             now += sizes.get(name, 0)
             peak = max(peak, now)
-            now -= sum(sizes.get(s, 0) for s in {*self._rule(name).inputs} if last[s] == name)
+            now -= sum(sizes.get(s, 0) for s in {*self.rule(name).inputs} if last[s] == name)
         return peak
 
     def tail_bytes(self) -> int:
@@ -243,7 +244,7 @@ class Plan:
         """Multiply-adds of one edit with these windows."""
         total = 0
         for name in self.order:
-            rule = self._rule(name)
+            rule = self.rule(name)
             given = [rows[s].width for s in rule.inputs if s in rows]
             if name in rows and given:
                 total += rule.work(max(given), rows[name].width)

@@ -77,6 +77,8 @@ class Job:
 
 def jobs(table: Table, letters: Ints, ambiguous: Tensor) -> list[Job]:
     """The edits of a table on sequences [N, L] as places: single letters, and blocks of the same pieces."""
+    if len(table) == 0:
+        return []
     first = _pieces(table)
     edit, start = table.edit[first], table.position[first]
     last = np.append(first[1:], len(table.edit)) - 1
