@@ -137,7 +137,7 @@ def apart(asked: Asked, read: Read, start: int, end: int) -> npt.NDArray[np.bool
         covered = [_covered(rows, name) for rows in windows]
         for one, mine in enumerate(covered):
             for lo, hi in mine:
-                for two, other in enumerate(covered[:one]):
+                for two, other in enumerate(covered[: one + 1]):
                     meets[one, two] |= any(lo < b and a < hi for a, b in other)
     never: npt.NDArray[np.bool_] = ~(meets | meets.T)
     return never

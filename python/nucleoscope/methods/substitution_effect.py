@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nucleoscope.effects import Effects
+from nucleoscope.engine.rows import Ints
 from nucleoscope.engine.table import Table
 from nucleoscope.engine.target import Func
 from nucleoscope.methods.editing import Options, request
@@ -20,6 +21,7 @@ def substitution_effect(
     substitutions: Any,  # rows (sequence, position, letter), whole numbers [K, 3]
     args: tuple[Tensor, ...] | None = None,
     *,
+    sequence: Any = None,  # [M] which sequence each edit is of; by default each sequence has one
     target: Any = None,
     func: Func | None = None,
     layout: str = "NCL",
@@ -29,12 +31,14 @@ def substitution_effect(
     verify: int = 2,
     progress: bool = False,
     device: str | torch.device | None = None,
-) -> Effects:  # changes [N], or [N, T] for a list of targets
+) -> Effects:  # changes [M], or [M, T] for a list of targets; M = N without `sequence`
     """What substitutions do to a model's output; all rows of one sequence are one edit.
 
     Rows are tangermeme's: the index of a sequence in X, a position in it, the letter put there as an
-    index into `alphabet`. A sequence without a row is not changed. The other arguments are those of
-    `saturation_mutagenesis`. For alleles one by one see `variant_effect`.
+    index into `alphabet`, -1 for N (an all-zero column). A sequence without a row is not changed. With
+    `sequence` the first of a row counts edits, and edit m is one of ``X[sequence[m]]``, whose original is
+    made once. The other arguments are those of `saturation_mutagenesis`. For alleles one by one see
+    `variant_effect`.
 
     Raises
     ------
@@ -53,18 +57,29 @@ def substitution_effect(
     """
     options = Options(target, func, layout, alphabet, precision, memory, verify, progress, device)
     with request(model, X, args, options, "substitution_effect") as asked:
-        rows = _rows(substitutions, asked.letters.shape, len(alphabet))
-        count = len(asked.letters)
-        edit, position, letter = rows.T
-        found = asked.measure(Table.of(np.arange(count), edit, position, letter))
-    changes, before = found.changes, found.original
-    axes: tuple[str, ...] = ("sequence", "target")
+        count, length = asked.letters.shape
+        which = np.arange(count) if sequence is None else _which(sequence, count)
+        edit, position, letter = _rows(substitutions, len(which), length, len(alphabet)).T
+        found = asked.measure(Table.of(which, edit, position, letter))
+    changes, before = found.changes, found.original[torch.from_numpy(which)]
+    axes: tuple[str, ...] = ("sequence" if sequence is None else "edit", "target")
     if not asked.many:
         changes, before, axes = changes[:, 0], before[:, 0], axes[:1]
     return Effects(changes, before, axes, found.facts, found.checks)
 
 
-def _rows(given: Any, shape: tuple[int, ...], letters: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+def _which(given: Any, count: int) -> Ints:
+    which = np.asarray(given.cpu() if isinstance(given, Tensor) else given)
+    if which.ndim != 1 or which.dtype.kind not in "iu":
+        raise TypeError(f"sequence: whole numbers [M], got {which.dtype} of shape {which.shape}")
+    if ((which < 0) | (which >= count)).any():
+        raise IndexError(
+            f"sequence: X has {count} sequences, from 0; it names {which.tolist()[:9]}"
+        )
+    return which.astype(np.int64)
+
+
+def _rows(given: Any, edits: int, length: int, letters: int) -> Ints:
     rows = np.asarray(given.cpu() if isinstance(given, Tensor) else given)
     if rows.size == 0:
         raise ValueError("substitutions: it holds no row, so there is nothing to do")
@@ -73,10 +88,10 @@ def _rows(given: Any, shape: tuple[int, ...], letters: int) -> np.ndarray[Any, n
             "substitutions: expected whole numbers [K, 3], rows (sequence, position, letter); got "
             f"{rows.dtype} of shape {rows.shape}"
         )
-    for column, (name, size) in enumerate(
-        zip(("sequence", "position", "letter"), (*shape, letters), strict=True)
-    ):
-        wrong = (rows[:, column] < 0) | (rows[:, column] >= size)
+    sizes = {"sequence": edits, "position": length, "letter": letters}
+    for column, (name, size) in enumerate(sizes.items()):
+        lowest = -1 if name == "letter" else 0
+        wrong = (rows[:, column] < lowest) | (rows[:, column] >= size)
         if wrong.any():
             first = int(wrong.argmax())
             raise IndexError(
