@@ -36,7 +36,9 @@ def engine(*rooms: str, lazily: tuple[str, ...] = ()) -> Room:
 # A room is a file or a folder below nucleoscope. In a folder that is divided into rooms, its own
 # name means its __init__.py.
 LAW = {
-    FACE: room("methods", "diagnostics", "result", "seqlet_table", "engine.plan", "demo"),
+    FACE: room(
+        "methods", "diagnostics", "result", "effects", "seqlet_table", "engine.plan", "demo"
+    ),
     "__main__": room("cli"),
     "cli": room(FACE, "demo", "models", "plot", "files"),
     "compat": room(FACE, "naive.methods"),
@@ -44,17 +46,27 @@ LAW = {
     "evaluate": room(FACE),
     "plot": room(FACE, "files"),
     "diagnostics": room("methods", "engine"),
-    "methods": room("engine", "result", "seqlet_table", "naive.methods", "reading"),
+    "methods": room("engine", "result", "effects", "seqlet_table", "naive.methods", "reading"),
     "reading": room(),
     "result": room("files", "exports"),
     "exports": room("files", lazily=("result",)),
+    "effects": room("result"),
     "seqlet_table": room("files"),
     "files": room(),
     "demo": room(),
     "models": room("ops", "demo", outside=ARRAYS),
     "engine": room(),
-    "engine.verify": engine("cache", "changes", "prepare", "precision", "target"),
+    "engine.verify": engine(
+        "cache", "changes", "edited", "table", "prepare", "precision", "target"
+    ),
     "engine.changes": engine(
+        "groups", "run", "prepare", "plan", "forward", "target", "step", "transfer"
+    ),
+    "engine.edited": engine(
+        "groups", "table", "prepare", "plan", "target", "rows", "step", "transfer"
+    ),
+    "engine.table": engine("step", "rows"),
+    "engine.groups": engine(
         "run", "prepare", "plan", "forward", "target", "step", "memory", "transfer"
     ),
     "engine.prepare": engine(

@@ -1,16 +1,25 @@
 """Exact and fast explanations of genomic deep-learning models.
 
 `saturation_mutagenesis(model, X)` scores every base; `plan(model, X)` says what that will take.
+`variant_effect`, `substitution_effect`, `ablate`, `marginalize`, `space` and `pairwise` ask about edits.
 """
 
 from importlib.metadata import version as _version
 
+from nucleoscope.effects import Effects as Effects
+from nucleoscope.effects import Pairs as Pairs
+from nucleoscope.methods.ablate import ablate as ablate
+from nucleoscope.methods.marginalize import marginalize as marginalize
 from nucleoscope.methods.mutagenesis import Disagreement as Disagreement
 from nucleoscope.methods.mutagenesis import NaiveFallback as NaiveFallback
 from nucleoscope.methods.mutagenesis import Untraceable as Untraceable
 from nucleoscope.methods.mutagenesis import plan as plan
 from nucleoscope.methods.mutagenesis import saturation_mutagenesis as saturation_mutagenesis
+from nucleoscope.methods.pairwise import pairwise as pairwise
 from nucleoscope.methods.seqlets import seqlets as seqlets
+from nucleoscope.methods.space import space as space
+from nucleoscope.methods.substitution_effect import substitution_effect as substitution_effect
+from nucleoscope.methods.variant_effect import variant_effect as variant_effect
 from nucleoscope.result import Attribution as Attribution
 from nucleoscope.result import Check as Check
 from nucleoscope.seqlet_table import Seqlets as Seqlets
@@ -20,12 +29,20 @@ __all__ = [
     "Attribution",
     "Check",
     "Disagreement",
+    "Effects",
     "NaiveFallback",
+    "Pairs",
     "Seqlets",
     "Untraceable",
+    "ablate",
+    "marginalize",
+    "pairwise",
     "plan",
     "saturation_mutagenesis",
     "seqlets",
+    "space",
+    "substitution_effect",
+    "variant_effect",
 ]
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 import nucleoscope
 from nucleoscope.engine import memory
-from nucleoscope.engine.changes import Group
+from nucleoscope.engine.groups import Group
 from nucleoscope.engine.run import Run
 from nucleoscope.engine.spread import Chunk
 from nucleoscope.engine.step import Edits

@@ -16,6 +16,20 @@ class SaturationMutagenesisRawResult(NamedTuple):
     y_hat: Tensor | list[Tensor]  # [N, 4, end - start, *out]
 
 
+class PerturbationResult(NamedTuple):
+    """Outputs before and after an edit: a tensor each, or a list of one per output of the model."""
+
+    y_before: Tensor | list[Tensor]
+    y_after: Tensor | list[Tensor]
+
+
+class SpaceResult(NamedTuple):
+    """Outputs before, and after each arrangement of the motifs (axis 1)."""
+
+    y_before: Tensor | list[Tensor]
+    y_afters: Tensor | list[Tensor]
+
+
 class Reading:
     """What is read off the model's output, as one row of numbers per sequence."""
 
@@ -64,6 +78,15 @@ class Reading:
         if self.single:
             return SaturationMutagenesisRawResult(y0[0], y_hat[0])
         return SaturationMutagenesisRawResult(y0, y_hat)
+
+    def shaped(self, rows: Tensor) -> Tensor | list[Tensor]:
+        """Numbers [M, T] in the shapes and types of the outputs."""
+        parts = rows.split([part.numel() for part in self.parts], 1)
+        made = [
+            each.reshape(len(rows), *part.shape[1:]).to(part.dtype)
+            for each, part in zip(parts, self.parts, strict=True)
+        ]
+        return made[0] if self.single else made
 
 
 def _flat(values: Tensor) -> Tensor:

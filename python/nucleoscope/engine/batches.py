@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from nucleoscope.engine.rows import Ints, Rows
+from nucleoscope.engine.rows import Ints, Pieces, Rows
 
-Loose = dict[str, list[tuple[Ints, Ints]]]  # node -> pieces (lo, hi), each [sites]
+Loose = dict[str, Pieces]  # node -> pieces (lo, hi), each [sites]
 Limits = dict[str, tuple[tuple[int, int], int]]  # node -> (cone, length)
 
 
@@ -19,15 +19,20 @@ class Mixed(Exception):
         self.alike = alike
 
 
-def merge(pieces: list[tuple[Ints, Ints]]) -> list[tuple[Ints, Ints]]:
-    """Union of intervals, per site; Mixed where the sites differ in which of them touch."""
+def merge(pieces: Pieces, slack: int = 0) -> Pieces:
+    """Union of intervals, per site; Mixed where the sites differ in which of them touch.
+
+    Gaps of up to `slack` between intervals that touch at other sites are closed: rows of zeros, against
+    batches of one site where a stride or pool lets every other site touch.
+    """
     pieces.sort(key=lambda p: (int(p[0][0]), int(p[1][0])))
     merged = pieces[:1]
     for lo, hi in pieces[1:]:
         last_lo, last_hi = merged[-1]
         apart = lo > last_hi
         touch = (lo <= last_hi) & (hi >= last_lo)
-        if touch.all():
+        near = touch.any() and bool((touch | (apart & (lo - last_hi <= slack))).all())
+        if near:
             merged[-1] = (np.minimum(last_lo, lo), np.maximum(last_hi, hi))
         elif apart.all():
             merged.append((lo, hi))

@@ -12,7 +12,7 @@ from torch import Tensor
 from nucleoscope import ops
 from nucleoscope.engine.graph import Rule
 from nucleoscope.engine.rows import Delta, Rows
-from nucleoscope.engine.step import Edits, Originals, Placed
+from nucleoscope.engine.step import AnyEdits, Originals, Placed
 from nucleoscope.engine.transfer import moved
 
 
@@ -20,7 +20,7 @@ class Chain:
     """The links for one batch, in the making."""
 
     def __init__(
-        self, given: Mapping[str, Delta], edits: Edits, originals: Originals, placed: Placed, tf32: bool
+        self, given: Mapping[str, Delta], edits: AnyEdits, originals: Originals, placed: Placed, tf32: bool
     ) -> None:  # fmt: skip
         self.edits, self.originals, self.placed, self.tf32 = edits, originals, placed, tf32
         self.links: list[ops.Link] = []

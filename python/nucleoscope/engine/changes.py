@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 
 import torch
 from torch import Tensor
 
-from nucleoscope.engine.forward import Forward
-from nucleoscope.engine.memory import Halving
-from nucleoscope.engine.plan import Plan
+from nucleoscope.engine.groups import answers, runs, stretches
 from nucleoscope.engine.prepare import Asked, forward, make_plan, substitutions
 from nucleoscope.engine.run import Run
 from nucleoscope.engine.step import Edits
 from nucleoscope.engine.target import Read
-from nucleoscope.engine.transfer import landed, sent
+from nucleoscope.engine.transfer import landed
 
 Between = Callable[[int], None]  # hears how many edits were done
 
@@ -60,8 +57,12 @@ def _pass(
     raw = None if found is None else found.raw
     originals: dict[int, Tensor] = {}
     whole = read if read.func else None
+
+    def wanted(first: int, last: int, tile: tuple[int, int]) -> bool:
+        return found is None or any(len(job.within(first, last, *tile)) for job in edits)
+
     with torch.no_grad():
-        for first, run in _runs(asked, held, plan, None if found is None else edits):
+        for first, run in runs(asked, held, plan, stretches(plan), wanted):
             before = read(run.output)
             if raw is None:
                 shape = (len(asked.sequences.letters), before.shape[1], asked.sequences.size)
@@ -79,69 +80,14 @@ def _pass(
     return Changes(raw, original, plan.local and read.func is None, plan.local)
 
 
-@dataclass(frozen=True)
-class Group:
-    """Neighbouring sequences, whose originals are kept at one time."""
-
-    first: int
-    last: int
-
-    def __len__(self) -> int:
-        return self.last - self.first
-
-    def halves(self) -> tuple[Group, Group]:
-        """Its first and its last sequences."""
-        middle = (self.first + self.last) // 2
-        return Group(self.first, middle), Group(middle, self.last)
-
-
-def _runs(
-    asked: Asked, held: Forward, plan: Plan, edits: list[Edits] | None
-) -> Iterator[tuple[int, Run]]:
-    """Groups of sequences, and stretches of sites, whose originals fit the budget: all, or with `edits`
-    those that have some.
-    """
-    start, end = plan.seen
-    tiles = plan.tiles(start, end) if start < end else [(start, start)]
-    each = plan.original_bytes(*tiles[0]) + plan.forward_bytes()
-    size, count = max(1, asked.memory // 2 // each), len(asked.sequences.letters)
-    names = (held.graph.edited, *held.graph.others)
-
-    def originals(group: Group, tile: tuple[int, int]) -> tuple[int, Run]:
-        given = (
-            _cast(t, asked.dtype).to(asked.device) for t in asked.part(group.first, group.last)
-        )
-        return group.first, Run(plan, held, dict(zip(names, given, strict=True)), tile)
-
-    for first in range(0, count, size):
-        for tile in tiles:
-            last = min(first + size, count)
-            if edits is None or any(len(job.within(first, last, *tile)) for job in edits):
-                make = partial(originals, tile=tile)
-                halving = Halving(make, asked.device, "one sequence's original")
-                yield from halving(Group(first, last))
-
-
 def _fill(
     raw: Tensor, run: Run, edits: Edits, first: int, start: int,
     read: Read | None, before: Tensor, between: Between,
 ) -> None:  # fmt: skip
     """Run a group's edits and put each change in its place; `read` where whole outputs come back."""
-    letters = edits.new.shape[1]
-
-    def read_off() -> Iterator[tuple[Edits, Tensor]]:
-        for batch in run.batches(edits):
-            part, values = edits.part(batch.sites), batch.values
-            if read is not None:
-                own = before[sent(part.sequence, before.device)][:, None]
-                values = read(values.flatten(0, 1)).view(*part.new.shape, -1) - own
-            yield part, values.masked_fill(batch.lost[..., None], torch.nan)
-
-    for part, values in landed(read_off()):
+    letters = edits.shape[1]
+    for sites, values in landed(answers(run, edits, read, before)):
+        part = edits.part(sites)
         n, site = (torch.from_numpy(a)[:, None] for a in (part.sequence + first, part.site - start))
         raw[n, :, torch.from_numpy(part.new), site] = values.to(raw)
         between(len(part) * letters)
-
-
-def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    return tensor.to(dtype) if tensor.is_floating_point() else tensor

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from nucleoscope.engine.graph import Graph
+from nucleoscope.engine.graph import Graph, Rule
 from nucleoscope.engine.rules.registry import aten
 
 # What torch.export noted about the traced example's types and sizes; the engine may run another type.
@@ -36,14 +37,29 @@ class Forward:
         self._last = _last_uses(graph)
         self._constants: dict[str, Any] = {}
         self._evaluate_constants()
+        self._precision = precision
         self.packed = {
-            name: node.rule.round(node.rule.pack(self.static), precision)
-            if precision in ("tf32", "bf16")
-            else node.rule.pack(self.static)
+            name: self._pack(node.rule)
             for name, node in graph.nodes.items()
             if node.rule is not None and pack
         }
         self._precise: Forward | None = None
+
+    def _pack(self, rule: Rule) -> Any:
+        packed = rule.pack(self.static)
+        return (
+            rule.round(packed, self._precision) if self._precision in ("tf32", "bf16") else packed
+        )
+
+    @cached_property
+    def packed_for_columns(self) -> dict[str, Any]:
+        """The weights where edits are more than one letter: a first layer multiplies then, too."""
+        rules = {n: node.rule for n, node in self.graph.nodes.items() if n in self.packed}
+        return self.packed | {
+            name: self._pack(rule.on_columns())
+            for name, rule in rules.items()
+            if rule and rule.looks_up
+        }
 
     def precise(self) -> Forward:
         """The same program in float64, for originals: a rounded one hides which side of a kink it is on.

@@ -171,6 +171,10 @@ class Rule:
         """Whether it reads the edited letters themselves, not their columns."""
         return False
 
+    def on_columns(self) -> Rule:
+        """The same rule where edits are more than one letter: it takes the edited columns' delta."""
+        return self
+
     def link(self, place: Place) -> Link:
         """The compiled op as a link of a chain."""
         raise NotImplementedError

@@ -16,7 +16,7 @@ from nucleoscope.engine.batch_size import Load, sites_per_batch
 from nucleoscope.engine.forward import forward_work
 from nucleoscope.engine.graph import Axes, Graph, Rule
 from nucleoscope.engine.report import report
-from nucleoscope.engine.rows import Ints, Rows
+from nucleoscope.engine.rows import Ints, Pieces, Rows
 from nucleoscope.engine.spread import Chunk, Spread
 from nucleoscope.engine.target import Target
 from nucleoscope.engine.thin import Kept, Thinned, thin
@@ -65,7 +65,7 @@ class Plan:
     @cached_property
     def stretches(self) -> list[tuple[str, ...]]:
         """The layers in order: those that a chain of compiled ops takes together, and single ones."""
-        together = groupby(self.order, key=lambda name: self._rule(name).chained)
+        together = groupby(self.order, key=lambda name: self.rule(name).chained)
         return [
             part
             for chained, names in together
@@ -79,7 +79,7 @@ class Plan:
         read = {
             source
             for name in self.order
-            for source in self._rule(name).inputs
+            for source in self.rule(name).inputs
             if within.get(source) != within[name]
         }
         leaves = {self.graph.resolve(n) for n in (*self.graph.frontier, self.graph.output)}
@@ -107,7 +107,7 @@ class Plan:
         for name, rows in self.rows(np.array([start]), end - start).items():
             if name == self.graph.edited:
                 continue
-            rule, (lo, hi) = self._rule(name), rows.hull
+            rule, (lo, hi) = self.rule(name), rows.hull
             at = (lo - more, hi + more)
             for index, read in enumerate(rule.reads):
                 by = rule.looks(index)
@@ -115,7 +115,8 @@ class Plan:
                 held[read] = hull(held[read], here)
         return {n: clip(*interval, kept[n].length) for n, interval in held.items()}
 
-    def _rule(self, name: str) -> Rule:
+    def rule(self, name: str) -> Rule:
+        """How a layer takes deltas."""
         rule = self.graph.nodes[name].rule
         assert rule is not None
         return rule
@@ -135,7 +136,7 @@ class Plan:
 
     def length(self, name: str) -> int:
         """How many positions a layer has, read or not; a pick has those of what it picks from."""
-        node = self.traced.nodes.get(name) or self.traced.nodes[self._rule(name).inputs[0]]
+        node = self.traced.nodes.get(name) or self.traced.nodes[self.rule(name).inputs[0]]
         return node.axes.length if node.axes else 0
 
     def _asked(self) -> list[tuple[str, Lattice]]:
@@ -159,7 +160,7 @@ class Plan:
                 wanted = self.target.cone(self.output_axes)
             cones[out] = hull(cones[out], self.thinned.lattices[out].places(*wanted))
         for name in reversed(self.order):
-            rule = self._rule(name)
+            rule = self.rule(name)
             for index, source in enumerate(rule.inputs):
                 if cones[name][0] < cones[name][1]:
                     lo, hi = rule.reach(index).cone(*cones[name])
@@ -172,45 +173,47 @@ class Plan:
         A layer that none of them reaches is absent. Raises Mixed where the sites do not share one
         window structure.
         """
-        return self.spread.rows(sites, wide)
+        return self.spread.rows([(sites, sites + wide)])
 
-    def chunks(self, site: Ints) -> Iterator[Chunk]:
-        """Batches over the sites, in the order given: by sequence, then site."""
-        return self.spread.chunks(site, self.sites_per_batch(site))
+    def chunks(self, pieces: Pieces, many: int) -> Iterator[Chunk]:
+        """Batches over sites that have these pieces and so many edits each, in the order given."""
+        return self.spread.chunks(pieces, self._batch(pieces, many))
 
     def sites_per_batch(self, site: Ints) -> int:
         """How many sites a batch takes: what suits the device, and never more than the budget."""
-        budget = self.memory // 2 // self.workers  # the other half is for the originals
-        most = sites_per_batch(
-            self._load(site), len(site), self.letters, len(self.stretches) == 1, budget, self.device
-        )
-        rounds = -(-len(site) // (most * self.workers))
-        return -(-len(site) // (rounds * self.workers))  # so that all workers end together
+        return self._batch([(site, site + 1)], self.letters)
 
-    def _load(self, site: Ints) -> Load:
+    def _batch(self, pieces: Pieces, many: int) -> int:
+        budget = self.memory // 2 // self.workers  # the other half is for the originals
+        count, one_chain = len(pieces[0][0]), len(self.stretches) == 1
+        load = self._load(pieces, many)
+        most = sites_per_batch(load, count, many, one_chain, budget, self.device)
+        rounds = -(-count // (most * self.workers))
+        return -(-count // (rounds * self.workers))  # so that all workers end together
+
+    def _load(self, pieces: Pieces, many: int) -> Load:
         """What one site of a batch comes to: the most of some of them."""
-        number = self.letters * self.bytes_per_number
-        sample = site[np.linspace(0, len(site) - 1, min(len(site), 5)).astype(int)]
+        number, count = many * self.bytes_per_number, len(pieces[0][0])
         layer, live, by_layer, work = 1, 1, 1, 1
-        for one in sample:
-            rows = self.rows(one[None])
+        for at in np.linspace(0, count - 1, min(count, 5)).astype(int):
+            rows = self.spread.rows([(lo[at : at + 1], hi[at : at + 1]) for lo, hi in pieces])
             wide = {n: r.width * self.axes(n).channels * number for n, r in rows.items()}
             made = [size for name, size in wide.items() if name in self.stored]
             widest = max(made, default=0)
             layer, live = max(layer, widest), max(live, 3 * widest + sum(made) // 4)
             by_layer = max(by_layer, self._peak(wide))
-            work = max(work, self._window_work(rows) * self.letters)
+            work = max(work, self._window_work(rows) * many)
         tail_value = self._widest_of_tail() * self.bytes_per_number
-        return Load(layer, live, by_layer, work, self.tail_bytes() * self.letters, tail_value)
+        return Load(layer, live, by_layer, work, self.tail_bytes() * many, tail_value)
 
     def _peak(self, sizes: dict[str, int]) -> int:
         """The most that is held where every layer is made whole, and freed behind its last reader."""
-        last = {source: name for name in self.order for source in self._rule(name).inputs}
+        last = {source: name for name in self.order for source in self.rule(name).inputs}
         now, peak = 0, 0
         for name in self.order:
             now += sizes.get(name, 0)
             peak = max(peak, now)
-            now -= sum(sizes.get(s, 0) for s in {*self._rule(name).inputs} if last[s] == name)
+            now -= sum(sizes.get(s, 0) for s in {*self.rule(name).inputs} if last[s] == name)
         return peak
 
     def tail_bytes(self) -> int:
@@ -241,7 +244,7 @@ class Plan:
         """Multiply-adds of one edit with these windows."""
         total = 0
         for name in self.order:
-            rule = self._rule(name)
+            rule = self.rule(name)
             given = [rows[s].width for s in rule.inputs if s in rows]
             if name in rows and given:
                 total += rule.work(max(given), rows[name].width)

@@ -14,6 +14,7 @@ from nucleoscope import ops
 from nucleoscope.engine.transfer import sent
 
 Ints = npt.NDArray[np.int64]
+Pieces = list[tuple[Ints, Ints]]  # intervals (lo, hi) of many sites, each [S]
 
 
 @dataclass(frozen=True)

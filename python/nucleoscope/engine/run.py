@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +17,19 @@ from nucleoscope.engine.memory import Halving
 from nucleoscope.engine.plan import Plan
 from nucleoscope.engine.rows import Delta, Ints, Rows
 from nucleoscope.engine.spread import Chunk
-from nucleoscope.engine.step import Edits, Originals, Placed, Step
+from nucleoscope.engine.step import AnyEdits, Blocks, Originals, Placed, Step, columns
 from nucleoscope.engine.thin import Kept
 from nucleoscope.engine.transfer import sent
 from nucleoscope.engine.workers import in_order
+
+
+@dataclass(frozen=True)
+class Way:
+    """By which rules, and with which weights, a batch of one kind of edits goes through the layers."""
+
+    rules: Mapping[str, Rule]
+    packed: Mapping[str, Any]  # a layer that only picks positions of one before it has none
+    columns: bool  # whether any of the rules reads the edited columns as numbers
 
 
 @dataclass(frozen=True)
@@ -54,8 +63,7 @@ class Run:
         self.output = source.original(given, self._keep).to(forward.like.dtype)
         self.originals = Originals(self._kept)
         self._reads = _reader_counts(plan)
-        looking = sum(self._rule(name).looks_up for name in plan.order)
-        self._columns = self._reads[plan.graph.edited] > looking  # whether any reads it as numbers
+        self._rules = {name: self._rule(name) for name in plan.order}
         if plan.local and plan.target is not None:
             made = plan.thinned.lattices[plan.graph.resolve(plan.graph.output)]
             self._reader = plan.target.reader(plan.output_axes, forward.like, made)
@@ -71,8 +79,8 @@ class Run:
         if name in self._steady_names:
             self._steady[name] = value
 
-    def batches(self, edits: Edits) -> Iterator[Batch]:
-        """Run all edits, ordered by (sequence, site), batch by batch."""
+    def batches(self, edits: AnyEdits) -> Iterator[Batch]:
+        """Run all edits, in the order given, batch by batch; neighbours share their windows best."""
         if len(edits) == 0:
             return
 
@@ -82,21 +90,28 @@ class Run:
 
         device = self.forward.like.device
         halving = Halving(make, device, "a batch of one site")
-        chunks = self.plan.chunks(edits.site)
+        chunks = self.plan.chunks(edits.pieces, edits.shape[1])
         for made in in_order(lambda chunk: list(halving(chunk)), chunks, device):
             yield from made
 
-    def _chunk(self, chunk: Chunk, edits: Edits) -> Batch:
+    def _way(self, edits: AnyEdits) -> Way:
+        blocks = isinstance(edits, Blocks)
+        rules = {n: r.on_columns() if blocks else r for n, r in self._rules.items()}
+        looking = sum(rule.looks_up for rule in rules.values())
+        packed = self.forward.packed_for_columns if blocks else self.forward.packed
+        return Way(rules, packed, self._reads[self.plan.graph.edited] > looking)
+
+    def _chunk(self, chunk: Chunk, edits: AnyEdits) -> Batch:
         placed = Placed.at(self.forward.like.device, chunk.rows, edits)
-        deltas = self._deltas(chunk, edits, placed)
-        lost = torch.zeros(edits.new.shape, dtype=torch.bool, device=self.forward.like.device)
+        deltas = self._deltas(self._way(edits), chunk, edits, placed)
+        lost = torch.zeros(edits.shape, dtype=torch.bool, device=self.forward.like.device)
         for delta in deltas.values():
             lost |= delta.values.isnan().any(3).any(0)
         return Batch(chunk.sites, self._values(deltas, edits), lost)
 
-    def _values(self, deltas: dict[str, Delta], edits: Edits) -> Tensor:
+    def _values(self, deltas: dict[str, Delta], edits: AnyEdits) -> Tensor:
         plan, graph = self.plan, self.plan.graph
-        shape = edits.new.shape
+        shape = edits.shape
         if plan.local:
             delta = deltas.get(graph.resolve(graph.output))
             if plan.target is None:
@@ -113,73 +128,75 @@ class Run:
         change = edited - self.output.index_select(0, which)
         return plan.target.of_values(change).view(*shape, -1)
 
-    def _deltas(self, chunk: Chunk, edits: Edits, placed: Placed) -> dict[str, Delta]:
+    def _deltas(self, way: Way, chunk: Chunk, edits: AnyEdits, placed: Placed) -> dict[str, Delta]:
         """The deltas that the output or the tail reads."""
         deltas = {}
         edited = self.plan.graph.edited
-        if edited in chunk.rows and self._columns:
-            columns = edits.columns(self.forward.like)
-            deltas[edited] = Delta(chunk.rows[edited], columns)
+        if edited in chunk.rows and way.columns:
+            deltas[edited] = self._first(chunk.rows[edited], edits)
         left, reached = dict(self._reads), {edited} & chunk.rows.keys()
         for names in self.plan.stretches:
             live = [n for n in names if self._reaches(n, chunk, reached)]
-            for source in (s for n in names for s in self._rule(n).inputs):
+            for source in (s for n in names for s in way.rules[n].inputs):
                 left[source] -= 1
             if not live:
                 continue
-            if self._rule(names[0]).chained:
+            if way.rules[names[0]].chained:
                 asked = [n for n in live if left[n]]
-                deltas |= self._chain(live, chunk, edits, placed, deltas, asked)
+                deltas |= self._chain(way, live, chunk, edits, placed, deltas, asked)
             else:
-                deltas[names[0]] = self._step(names[0], chunk, edits, deltas, left)
+                deltas[names[0]] = self._step(way, names[0], chunk, edits, deltas, left)
             deltas = {name: delta for name, delta in deltas.items() if left[name]}
         return deltas
+
+    def _first(self, rows: Rows, edits: AnyEdits) -> Delta:
+        """The delta of the sequence itself, where the cone has not cut it off."""
+        starts, widths = zip(*((lo, int((hi - lo)[0])) for lo, hi in edits.pieces), strict=True)
+        whole = Delta(Rows(starts, widths, rows.length), columns(edits, self.forward.like))
+        return Delta(rows, whole.on(rows))
 
     def _rule(self, name: str) -> Rule:
         rule = self.plan.graph.nodes[name].rule
         assert rule is not None
         return rule
 
-    def _packed(self, name: str) -> Any:
-        """A layer's weights; None where it only picks positions of a layer before it."""
-        return self.forward.packed.get(name)
-
     def _reaches(self, name: str, chunk: Chunk, reached: set[str]) -> bool:
         """Whether any edit of the batch changes this layer; it is then among the reached."""
-        live = name in chunk.rows and not reached.isdisjoint(self._rule(name).inputs)
+        live = name in chunk.rows and not reached.isdisjoint(self._rules[name].inputs)
         if live:
             reached.add(name)
         return live
 
     def _chain(
-        self, names: list[str], chunk: Chunk, edits: Edits, placed: Placed,
+        self, way: Way, names: list[str], chunk: Chunk, edits: AnyEdits, placed: Placed,
         deltas: dict[str, Delta], asked: list[str],
     ) -> dict[str, Delta]:  # fmt: skip
-        read = {s for n in names if not self._rule(n).looks_up for s in self._rule(n).inputs}
+        read = {s for n in names if not way.rules[n].looks_up for s in way.rules[n].inputs}
         given = {name: delta for name, delta in deltas.items() if name in read}
         chain = Chain(given, edits, self.originals, placed, self.forward.tf32)
         for name in names:
-            chain.add(name, self._rule(name), chunk.rows[name], self._packed(name))
+            chain.add(name, way.rules[name], chunk.rows[name], way.packed.get(name))
         return chain.run(asked)
 
     def _step(
-        self, name: str, chunk: Chunk, edits: Edits, deltas: dict[str, Delta], left: dict[str, int]
-    ) -> Delta:
-        rule, rows = self._rule(name), chunk.rows[name]
+        self, way: Way, name: str, chunk: Chunk, edits: AnyEdits, deltas: dict[str, Delta],
+        left: dict[str, int],
+    ) -> Delta:  # fmt: skip
+        rule, rows = way.rules[name], chunk.rows[name]
         given = [deltas.get(s) for s in rule.inputs]
         owned = [left[s] == 0 for s in rule.inputs]
-        packed, like = self._packed(name), self.forward.like
+        packed, like = way.packed.get(name), self.forward.like
         return Delta(
             rows, rule.delta(Step(rows, given, owned, packed, edits, self.originals, like))
         )
 
-    def _lay(self, name: str, delta: Delta | None, edits: Edits) -> Tensor:
+    def _lay(self, name: str, delta: Delta | None, edits: AnyEdits) -> Tensor:
         """The edited value of a node, whole: the original with the window's delta added. [S * E, *shape]
 
         It lies in memory as the model would have made it: the tail's ops are slow on any other strides.
         """
         axes, originals = self.plan.axes(name), self._whole[name]
-        many = edits.new.shape[1]
+        many = edits.shape[1]
         which = sent(np.repeat(edits.sequence, many), originals.device)
         full = originals.index_select(0, which)
         if delta is not None:

@@ -10,10 +10,13 @@ import numpy as np
 
 from nucleoscope.engine.batches import Loose, Mixed, cut_batches, merge
 from nucleoscope.engine.graph import Graph, Rule
-from nucleoscope.engine.rows import Ints, Rows
+from nucleoscope.engine.rows import Ints, Pieces, Rows
 
 # Sites planned at one time: enough that the planning of a layer is one pass, few enough to be small.
 STRETCH = 4096
+
+# By how much windows of two far pieces differ with where their sites lie on the steps of strides and pools.
+PHASES = 2
 
 
 @dataclass(frozen=True)
@@ -45,40 +48,42 @@ class Spread:
     order: list[str]  # rippling nodes with a rule, as they are computed
     cones: dict[str, tuple[int, int]]
 
-    def rows(self, sites: Ints, wide: int = 1) -> dict[str, Rows]:
-        """The rows every layer keeps for edits `wide` positions wide that begin at these sites.
+    def rows(self, pieces: Pieces) -> dict[str, Rows]:
+        """The rows every layer keeps for edits of these pieces.
 
         A layer that none of them reaches is absent. Raises Mixed where the sites do not share one
         window structure.
         """
-        return next(self._cut(self._windows(sites, wide), len(sites)))
+        return next(self._cut(self._windows(pieces), len(pieces[0][0])))
 
-    def chunks(self, site: Ints, size: int) -> Iterator[Chunk]:
+    def chunks(self, pieces: Pieces, size: int) -> Iterator[Chunk]:
         """Batches of `size` sites, in the order given; fewer where their structures differ."""
-        stretch = size * max(1, STRETCH // size)
-        for first in range(0, len(site), stretch):
-            yield from self._chunks(site, first, min(first + stretch, len(site)), size)
+        stretch, count = size * max(1, STRETCH // size), len(pieces[0][0])
+        for first in range(0, count, stretch):
+            yield from self._chunks(pieces, first, min(first + stretch, count), size)
 
-    def _chunks(self, site: Ints, first: int, last: int, size: int) -> Iterator[Chunk]:
+    def _chunks(self, pieces: Pieces, first: int, last: int, size: int) -> Iterator[Chunk]:
         try:
-            loose = self._windows(site[first:last])
+            loose = self._windows([(lo[first:last], hi[first:last]) for lo, hi in pieces])
         except Mixed as mixed:  # cut where the sites stop, or begin, to be like the first
             changes = np.flatnonzero(np.diff(mixed.alike.astype(np.int8))) + 1 + first
             for low, high in pairwise([first, *changes.tolist(), last]):
-                yield from self._chunks(site, low, high, size)
+                yield from self._chunks(pieces, low, high, size)
             return
         for at, rows in enumerate(self._cut(loose, size)):
             low = first + at * size
             yield Chunk(slice(low, min(low + size, last)), rows)
 
-    def _windows(self, sites: Ints, wide: int = 1) -> Loose:
+    def _windows(self, pieces: Pieces) -> Loose:
         """Every layer's window for every site, as pieces (lo, hi), not clipped to anything."""
-        loose: Loose = {self.graph.edited: [(sites, sites + wide)]}
+        loose: Loose = {self.graph.edited: pieces}
+        slack = PHASES if len(pieces) > 1 else 0
+        one = np.zeros_like(pieces[0][0])
         for name in self.order:
             if self._length(name) == 1:  # a plain vector: its one row, for every site
-                loose[name] = [(np.zeros_like(sites), np.ones_like(sites))]
+                loose[name] = [(one, one + 1)]
             else:
-                loose[name] = merge(list(self._pieces(name, loose)))
+                loose[name] = merge(list(self._pieces(name, loose)), slack)
         return loose
 
     def _pieces(self, name: str, loose: Loose) -> Iterator[tuple[Ints, Ints]]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nucleoscope import ops
 from nucleoscope.engine.graph import Axes
-from nucleoscope.engine.rows import Delta, Ints, Rows
+from nucleoscope.engine.rows import Delta, Ints, Pieces, Rows
 from nucleoscope.engine.transfer import sent, together
 
 
@@ -40,24 +40,99 @@ class Edits:
         sequence, old, new = small
         return ops.Letters(sequence, torch.from_numpy(np.ascontiguousarray(self.site)), old, new)
 
+    @property
+    def pieces(self) -> Pieces:
+        """What each place covers of its sequence."""
+        return [(self.site, self.site + 1)]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """How many sites, and how many edits at each."""
+        return len(self.site), self.new.shape[1]
+
     def part(self, index: Any) -> Edits:
         """The edits at some of the sites."""
         return Edits(
             self.sequence[index], self.site[index], self.old[index], self.new[index], self.ambiguous
         )
 
+    def from_sequence(self, first: int) -> Edits:
+        """The same with sequences counted from this one."""
+        return replace(self, sequence=self.sequence - first)
+
     def within(self, first: int, last: int, start: int, end: int) -> Edits:
         """The edits on sequences [first, last), counted from first, at sites [start, end)."""
         inside = (self.sequence >= first) & (self.sequence < last)
         part = self.part(inside & (self.site >= start) & (self.site < end))
-        return replace(part, sequence=part.sequence - first)
+        return part.from_sequence(first)
 
-    def columns(self, like: Tensor) -> Tensor:
-        """The change of the edited column, [1, S, E, A]."""
-        size = self.ambiguous.shape[1]
-        letters = torch.cat([torch.eye(size).double(), self.ambiguous, torch.zeros(1, size)])
-        columns = (letters[self.new] - letters[self.old][:, None]).unsqueeze(0).to(like.dtype)
-        return sent(columns.numpy(), like.device)
+    @property
+    def put(self) -> tuple[Ints, Ints]:
+        """The letters that stand at each covered position [1, S], and those put in [1, S, E]."""
+        return self.old[None], self.new[None]
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Same-length edits of any kind: E at each of S places, which cover W positions in one or more pieces.
+
+    Letters are written as in `Edits`. A position that an edit leaves alone keeps the letter it has.
+    """
+
+    sequence: Ints  # [S] which original
+    starts: tuple[Ints, ...]  # per piece [S], in order; the pieces of a place do not overlap
+    widths: tuple[int, ...]  # per piece
+    old: Ints  # [W, S] letters that stand there; positions beyond the ends: -1
+    new: Ints  # [W, S, E] letters put in
+    ambiguous: Tensor  # [K, A] columns, float64
+
+    def __len__(self) -> int:
+        return len(self.sequence)
+
+    @property
+    def pieces(self) -> Pieces:
+        """What each place covers of its sequence."""
+        return [(at, at + wide) for at, wide in zip(self.starts, self.widths, strict=True)]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """How many places, and how many edits at each."""
+        return self.new.shape[1], self.new.shape[2]
+
+    @cached_property
+    def letters(self) -> ops.Letters:
+        """Which originals, and how many edits at each place; no op looks at the letters."""
+        sequence = torch.from_numpy(self.sequence.astype(np.int32))
+        site = torch.from_numpy(np.ascontiguousarray(self.starts[0]))
+        none = torch.full((len(self), 1), -1, dtype=torch.int32)
+        return ops.Letters(sequence, site, none[:, 0], none.expand(self.shape).contiguous())
+
+    def part(self, index: Any) -> Blocks:
+        """The edits at some of the places."""
+        starts = tuple(start[index] for start in self.starts)
+        old, new = self.old[:, index], self.new[:, index]
+        return Blocks(self.sequence[index], starts, self.widths, old, new, self.ambiguous)
+
+    def from_sequence(self, first: int) -> Blocks:
+        """The same with sequences counted from this one."""
+        return replace(self, sequence=self.sequence - first)
+
+    @property
+    def put(self) -> tuple[Ints, Ints]:
+        """The letters that stand at each covered position [W, S], and those put in [W, S, E]."""
+        return self.old, self.new
+
+
+AnyEdits = Edits | Blocks
+
+
+def columns(edits: AnyEdits, like: Tensor) -> Tensor:
+    """The change of the edited columns, [W, S, E, A]."""
+    size = edits.ambiguous.shape[1]
+    letters = torch.cat([torch.eye(size).double(), edits.ambiguous, torch.zeros(1, size)])
+    old, new = edits.put
+    change = (letters[new] - letters[old][:, :, None]).to(like.dtype)
+    return sent(change.numpy(), like.device)
 
 
 @dataclass(frozen=True)
@@ -68,7 +143,7 @@ class Placed:
     letters: ops.Letters
 
     @staticmethod
-    def at(device: torch.device, rows: dict[str, Rows], edits: Edits) -> Placed:
+    def at(device: torch.device, rows: dict[str, Rows], edits: AnyEdits) -> Placed:
         """On a device of its own memory by one copy."""
         held = {name: each.for_ops for name, each in rows.items()}
         starts = [each.starts for each in held.values()]
@@ -110,13 +185,13 @@ class Step:
     inputs: list[Delta | None]  # None: no edit of this batch reaches that input
     owned: list[bool]  # whether nobody reads that input's values any more
     packed: Any
-    edits: Edits
+    edits: AnyEdits
     originals: Originals
     like: Tensor  # an empty tensor of the engine's dtype and device
 
     def zeros(self, channels: int) -> Tensor:
         """A zero delta on the output rows."""
-        shape = (self.rows.width, self.rows.sites, self.edits.new.shape[1], channels)
+        shape = (self.rows.width, self.rows.sites, self.edits.shape[1], channels)
         return self.like.new_zeros(shape)
 
     def given(self, index: int) -> Delta:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,11 +11,13 @@ from torch import Tensor
 
 from nucleoscope.engine.cache import in_double
 from nucleoscope.engine.changes import Changes
+from nucleoscope.engine.edited import Edited
 from nucleoscope.engine.precision import ALLOWED
 from nucleoscope.engine.prepare import Asked
+from nucleoscope.engine.table import Table
 from nucleoscope.engine.target import Read
 
-Edit = tuple[int, int, int]  # sequence, letter, site
+Edit = tuple[int, Sequence[int], Sequence[int]]  # sequence, letters put in, positions
 Model = Callable[..., Tensor]
 
 # Judged by a float64 copy of the model up to this many parameter-times-position products, else by itself.
@@ -26,6 +28,12 @@ TOGETHER = 1 << 14
 
 # Edits on which the plain loop's own error is measured, before a result is withheld.
 MEASURED = 32
+
+
+WITHHELD = (
+    "The result is withheld. If func treats every row by itself and the model is not random, please report "
+    "the model; until then, nucleoscope.naive.methods has the plain loop of every method."
+)
 
 
 class Disagreement(RuntimeError):
@@ -65,13 +73,52 @@ def verify(asked: Asked, found: Changes, read: Read, count: int, seed: int) -> V
     Where deltas go all the way only the rounding of the effects themselves is allowed; where two
     outputs were subtracted, the model's own fp32 noise is.
     """
-    raw, exact = found.raw, found.exact
-    where = _choose(asked, raw, count, seed)
+    where, more = (
+        _choose(asked, found.raw, many, seed + at) for at, many in enumerate((count, MEASURED))
+    )
+    claim = Claim(
+        where, _at(asked, found.raw, where), found.original, _largest(found.raw), found.exact
+    )
+    return _hold(asked, read, claim, more, _advice(asked, read))
+
+
+def verify_effects(
+    asked: Asked, found: Edited, table: Table, read: Read, count: int, seed: int
+) -> Verdict:
+    """The same for the edits of a table."""
+    raw = found.raw
+    top = int(raw.abs().amax(1).argmax())
+    random = np.random.default_rng(seed).permutation(len(table))[: count + MEASURED].tolist()
+    chosen = list(dict.fromkeys([top, *random]))
+
+    def edit(number: int) -> Edit:
+        positions, letters = table.rows(number)
+        return int(table.sequence[number]), letters.tolist(), positions.tolist()
+
+    where, more = ([edit(n) for n in part] for part in (chosen[:count], chosen[count:]))
+    claim = Claim(where, raw[chosen[:count]], found.original, _largest(raw), found.exact)
+    return _hold(asked, read, claim, more, WITHHELD)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What the engine says about the edits that are asked about."""
+
+    where: list[Edit]
+    changes: Tensor  # [edits, T]
+    original: Tensor  # [N, T]
+    largest: float  # of all its changes
+    exact: bool
+
+
+def _hold(asked: Asked, read: Read, claim: Claim, more: list[Edit], advice: str) -> Verdict:
+    where, exact = claim.where, claim.exact
     judge, kind, said = _ask(asked, read, where)
-    worst = _largest(_at(asked, raw, where).to(said.change) - said.change)
-    moved = _largest(found.original[[n for n, _, _ in where]].to(said.change) - said.original)
+    worst = _largest(claim.changes.to(said.change) - said.change)
+    moved = _largest(claim.original[[n for n, _, _ in where]].to(said.change) - said.original)
     effect, level = (
-        max(_largest(a), _largest(b)) for a, b in ((raw, said.effect), (found.original, said.level))
+        max(a, _largest(b))
+        for a, b in ((claim.largest, said.effect), (_largest(claim.original), said.level))
     )
     double = kind == torch.float64
     rounding = 64 * float(torch.finfo(asked.dtype if exact else asked.native).eps) * level
@@ -82,18 +129,16 @@ def verify(asked: Asked, found: Changes, read: Read, count: int, seed: int) -> V
     )
     near = rounding + own + tiny
     if double and asked.native != torch.float64 and not (worst <= allowed and moved <= near):
-        change, original = _noise(
-            asked, read, judge, where + _choose(asked, raw, MEASURED, seed + 1)
-        )
+        change, original = _noise(asked, read, judge, where + more)
         allowed += 0.0 if exact else 2 * change
         near += 2 * original
     verdict = Verdict(len(where), worst, allowed, kind)
     if not worst <= allowed:
-        raise Disagreement(f"the engine and the model disagree: {verdict}. {_advice(asked, read)}")
+        raise Disagreement(f"the engine and the model disagree: {verdict}. {advice}")
     if not moved <= near:
         raise Disagreement(
             f"the engine and the model disagree about unedited sequences: by {moved:.1e}, allowed "
-            f"{near:.1e}. {_advice(asked, read)}"
+            f"{near:.1e}. {advice}"
         )
     return verdict
 
@@ -113,7 +158,7 @@ def _advice(asked: Asked, read: Read) -> str:
 
 
 def _choose(asked: Asked, raw: Tensor, count: int, seed: int) -> list[Edit]:
-    """The strongest edit of all, then random ones that change a letter: (sequence, letter, site)."""
+    """The strongest edit of all, then random ones that change a letter."""
     n, _, letters, sites = raw.shape
     top = int(raw.abs().amax(1).flatten().argmax())
     random = np.random.default_rng(seed).integers(0, n * letters * sites, size=8 * count)
@@ -121,9 +166,9 @@ def _choose(asked: Asked, raw: Tensor, count: int, seed: int) -> list[Edit]:
     for flat in (top, *random.tolist()):
         i, rest = divmod(flat, letters * sites)
         letter, site = divmod(rest, sites)
-        edit = (i, letter, site + asked.start)
+        edit = (i, (letter,), (site + asked.start,))
         if (
-            asked.sequences.letters[i, edit[2]] != letter
+            asked.sequences.letters[i, site + asked.start] != letter
             and edit not in chosen
             and len(chosen) < count
         ):
@@ -132,7 +177,7 @@ def _choose(asked: Asked, raw: Tensor, count: int, seed: int) -> list[Edit]:
 
 
 def _at(asked: Asked, raw: Tensor, where: list[Edit]) -> Tensor:
-    return torch.stack([raw[n, :, letter, site - asked.start] for n, letter, site in where])
+    return torch.stack([raw[n, :, letter, site - asked.start] for n, (letter,), (site,) in where])
 
 
 def _largest(values: Tensor) -> float:
@@ -188,9 +233,14 @@ def _answers(
     return Answers(original, change, level, effect)
 
 
-def _edited(asked: Asked, own: Tensor, letter: int, site: int) -> Tensor:
+def _edited(asked: Asked, own: Tensor, letters: Sequence[int], positions: Sequence[int]) -> Tensor:
     edited = own.clone()
     columns = edited if asked.sequences.layout == "NCL" else edited.transpose(1, 2)
-    columns[0, :, site] = 0
-    columns[0, letter, site] = 1
+    size, ambiguous = asked.sequences.size, asked.sequences.ambiguous
+    for letter, position in zip(letters, positions, strict=True):
+        columns[0, :, position] = 0
+        if letter >= size:
+            columns[0, :, position] = ambiguous[letter - size].to(columns)
+        elif letter >= 0:
+            columns[0, letter, position] = 1
     return edited

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
-import sys
 import warnings
-from collections.abc import Callable, Iterator
-from numbers import Integral
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from nucleoscope.engine import precision as precisions
 from nucleoscope.engine.cache import forget, in_turn, is_held
 from nucleoscope.engine.changes import Changes, by_deltas
-from nucleoscope.engine.device import current
 from nucleoscope.engine.graph import FixedBatch
 from nucleoscope.engine.graph import Untraceable as Untraceable
 from nucleoscope.engine.plan import Plan
@@ -28,13 +23,19 @@ from nucleoscope.engine.steady import answer, check_steady
 from nucleoscope.engine.target import Func, Read
 from nucleoscope.engine.verify import Disagreement as Disagreement
 from nucleoscope.engine.verify import verify as verify_edits
-from nucleoscope.naive.methods.full_float32 import full_float32, reductions
+from nucleoscope.methods.running import NaiveFallback as NaiveFallback
+from nucleoscope.methods.running import (
+    describe,
+    exactly,
+    levels_to_the_caller,
+    meanwhile,
+    precision_of,
+    read_func,
+    read_verify,
+    versions,
+)
 from nucleoscope.naive.methods.saturation_mutagenesis import saturation_mutagenesis as naive
 from nucleoscope.result import Attribution, Check
-
-
-class NaiveFallback(UserWarning):
-    """The model could not be traced; the plain loop ran instead."""
 
 
 def saturation_mutagenesis(
@@ -130,17 +131,15 @@ def saturation_mutagenesis(
             "center='none': at the letters that stand there every change is 0, so nothing would be "
             "shown. Pass hypothetical=True, or center='mean'."
         )
-    if not isinstance(verify, Integral) or isinstance(verify, bool) or verify < 0:
-        raise ValueError(f"verify={verify!r}: a number of edits, 0 or more")
-    if func is not None and not callable(func):
-        raise TypeError(f"func={func!r}: a function of the model's output [B, ...]")
+    verify = read_verify(verify)
+    read_func(func)
     with in_turn, contextlib.ExitStack() as stack:
         asked = ask(
             model, X, args, start=start, end=end, layout=layout, alphabet=alphabet,
             precision=precision, memory=memory, device=device,
         )  # fmt: skip
-        rounding = stack.enter_context(_exactly(asked))
-        found, engine, checks = _changes(asked, Read(target, func), int(verify), progress, rounding)
+        rounding = stack.enter_context(exactly(asked))
+        found, engine, checks = _changes(asked, Read(target, func), verify, progress, rounding)
     columns = asked.sequences.columns[:, :, asked.start : asked.end].cpu()
     scores = centered(found.raw, center, columns)
     if not hypothetical:
@@ -148,9 +147,9 @@ def saturation_mutagenesis(
     many = isinstance(target, list)
     axes = ("sequence", "target", "letter", "site") if many else ("sequence", "letter", "site")
     facts = {
-        "method": "saturation_mutagenesis", "target": _describe(target), "center": center,
-        "hypothetical": hypothetical, "precision": _precision(asked, found, engine),
-        "engine": engine, "repeated_in_float64": found.repeated, **_versions(),
+        "method": "saturation_mutagenesis", "target": describe(target), "center": center,
+        "hypothetical": hypothetical, "precision": precision_of(asked, found.raw, engine),
+        "engine": engine, "repeated_in_float64": found.repeated, **versions(),
     }  # fmt: skip
     return Attribution(
         scores if many else scores[:, 0], axes, alphabet, asked.start, found.original, facts, checks,
@@ -183,29 +182,8 @@ def plan(
             model, X, args, start=start, end=end, layout=layout, alphabet=alphabet,
             precision=precision, memory=memory, device=device,
         )  # fmt: skip
-        stack.enter_context(_exactly(asked))
+        stack.enter_context(exactly(asked))
         return make_plan(asked, forward(asked), Read(target, func))
-
-
-@contextlib.contextmanager
-def _exactly(asked: Asked) -> Iterator[list[str]]:
-    """Whatever the caller is under, model and engine compute in the number types that were asked for.
-
-    Yields the names of the settings that would have rounded the model's products.
-    """
-    rounding = reductions(asked.home)
-    with full_float32({asked.device, asked.home}), current(asked.device):
-        yield rounding
-
-
-def _meanwhile(rounding: list[str]) -> str:
-    """What a user should know whose own predictions are made under other settings than the plain loop's."""
-    if not rounding:
-        return ""
-    return (
-        f". Your settings round the model's products ({', '.join(rounding)}); the loop runs without: between "
-        "two outputs that are rounded, up to a sixth of all effects change their sign"
-    )
 
 
 def _changes(
@@ -221,9 +199,9 @@ def _changes(
         except Untraceable as why:
             warnings.warn(
                 "the model cannot be traced, so the plain loop runs instead (slower, and as exact as "
-                f"the model): {why}{_meanwhile(rounding)}",
+                f"the model): {why}{meanwhile(rounding)}",
                 NaiveFallback,
-                stacklevel=_levels_to_the_caller(),
+                stacklevel=levels_to_the_caller(),
             )
             batch = 1 if isinstance(why, FixedBatch) else 64
             found, engine = _by_the_loop(asked, read, bar.update, batch), "plain loop"
@@ -270,25 +248,3 @@ def _by_the_loop(asked: Asked, read: Read, between: Callable[[int], Any], batch:
             read(asked.model(*(t[n : n + 1].clone() for t in (X, *others)))) for n in range(len(X))
         ]
     return Changes(raw.cpu(), torch.cat(own).cpu(), exact=False, local=False)
-
-
-def _levels_to_the_caller() -> int:
-    """How many frames up the first one outside this package is: the line a warning should show."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back and frame.f_globals.get("__name__", "").startswith("nucleoscope"):
-        level, frame = level + 1, frame.f_back
-    return level
-
-
-def _describe(target: Any) -> str:
-    return "mean over all outputs" if target is None else repr(target)
-
-
-def _precision(asked: Asked, found: Changes, engine: str) -> str:
-    if asked.precision in precisions.SAYS and engine != "plain loop":
-        return precisions.SAYS[asked.precision]
-    return str(found.raw.dtype).removeprefix("torch.")
-
-
-def _versions() -> dict[str, str]:
-    return {"nucleoscope": importlib.metadata.version("nucleoscope"), "torch": torch.__version__}

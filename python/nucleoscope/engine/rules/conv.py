@@ -50,6 +50,9 @@ class Conv(Rule):
         """Whether its input's edited column selects rows of a table: there is nothing to multiply."""
         return self.first and self.groups == 1
 
+    def on_columns(self) -> Rule:
+        return replace(self, first=False)
+
     def pack(self, static: Static) -> Tensor:
         weight = self.taken(static)
         if self.order:

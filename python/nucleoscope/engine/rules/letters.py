@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -38,16 +39,15 @@ class Embedding(Rule):
         size = edits.ambiguous.shape[1]
         mixed = edits.ambiguous.argmax(1)  # of equal parts the first, as PyTorch takes it
         token = torch.cat([torch.arange(size), mixed.cpu(), torch.zeros(1, dtype=torch.long)])
-        new, old = (
-            token[torch.from_numpy(each)].to(table.device) for each in (edits.new, edits.old)
-        )
-        change = (table[new] - table[old][:, None])[None]  # [1, S, E, C]
-        hit = step.rows.find(step.given(0).rows.positions)  # [1, S]
+        old, new = (token[torch.from_numpy(each)].to(table.device) for each in edits.put)
+        change = table[new] - table[old][:, :, None]  # [W, S, E, C]
+        covered = np.concatenate([
+            np.arange(hi[0] - lo[0])[:, None] + lo for lo, hi in edits.pieces
+        ])  # fmt: skip
+        row = torch.from_numpy(step.rows.find(covered))  # [W, S]
         out = step.zeros(self.axes.channels)
-        site = torch.arange(step.rows.sites)
-        row = torch.from_numpy(hit[0])
-        kept = row >= 0
-        out[row[kept], site[kept]] = change[0][kept]
+        at, site = (row >= 0).nonzero(as_tuple=True)
+        out[row[at, site], site] = change[at, site]
         return zero_outside(out, step.rows)
 
 

@@ -1,17 +1,10 @@
-"""tangermeme's saturation_mutagenesis, argument for argument and number for number.
-
-Change the import and keep the call, or hand it to tangermeme itself as `func=`::
-
-    from nucleoscope.compat.tangermeme import saturation_mutagenesis
-    tangermeme.marginalize.marginalize(model, X, motif, func=saturation_mutagenesis)
-"""
+"""tangermeme's saturation_mutagenesis, argument for argument and number for number."""
 
 from __future__ import annotations
 
-import contextlib
 import string
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -21,15 +14,18 @@ from tqdm import tqdm
 from nucleoscope import NaiveFallback
 from nucleoscope import saturation_mutagenesis as by_deltas
 from nucleoscope.compat.outputs import Read, Reading, SaturationMutagenesisRawResult
+from nucleoscope.compat.tangermeme.inputs import (
+    HALVES,
+    autocast,
+    hard,
+    others_as,
+    place_of,
+    ready,
+    typed,
+)
 
 # `fast=False` is the definition itself, which the public face runs only for untraceable models.
 from nucleoscope.naive.methods.saturation_mutagenesis import saturation_mutagenesis as by_the_loop
-
-HALVES = (torch.float16, torch.bfloat16)
-
-
-class SoftValues(UserWarning):
-    """X is not one-hot; the cast to int8 takes its fractions away."""
 
 
 def saturation_mutagenesis(
@@ -110,14 +106,14 @@ def saturation_mutagenesis(
         attr = (attr - attr.mean(1, keepdim=True)).mean(every axis of the output)
         attr if hypothetical else X[:, :, start:end] * attr
     """
-    X = _hard(X)
+    X = hard(X)
     sites = _sites(start, end, X.shape[2])
     if batch_size < 1:
         raise ValueError(f"batch_size={batch_size}: a number of mutants, 1 or more")
     native = next((p.dtype for p in model.parameters()), torch.float32)
-    kind = getattr(torch, dtype) if isinstance(dtype, str) else dtype or native
-    others = _others(args, len(X), kind)
-    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    kind = typed(model, dtype)
+    others = others_as(args, len(X), kind)
+    place = place_of(device)
     if fast and native in HALVES:
         warnings.warn(
             f"the model's weights are {native}, which the engine does not take, so the plain loop "
@@ -126,9 +122,9 @@ def saturation_mutagenesis(
             stacklevel=2,
         )
         fast = False
-    with _ready(model, None if fast else place) as home, torch.no_grad():
+    with ready(model, None if fast else place) as home, torch.no_grad():
         first = [t[:1].to(home, kind) for t in (X, *others)]
-        with _autocast(home, kind):
+        with autocast(home, kind):
             output = model(*first)
         reading = Reading(func, target, raw_outputs, output)
         if fast:
@@ -147,60 +143,11 @@ def saturation_mutagenesis(
     return scores if hypothetical else X[:, :, sites.start : sites.stop] * scores
 
 
-def _hard(X: Any) -> Tensor:
-    """X as int8 on the CPU, every column one letter or none."""
-    if not isinstance(X, Tensor) and hasattr(X, "to_one_hot"):
-        X = X.to_one_hot()
-    if X.is_floating_point() and not torch.equal(X, X.round()):
-        warnings.warn(
-            "X: it holds fractions, which the cast to int8 takes away: a column of fractions "
-            "becomes N. Pass a one-hot encoding.",
-            SoftValues,
-            stacklevel=3,
-        )
-    hard: Tensor = X.detach().to(torch.int8).cpu()
-    if hard.ndim != 3 or not len(hard):
-        raise ValueError(f"X: expected [N, 4, L] with N of 1 or more, got {tuple(hard.shape)}")
-    if not (((hard == 0) | (hard == 1)).all() and (hard.sum(1) <= 1).all()):
-        raise ValueError("X: every column must be one letter (one-hot) or N (all zero)")
-    return hard
-
-
 def _sites(start: int, end: int, length: int) -> range:
     stop = length + 1 + end if end < 0 else end
     if not 0 <= start < stop <= length:
         raise ValueError(f"start={start}, end={end}: no sites, or sites beyond the {length} of X")
     return range(start, stop)
-
-
-def _others(args: tuple[Tensor, ...] | None, count: int, kind: torch.dtype) -> tuple[Tensor, ...]:
-    args = () if args is None else args
-    for index, arg in enumerate(args):
-        if len(arg) != count:
-            raise ValueError(f"args[{index}]: {len(arg)} rows for the {count} sequences of X")
-    return tuple(arg.to(kind) for arg in args)
-
-
-@contextlib.contextmanager
-def _ready(model: nn.Module, place: torch.device | None) -> Iterator[torch.device]:
-    """The model in eval mode, at `place` or where it is (yielded), and afterwards as it was."""
-    home = next((p.device for p in (*model.parameters(), *model.buffers())), place)
-    home = home or torch.device("cpu")
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        model.eval()
-        if place not in (None, home):
-            model.to(place)
-        yield place or home
-    finally:
-        for module, training in modes:
-            module.training = training
-        if place not in (None, home):
-            model.to(home)
-
-
-def _autocast(place: torch.device, kind: torch.dtype) -> torch.autocast:
-    return torch.autocast(place.type, kind if kind in HALVES else None, enabled=kind in HALVES)
 
 
 def _by_deltas(
@@ -247,7 +194,7 @@ def _by_the_loop(
 
     total = len(X) * X.shape[1] * len(sites)
     bar = tqdm(total=total, unit=" edits", disable=not verbose, unit_scale=True)
-    with bar, _autocast(place, kind), warnings.catch_warnings():
+    with bar, autocast(place, kind), warnings.catch_warnings():
         # Half precision is what was asked for.
         warnings.filterwarnings("ignore", "two outputs computed under autocast")
         changes = by_the_loop(

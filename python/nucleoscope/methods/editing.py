@@ -1,0 +1,190 @@
+"""What methods on edits share: check the request, run the edits, fall back, verify."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from nucleoscope.effects import Effects
+from nucleoscope.engine.cache import forget, in_turn, is_held
+from nucleoscope.engine.edited import Edited, edited
+from nucleoscope.engine.graph import FixedBatch, Untraceable
+from nucleoscope.engine.prepare import Asked, ask
+from nucleoscope.engine.steady import answer, check_steady
+from nucleoscope.engine.table import Table
+from nucleoscope.engine.target import Read
+from nucleoscope.engine.verify import Disagreement, verify_effects
+from nucleoscope.methods.running import (
+    NaiveFallback,
+    describe,
+    exactly,
+    levels_to_the_caller,
+    meanwhile,
+    precision_of,
+    read_func,
+    read_verify,
+    versions,
+)
+from nucleoscope.naive.methods import edited as naive
+from nucleoscope.result import Check
+
+
+@dataclass(frozen=True)
+class Options:
+    """What every method on edits takes, as `saturation_mutagenesis` does."""
+
+    target: Any = None
+    func: Callable[[Tensor], Tensor] | None = None
+    layout: str = "NCL"
+    alphabet: str = "ACGT"
+    precision: str = "fp32"
+    memory: int | None = None
+    verify: int = 2
+    progress: bool = False
+    device: str | torch.device | None = None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the edits of a table do, with what a result says about it."""
+
+    changes: Tensor  # [M, T]
+    original: Tensor  # [N, T]
+    facts: dict[str, Any]
+    checks: tuple[Check, ...]
+
+
+class Request:
+    """A checked call: its sequences can be read before its edits are made."""
+
+    def __init__(self, asked: Asked, options: Options, method: str, rounding: list[str]) -> None:
+        self.asked, self.options, self.method, self.rounding = asked, options, method, rounding
+        self.read = Read(options.target, options.func)
+        self.many = isinstance(options.target, list)
+
+    @property
+    def letters(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """The letters of the sequences, [N, L]."""
+        return self.asked.sequences.letters
+
+    def measure(self, table: Table, between: Callable[[int], Any] | None = None) -> Measured:
+        """Run a table of edits, verify it, and say what was done."""
+        spans = (int(table.position.min()), int(table.position.max()) + 1)
+        asked = replace(self.asked, start=spans[0], end=spans[1])
+        with tqdm(
+            total=len(table), unit=" edits", disable=not self.options.progress, unit_scale=True
+        ) as bar:
+            found, engine, checks = self._run(asked, table, between or bar.update)
+        facts = {
+            "method": self.method, "target": describe(self.options.target),
+            "precision": precision_of(asked, found.raw, engine), "engine": engine,
+            "edits": len(table), "repeated_in_float64": found.repeated, **versions(),
+        }  # fmt: skip
+        return Measured(found.raw, found.original, facts, checks)
+
+    def by_the_model(self, edits: Iterator[tuple[int, Tensor]]) -> Tensor:
+        """What edited sequences [A, L] do, by running the model itself on each, [M, T]."""
+        X, *others = self.asked.inputs
+        turned = ((n, self._laid(each).to(X)) for n, each in edits)
+        return naive.changes(self.asked.model, X, tuple(others), turned, read=self.read).cpu()
+
+    def _laid(self, columns: Tensor) -> Tensor:
+        return columns if self.asked.sequences.layout == "NCL" else columns.T
+
+    def _run(
+        self, asked: Asked, table: Table, between: Callable[[int], Any]
+    ) -> tuple[Edited, str, tuple[Check, ...]]:
+        seen_before = is_held(asked.model)
+        try:
+            found = edited(asked, self.read, table, between)
+        except Untraceable as why:
+            warnings.warn(
+                "the model cannot be traced, so the plain loop runs instead (slower, and as exact as "
+                f"the model): {why}{meanwhile(self.rounding)}",
+                NaiveFallback,
+                stacklevel=levels_to_the_caller(),
+            )
+            found = self._by_the_loop(table, between, 1 if isinstance(why, FixedBatch) else 64)
+            self._check_finite(found)
+            said = "none needed: the plain loop is the definition"
+            return found, "plain loop", (Check("verification", True, said),)
+        self._check_finite(found)
+        engine = "delta" if found.local else "delta, then the model's own tail"
+        count = read_verify(self.options.verify)
+        if not count:
+            return found, engine, ()
+        try:
+            verdict = verify_effects(asked, found, table, self.read, count, seed=0)
+        except Disagreement:
+            if not seen_before:
+                raise
+            forget(asked.model)  # something may have changed that no key holds: a global, a file
+            return self._run(asked, table, between)
+        return found, engine, (Check("verification", True, str(verdict)),)
+
+    def _check_finite(self, found: Edited) -> None:
+        if not torch.isfinite(found.raw).all():
+            who = (
+                "func: of some edits it returns"
+                if self.options.func
+                else "model: some edits make its output"
+            )
+            raise ValueError(f"{who} NaN or infinite; no effects can be given")
+
+    def _by_the_loop(self, table: Table, between: Callable[[int], Any], batch: int) -> Edited:
+        X, *others = self.asked.inputs
+        model, given = self.asked.model, tuple(others)
+        if batch > 1:
+            check_steady(model, answer(model, X, given), X, given, batch)
+        edits = ((n, self._laid(each).to(X)) for n, each in self.edited_columns(table))
+        raw = naive.changes(
+            model, X, given, edits, read=self.read, batch=batch, between=between
+        )  # fmt: skip
+        original = naive.originals(model, X, given, self.read)
+        return Edited(raw.cpu(), original.cpu(), exact=False, local=False)
+
+    def edited_columns(self, table: Table) -> Iterator[tuple[int, Tensor]]:
+        """Each edit's sequence, and that sequence with the edit in it, [A, L]."""
+        sequences = self.asked.sequences
+        size = sequences.size
+        letters = torch.cat([torch.eye(size).double(), sequences.ambiguous, torch.zeros(1, size)])
+        columns = sequences.columns.cpu()
+        for edit, n in enumerate(table.sequence.tolist()):
+            positions, put = table.rows(edit)
+            made = columns[n].clone()
+            made[:, torch.from_numpy(positions)] = letters[put].T.to(made)
+            yield n, made
+
+
+def laid_out(
+    asked: Request, found: Measured, shape: tuple[int, int], axes: tuple[str, str], facts: dict[str, Any]
+) -> Effects:  # fmt: skip
+    """The changes of N times K edits, sequence by sequence, as a result."""
+    changes, before = found.changes.view(*shape, -1), found.original[:, None]
+    facts = found.facts | facts
+    if asked.many:
+        return Effects(changes, before, (*axes, "target"), facts, found.checks)
+    return Effects(changes[..., 0], before[..., 0], axes, facts, found.checks)
+
+
+@contextlib.contextmanager
+def request(
+    model: nn.Module, X: Tensor, args: tuple[Tensor, ...] | None, options: Options, method: str
+) -> Iterator[Request]:
+    """Check everything but the edits, take the turn, and compute in the number types asked for."""
+    read_verify(options.verify)
+    read_func(options.func)
+    with in_turn, contextlib.ExitStack() as stack:
+        asked = ask(
+            model, X, args, start=0, end=None, layout=options.layout, alphabet=options.alphabet,
+            precision=options.precision, memory=options.memory, device=options.device,
+        )  # fmt: skip
+        yield Request(asked, options, method, stack.enter_context(exactly(asked)))

@@ -1,0 +1,64 @@
+"""Marginalization: a motif put into background sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nucleoscope.effects import Effects
+from nucleoscope.engine.target import Func
+from nucleoscope.methods.editing import Options, laid_out, request
+from nucleoscope.methods.letters import place_motifs, read_motif, read_positions
+
+
+def marginalize(
+    model: nn.Module,
+    X: Tensor,  # [N, 4, L] one-hot
+    motif: str | Tensor,  # letters, or one-hot [4, W]
+    positions: int | Sequence[int] | None = None,
+    args: tuple[Tensor, ...] | None = None,
+    *,
+    target: Any = None,
+    func: Func | None = None,
+    layout: str = "NCL",
+    alphabet: str = "ACGT",
+    precision: str = "fp32",
+    memory: int | None = None,
+    verify: int = 2,
+    progress: bool = False,
+    device: str | torch.device | None = None,
+) -> Effects:  # changes [N, P], or [N, P, T] for a list of targets; P positions
+    """What a motif does to a model's output, put over the letters at each of some positions.
+
+    `positions` are where the motif begins, each an edit of its own; by default the one that has the motif's
+    middle in the middle of the sequence. N in the motif leaves the letter there as it is. The other arguments
+    are those of `saturation_mutagenesis`.
+
+    Raises
+    ------
+    TypeError, ValueError, IndexError
+        For a motif of other letters or that leaves the sequence, no positions, and what
+        `saturation_mutagenesis` refuses.
+    Disagreement
+        If the verification fails.
+
+    Source: tangermeme's `marginalize` (Schreiber 2025).
+
+    Equivalent to::
+
+        edited[:, :, p : p + W] = motif
+        read(model(edited)) - read(model(X))
+    """
+    options = Options(target, func, layout, alphabet, precision, memory, verify, progress, device)
+    with request(model, X, args, options, "marginalize") as asked:
+        letters = read_motif(motif, alphabet, "motif")
+        count, length = asked.letters.shape
+        middle = length // 2 - len(letters) // 2
+        places = read_positions(middle if positions is None else positions, len(letters), length)
+        table = place_motifs(asked.letters, [[(letters, at)] for at in places])
+        found = asked.measure(table)
+    axes = ("sequence", "position")
+    return laid_out(asked, found, (count, len(places)), axes, {"positions": places})

@@ -1,0 +1,127 @@
+"""Epistasis: what two substitutions do together beyond what each does alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nucleoscope.effects import Pairs
+from nucleoscope.engine.edited import apart
+from nucleoscope.engine.graph import Untraceable
+from nucleoscope.engine.rows import Ints
+from nucleoscope.engine.table import Table
+from nucleoscope.engine.target import Func
+from nucleoscope.methods.editing import Measured, Options, Request, request
+from nucleoscope.reading import read_range
+
+
+def pairwise(
+    model: nn.Module,
+    X: Tensor,  # [N, 4, L] one-hot
+    args: tuple[Tensor, ...] | None = None,
+    *,
+    start: int = 0,
+    end: int | None = None,
+    target: Any = None,
+    func: Func | None = None,
+    layout: str = "NCL",
+    alphabet: str = "ACGT",
+    precision: str = "fp32",
+    memory: int | None = None,
+    verify: int = 2,
+    progress: bool = False,
+    device: str | torch.device | None = None,
+) -> Pairs:  # interactions [N, 4, S, 4, S], S = end - start; [..., T] for a list of targets
+    """How far any two substitutions of a region are from adding up.
+
+    Pairs whose windows do not meet in any layer that is not linear add up exactly; they are not run, and
+    ``facts["pairs_skipped"]`` counts them. An interaction is a difference of effects: its error is
+    rounding relative to those (``precision="fp64"`` for interactions far smaller than effects).
+    The other arguments are those of `saturation_mutagenesis`.
+
+    Raises
+    ------
+    TypeError, ValueError, IndexError
+        For an argument that cannot be meant; a region needs two sites.
+    Disagreement
+        If the verification fails.
+
+    Source: double mutant cycles, Horovitz 1996 (Fold. Des. 1, R121).
+
+    Equivalent to::
+
+        f(a at i, b at j) - f(a at i) - f(b at j) + f(as it is)
+    """
+    options = Options(target, func, layout, alphabet, precision, memory, verify, progress, device)
+    with request(model, X, args, options, "pairwise") as asked:
+        start, end = read_range(start, end, asked.letters.shape[1])
+        if end - start < 2:
+            raise ValueError(f"start={start}, end={end}: a pair needs two sites")
+        together = _may_interact(asked, start, end)
+        plan = _Pairs(asked, start, end, together)
+        found = asked.measure(plan.table)
+        interactions, singles = plan.laid(found)
+    facts = found.facts | {"pairs": plan.run + plan.skipped, "pairs_skipped": plan.skipped}
+    axes: tuple[str, ...] = ("sequence", "letter", "site", "letter", "site", "target")
+    original = found.original
+    if not asked.many:
+        interactions, singles, original = interactions[..., 0], singles[..., 0], original[:, 0]
+        axes = axes[:-1]
+    return Pairs(
+        interactions, singles, original, alphabet, start, axes, facts, found.checks
+    )  # fmt: skip
+
+
+def _may_interact(asked: Request, start: int, end: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which two sites [S, S] are not proved to add up."""
+    try:
+        return ~apart(asked.asked, asked.read, start, end)
+    except Untraceable:  # then no window is known, and `measure` says so
+        return np.ones((end - start, end - start), dtype=np.bool_)
+
+
+class _Pairs:
+    """Single substitutions, then pairs of them, as one table of edits."""
+
+    def __init__(
+        self, asked: Request, start: int, end: int, together: np.ndarray[Any, np.dtype[np.bool_]]
+    ) -> None:
+        size = asked.asked.sequences.size
+        letters = asked.letters[:, start:end]
+        self.shape = (len(letters), size, end - start)
+        n, letter, site = np.nonzero(letters[:, None] != np.arange(size)[:, None])
+        self.single = (n, letter, site)
+        pairs = [self._of(np.flatnonzero(n == each)) for each in range(len(letters))]
+        first, second = np.concatenate(pairs, 1)
+        runs = together[site[first], site[second]]
+        self.first, self.second = first[runs], second[runs]
+        self.run, self.skipped = int(runs.sum()), int((~runs).sum())
+        alone = np.arange(len(n))
+        pair = len(n) + np.arange(self.run)
+        edits = np.concatenate([alone, pair, pair])
+        which = np.concatenate([alone, self.first, self.second])
+        sequence = np.concatenate([n, n[self.first]])
+        self.table = Table.of(sequence, edits, site[which] + start, letter[which])
+
+    def _of(self, own: Ints) -> Ints:
+        """Pairs of a sequence's substitutions at two sites, the earlier site first, [2, K]."""
+        site = self.single[2][own]
+        first, second = np.nonzero(site[:, None] < site)
+        return np.stack([own[first], own[second]])
+
+    def laid(self, found: Measured) -> tuple[Tensor, Tensor]:
+        """Interactions [N, A, S, A, S, T] and single changes [N, A, S, T]."""
+        count, targets = len(self.single[0]), found.changes.shape[1]
+        alone, both = found.changes[:count], found.changes[count:]
+        singles = alone.new_zeros(*self.shape, targets)
+        singles[self.single] = alone
+        made = both - alone[self.first] - alone[self.second]
+        pairs = alone.new_zeros(*self.shape, *self.shape[1:], targets)
+        one = tuple(each[self.first] for each in self.single)
+        two = tuple(each[self.second] for each in self.single)
+        there, back = (*one, *two[1:]), (*two, *one[1:])
+        pairs[there], pairs[back] = made, made
+        return pairs, singles

@@ -1,0 +1,81 @@
+"""What every method does around the engine: settings of torch, warnings, and the facts of a result."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import sys
+from collections.abc import Iterator
+from numbers import Integral
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nucleoscope.engine import precision as precisions
+from nucleoscope.engine.device import current
+from nucleoscope.engine.prepare import Asked
+from nucleoscope.naive.methods.full_float32 import full_float32, reductions
+
+
+class NaiveFallback(UserWarning):
+    """The model could not be traced; the plain loop ran instead."""
+
+
+def read_verify(verify: Any) -> int:
+    """Check how many edits are to be recomputed."""
+    if not isinstance(verify, Integral) or isinstance(verify, bool) or verify < 0:
+        raise ValueError(f"verify={verify!r}: a number of edits, 0 or more")
+    return int(verify)
+
+
+def read_func(func: Any) -> None:
+    """Check that there is no func, or that it can be called."""
+    if func is not None and not callable(func):
+        raise TypeError(f"func={func!r}: a function of the model's output [B, ...]")
+
+
+@contextlib.contextmanager
+def exactly(asked: Asked) -> Iterator[list[str]]:
+    """Whatever the caller is under, model and engine compute in the number types that were asked for.
+
+    Yields the names of the settings that would have rounded the model's products.
+    """
+    rounding = reductions(asked.home)
+    with full_float32({asked.device, asked.home}), current(asked.device):
+        yield rounding
+
+
+def meanwhile(rounding: list[str]) -> str:
+    """What a user should know whose own predictions are made under other settings than the plain loop's."""
+    if not rounding:
+        return ""
+    return (
+        f". Your settings round the model's products ({', '.join(rounding)}); the loop runs without: between "
+        "two outputs that are rounded, up to a sixth of all effects change their sign"
+    )
+
+
+def levels_to_the_caller() -> int:
+    """How many frames up the first one outside this package is: the line a warning should show."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("nucleoscope"):
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+def describe(target: Any) -> str:
+    """The target as facts say it."""
+    return "mean over all outputs" if target is None else repr(target)
+
+
+def precision_of(asked: Asked, raw: Tensor, engine: str) -> str:
+    """What was computed in, as facts say it."""
+    if asked.precision in precisions.SAYS and engine != "plain loop":
+        return precisions.SAYS[asked.precision]
+    return str(raw.dtype).removeprefix("torch.")
+
+
+def versions() -> dict[str, str]:
+    """Of this package and of torch."""
+    return {"nucleoscope": importlib.metadata.version("nucleoscope"), "torch": torch.__version__}

@@ -1,0 +1,201 @@
+"""Variants one by one: substitutions of any length, insertions, deletions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nucleoscope.effects import Effects
+from nucleoscope.engine.rows import Ints
+from nucleoscope.engine.table import Table
+from nucleoscope.engine.target import Func
+from nucleoscope.methods.editing import Measured, Options, Request, request
+from nucleoscope.methods.letters import read_allele
+
+
+def variant_effect(
+    model: nn.Module,
+    X: Tensor,  # [N, 4, L] one-hot
+    sequence: Any,  # [M] which sequence of X each variant lies in
+    position: Any,  # [M] where its first letter lies there, from 0
+    ref: Sequence[str],  # [M] what stands there
+    alt: Sequence[str],  # [M] what is put there
+    args: tuple[Tensor, ...] | None = None,
+    *,
+    left: bool = False,
+    target: Any = None,
+    func: Func | None = None,
+    layout: str = "NCL",
+    alphabet: str = "ACGT",
+    precision: str = "fp32",
+    memory: int | None = None,
+    verify: int = 2,
+    progress: bool = False,
+    device: str | torch.device | None = None,
+) -> Effects:  # changes [M], or [M, T] for a list of targets
+    """What each variant does to a model's output, each by itself.
+
+    Alleles of one length (SNVs, MNVs) are carried as deltas through the engine, each sequence's original
+    made once. Insertions and deletions shift what follows, so every layer changes: the model itself runs
+    on each of them (``facts["recomputed"]`` counts). Either way X's length stays: what is
+    left of the variant keeps its place and the right end is trimmed, or filled up with N (all-zero
+    columns); with `left` what is right of it keeps its place and the left end is. VCF counts positions
+    from 1. The other arguments are those of `saturation_mutagenesis`.
+
+    Raises
+    ------
+    TypeError, ValueError, IndexError
+        For alleles with N or unknown letters, a `ref` that is not what X holds, a variant that leaves its
+        sequence, empty lists, and for what `saturation_mutagenesis` refuses.
+    Disagreement
+        If the verification fails.
+
+    Equivalent to::
+
+        edited = X[n, :, :position] + one_hot(alt) + X[n, :, position + len(ref):]     # joined
+        edited = edited[:, :L], or with left edited[:, -L:]; a short one filled up with zeros there
+        read(model(edited)) - read(model(X[n]))
+    """
+    options = Options(target, func, layout, alphabet, precision, memory, verify, progress, device)
+    with request(model, X, args, options, "variant_effect") as asked:
+        variants = _read(sequence, position, ref, alt, alphabet)
+        variants.check(asked.letters, alphabet)
+        same = variants.same
+        found = _by_deltas(asked, variants, same)
+        changes = found.changes.new_zeros(len(variants), found.changes.shape[1])
+        changes[torch.from_numpy(same)] = found.changes
+        if not same.all():
+            changes[torch.from_numpy(~same)] = asked.by_the_model(
+                _shifted(asked, variants, left)
+            ).to(changes)
+    before = found.original[torch.from_numpy(variants.sequence)]
+    facts = found.facts | {"edits": len(variants), "recomputed": int((~same).sum()), "left": left}
+    axes: tuple[str, ...] = ("variant", "target")
+    if not asked.many:
+        changes, before, axes = changes[:, 0], before[:, 0], axes[:1]
+    if not torch.isfinite(changes).all():
+        raise ValueError("model: some variants make its output NaN or infinite")
+    return Effects(changes, before, axes, facts, found.checks)
+
+
+@dataclass(frozen=True)
+class _Variants:
+    sequence: Ints
+    position: Ints
+    ref: list[Ints]
+    alt: list[Ints]
+
+    def __len__(self) -> int:
+        return len(self.sequence)
+
+    @property
+    def same(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Which keep the length."""
+        return np.array([len(r) == len(a) for r, a in zip(self.ref, self.alt, strict=True)])
+
+    def check(self, letters: Ints, alphabet: str) -> None:
+        """Hold the variants to the sequences."""
+        count, length = letters.shape
+        for at, n in enumerate(self.sequence):
+            if not 0 <= n < count:
+                raise IndexError(f"sequence[{at}]={n}: X has {count}, from 0")
+            begin, end = int(self.position[at]), int(self.position[at]) + len(self.ref[at])
+            if begin < 0 or end > length or begin >= length:
+                raise IndexError(
+                    f"position[{at}]={begin}: ref covers [{begin}, {end}), and sequences have the positions "
+                    f"[0, {length})"
+                )
+            if len(self.ref[at]) == len(self.alt[at]) == 0:
+                raise ValueError(f"ref[{at}] and alt[{at}] are both empty: there is no variant")
+        wrong = [
+            at
+            for at in range(len(self))
+            if not np.array_equal(self._held(letters, at), self.ref[at])
+        ]
+        if wrong:
+            at = wrong[0]
+            n, begin = int(self.sequence[at]), int(self.position[at])
+            shown = "".join(
+                alphabet[i] if 0 <= i < len(alphabet) else "N" for i in self._held(letters, at)
+            )
+            given = "".join(alphabet[i] for i in self.ref[at])
+            raise ValueError(
+                f"ref: {len(wrong)} of {len(self)} are not what X holds; the first is ref[{at}]={given!r} at "
+                f"position {begin} of sequence {n}, where X has {shown!r}. Positions count from 0 (VCF's from "
+                "1), in the sequence and not in the genome, and alleles are those of X's strand."
+            )
+
+    def _held(self, letters: Ints, at: int) -> Ints:
+        begin = int(self.position[at])
+        held: Ints = letters[self.sequence[at], begin : begin + len(self.ref[at])]
+        return held
+
+
+def _read(sequence: Any, position: Any, ref: Any, alt: Any, alphabet: str) -> _Variants:
+    for name, alleles in (("ref", ref), ("alt", alt)):
+        if isinstance(alleles, str):
+            raise TypeError(f"{name}={alleles!r}: give a list, one allele a variant")
+    refs, alts = list(ref), list(alt)
+    numbers = {
+        name: np.asarray(given.cpu() if isinstance(given, Tensor) else given)
+        for name, given in (("sequence", sequence), ("position", position))
+    }
+    for name, each in numbers.items():
+        if each.ndim != 1 or (each.size and each.dtype.kind not in "iu"):
+            raise TypeError(
+                f"{name}: whole numbers [M], one a variant; got {each.dtype} of shape {each.shape}"
+            )
+    counts = {name: len(each) for name, each in numbers.items()} | {
+        "ref": len(refs),
+        "alt": len(alts),
+    }
+    if len(set(counts.values())) > 1:
+        said = ", ".join(f"{name} {count}" for name, count in counts.items())
+        raise ValueError(
+            f"sequence, position, ref and alt: one each a variant, but there are {said}"
+        )
+    if not refs:
+        raise ValueError("sequence, position, ref and alt are empty: there is nothing to do")
+    old, new = (
+        [read_allele(allele, alphabet, f"{name}[{at}]") for at, allele in enumerate(given)]
+        for name, given in (("ref", refs), ("alt", alts))
+    )
+    which, where = (each.astype(np.int64) for each in numbers.values())
+    return _Variants(which, where, old, new)
+
+
+def _by_deltas(
+    asked: Request, variants: _Variants, same: np.ndarray[Any, np.dtype[np.bool_]]
+) -> Measured:
+    chosen = np.flatnonzero(same)
+    sizes = [len(variants.alt[at]) for at in chosen]
+    if not sizes:  # originals are wanted all the same: of an edit that changes nothing
+        nothing = np.zeros(1, dtype=np.int64)
+        table = Table(nothing, nothing, nothing, asked.letters[:1, 0])
+        found = asked.measure(table)
+        none = replace(found, changes=found.changes[:0], checks=())
+        return replace(none, facts=found.facts | {"engine": "the model itself"})
+    edit = np.repeat(np.arange(len(chosen)), sizes)
+    begins = np.repeat(np.cumsum([0, *sizes[:-1]]), sizes)
+    position = variants.position[chosen][edit] + np.arange(len(edit)) - begins
+    letter = np.concatenate([variants.alt[at] for at in chosen])
+    return asked.measure(Table(variants.sequence[chosen], edit, position, letter))
+
+
+def _shifted(asked: Request, variants: _Variants, left: bool) -> Iterator[tuple[int, Tensor]]:
+    """The sequences with an insertion or a deletion in them, at the length of X."""
+    columns = asked.asked.sequences.columns.cpu()
+    size, length = columns.shape[1:]
+    for at in np.flatnonzero(~variants.same):
+        n, begin = int(variants.sequence[at]), int(variants.position[at])
+        put = torch.eye(size)[variants.alt[at]].T.to(columns)
+        joined = [columns[n, :, :begin], put, columns[n, :, begin + len(variants.ref[at]) :]]
+        short = columns.new_zeros(size, max(0, length - sum(part.shape[1] for part in joined)))
+        joined = [short, *joined] if left else [*joined, short]
+        whole = torch.cat(joined, 1)
+        yield n, whole[:, -length:] if left else whole[:, :length]
