@@ -29,14 +29,16 @@ def room(*rooms: str, lazily: tuple[str, ...] = (), outside: frozenset[str] | No
 
 
 def engine(*rooms: str, lazily: tuple[str, ...] = ()) -> Room:
-    names = [each if each in {"ops", "reading"} else f"engine.{each}" for each in rooms]
+    names = [each if each in {"ops", "reading", "wrapped"} else f"engine.{each}" for each in rooms]
     return room(*names, lazily=lazily, outside=ARRAYS)
 
 
 # A room is a file or a folder below nucleoscope. In a folder that is divided into rooms, its own
 # name means its __init__.py.
 LAW = {
-    FACE: room("methods", "diagnostics", "result", "seqlet_table", "engine.plan", "demo"),
+    FACE: room(
+        "methods", "diagnostics", "result", "seqlet_table", "engine.plan", "demo", "targets"
+    ),
     "__main__": room("cli"),
     "cli": room(FACE, "demo", "models", "plot", "files"),
     "compat": room(FACE, "naive.methods"),
@@ -46,6 +48,8 @@ LAW = {
     "diagnostics": room("methods", "engine"),
     "methods": room("engine", "result", "seqlet_table", "naive.methods", "reading"),
     "reading": room(),
+    "wrapped": room(outside=TORCH),
+    "targets": room(outside=TORCH),
     "result": room("files", "exports"),
     "exports": room("files", lazily=("result",)),
     "seqlet_table": room("files"),
@@ -53,22 +57,25 @@ LAW = {
     "demo": room(),
     "models": room("ops", "demo", outside=ARRAYS),
     "engine": room(),
-    "engine.verify": engine("cache", "changes", "prepare", "precision", "target"),
+    "engine.verify": engine(
+        "cache", "changes", "prepare", "precision", "read", "target", "outputs"
+    ),
     "engine.changes": engine(
-        "run", "prepare", "plan", "forward", "target", "step", "memory", "transfer"
+        "run", "prepare", "plan", "forward", "read", "step", "memory", "transfer"
     ),
     "engine.prepare": engine(
         "cache",
         "plan",
-        "forward",
-        "target",
+        "read",
         "step",
         "rows",
         "workers",
         "device",
         "memory",
         "precision",
+        "half",
         "reading",
+        "wrapped",
         "ops",
     ),
     "engine.run": engine(
@@ -111,13 +118,16 @@ LAW = {
     "engine.spread": engine("batches", "graph", "rows"),
     "engine.batches": engine("rows"),
     "engine.report": engine("device", lazily=("engine.plan", "engine.rows", "engine.windows")),
-    "engine.cache": engine("trace", "forward", "steady", "marks", "graph"),
+    "engine.cache": engine("trace", "forward", "steady", "marks", "graph", "read", "outputs"),
     "engine.marks": engine(),
     "engine.capture": engine("windows"),
     "engine.trace": engine("fuse", "rules", "step", "graph", "windows"),
     "engine.fuse": engine("rules", "graph", "windows"),
     "engine.forward": engine("rules", "graph"),
-    "engine.steady": engine("graph"),
+    "engine.steady": engine("graph", "read", "outputs"),
+    "engine.half": engine("marks", "outputs", "read"),
+    "engine.read": engine("outputs", "target"),
+    "engine.outputs": engine(),
     "engine.target": engine("graph", "rows", "transfer", "windows"),
     "engine.rules": engine("chain", "step", "rows", "graph", "windows", "transfer", "ops"),
     "engine.step": engine("rows", "graph", "windows", "transfer", "ops"),

@@ -93,7 +93,8 @@ SETTINGS: dict[str, list[Any]] = {
         {"head": 0}, object(),
     ],
     "func": [
-        3, "mean", lambda y: 3, lambda y: y.sum(), lambda y: y.mean(0), lambda y: (y, y),
+        3, "mean", lambda y: 3, lambda y: y.sum(), lambda y: y.mean(0), lambda y: (y, y), lambda y: {},
+        lambda y: y - y.mean(0),
         lambda y: None, lambda y: y.argmax(1),
     ],
     "args": [torch.zeros(2, 1), [3], (torch.zeros(3, 1),), (torch.zeros(()),), "c", 3, (None,)],

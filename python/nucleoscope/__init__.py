@@ -8,6 +8,7 @@ from importlib.metadata import version as _version
 from nucleoscope.methods.mutagenesis import Disagreement as Disagreement
 from nucleoscope.methods.mutagenesis import NaiveFallback as NaiveFallback
 from nucleoscope.methods.mutagenesis import Untraceable as Untraceable
+from nucleoscope.methods.mutagenesis import UntracedFunc as UntracedFunc
 from nucleoscope.methods.mutagenesis import plan as plan
 from nucleoscope.methods.mutagenesis import saturation_mutagenesis as saturation_mutagenesis
 from nucleoscope.methods.seqlets import seqlets as seqlets
@@ -23,6 +24,7 @@ __all__ = [
     "NaiveFallback",
     "Seqlets",
     "Untraceable",
+    "UntracedFunc",
     "plan",
     "saturation_mutagenesis",
     "seqlets",

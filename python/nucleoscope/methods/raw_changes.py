@@ -1,0 +1,172 @@
+"""A checked request -> raw changes: by deltas and verified, or by the plain loop where that cannot be."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from nucleoscope.engine import precision as precisions
+from nucleoscope.engine.cache import forget, is_held
+from nucleoscope.engine.changes import Changes, by_deltas
+from nucleoscope.engine.device import current
+from nucleoscope.engine.graph import FixedBatch, Untraceable
+from nucleoscope.engine.half import check_half
+from nucleoscope.engine.prepare import Asked
+from nucleoscope.engine.read import Read
+from nucleoscope.engine.steady import answer, check_steady
+from nucleoscope.engine.verify import Disagreement
+from nucleoscope.engine.verify import verify as verify_edits
+from nucleoscope.naive.methods.full_float32 import full_float32, reductions
+from nucleoscope.naive.methods.saturation_mutagenesis import saturation_mutagenesis as naive
+from nucleoscope.result import Check
+
+
+class NaiveFallback(UserWarning):
+    """The model could not be traced; the plain loop ran instead."""
+
+
+class UntracedFunc(UserWarning):
+    """The model was traced and `func` was not: whole outputs are made for it."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Raw changes, how they were made, and the checks they passed."""
+
+    found: Changes
+    engine: str
+    checks: tuple[Check, ...]
+    facts: dict[str, Any]
+
+
+def answered(asked: Asked, read: Read, verify: int, progress: bool) -> Answered:
+    """What every substitution at the asked sites does to the targets, verified."""
+    with exactly(asked) as rounding:
+        found, engine, checks = _changes(asked, read, verify, progress, rounding)
+        if asked.half is not None:
+            few = asked.part(0, 4)
+            effect, original = float(found.raw.abs().max()), found.original[:4]
+            said = check_half(asked.half, few, read, original, effect)
+            checks = (*checks, Check("half precision", True, said))
+    precision = str(found.raw.dtype).removeprefix("torch.")
+    if asked.precision in precisions.SAYS and engine != "plain loop":
+        precision = precisions.SAYS[asked.precision]
+    facts: dict[str, Any] = {
+        "precision": precision,
+        "engine": engine,
+        "repeated_in_float64": found.repeated,
+    }
+    if read.func is not None and engine != "plain loop":
+        traced = (
+            f"given whole outputs: {found.untraced}" if found.untraced else "traced with the model"
+        )
+        facts["func"] = traced
+    if asked.taken:
+        facts["model_taken"] = asked.taken
+    return Answered(found, engine, checks, facts)
+
+
+@contextlib.contextmanager
+def exactly(asked: Asked) -> Iterator[list[str]]:
+    """Whatever the caller is under, model and engine compute in the number types that were asked for.
+
+    Yields the names of the settings that would have rounded the model's products.
+    """
+    rounding = reductions(asked.home)
+    with full_float32({asked.device, asked.home}), current(asked.device):
+        yield rounding
+
+
+def _meanwhile(rounding: list[str]) -> str:
+    """What a user should know whose own predictions are made under other settings than the plain loop's."""
+    if not rounding:
+        return ""
+    return (
+        f". Your settings round the model's products ({', '.join(rounding)}); the loop runs without: between "
+        "two outputs that are rounded, up to a sixth of all effects change their sign"
+    )
+
+
+def _changes(
+    asked: Asked, read: Read, verify: int, progress: bool, rounding: list[str]
+) -> tuple[Changes, str, tuple[Check, ...]]:
+    """The raw changes, by which engine they were made, and the checks they passed."""
+    seen_before = is_held(asked.model)
+    edits = asked.sequences.letters[:, asked.start : asked.end].size * (asked.sequences.size - 1)
+    bar = tqdm(total=edits, unit=" edits", disable=not progress, unit_scale=True)
+    with bar:
+        try:
+            found = by_deltas(asked, read, bar.update)
+        except Untraceable as why:
+            warnings.warn(
+                "the model cannot be traced, so the plain loop runs instead (slower, and as exact as "
+                f"the model): {why}{_meanwhile(rounding)}",
+                NaiveFallback,
+                stacklevel=_levels_to_the_caller(),
+            )
+            batch = 1 if isinstance(why, FixedBatch) else 64
+            found, engine = _by_the_loop(asked, read, bar.update, batch), "plain loop"
+        else:
+            engine = "delta" if found.local else "delta, then the model's own tail"
+            if found.untraced:
+                warnings.warn(
+                    f"func cannot be traced, so whole outputs are made for it: {found.untraced}",
+                    UntracedFunc,
+                    stacklevel=_levels_to_the_caller(),
+                )
+    if not torch.isfinite(found.raw).all():
+        who = (
+            "model: some edits make its output"
+            if read.func is None
+            else "func: of some edits it returns"
+        )
+        raise ValueError(f"{who} NaN or infinite; no scores can be given")
+    if engine == "plain loop":
+        return (
+            found,
+            engine,
+            (Check("verification", True, "none needed: the plain loop is the definition"),),
+        )
+    if not verify:
+        return found, engine, ()
+    try:
+        verdict = verify_edits(asked, found, read, verify, seed=0)
+    except Disagreement:
+        if not seen_before:
+            raise
+        forget(asked.model)  # something may have changed that no key holds: a global, a file
+        return _changes(asked, read, verify, progress, rounding)
+    return found, engine, (Check("verification", True, str(verdict)),)
+
+
+def _by_the_loop(asked: Asked, read: Read, between: Callable[[int], Any], batch: int) -> Changes:
+    X, *others = asked.inputs
+    axis = 1 if asked.sequences.layout == "NCL" else 2
+    if batch > 1:
+        answer(asked.model, X, tuple(others))
+        check_steady(asked.model, X, tuple(others), read, batch)
+    sites = range(asked.start, asked.end)
+    raw = naive(
+        asked.model, X, tuple(others), sites=sites, letters=axis, read=read, batch=batch,
+        between=lambda edits: between(edits * (X.shape[axis] - 1) // X.shape[axis]),
+    )  # fmt: skip
+    with torch.no_grad():
+        own = [  # of copies: a model may write into what it is given
+            read(asked.model(*(t[n : n + 1].clone() for t in (X, *others)))) for n in range(len(X))
+        ]
+    return Changes(raw.cpu(), torch.cat(own).cpu(), exact=False, local=False)
+
+
+def _levels_to_the_caller() -> int:
+    """How many frames up the first one outside this package is: the line a warning should show."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("nucleoscope"):
+        level, frame = level + 1, frame.f_back
+    return level
