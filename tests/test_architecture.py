@@ -118,7 +118,9 @@ LAW = {
     "engine.spread": engine("batches", "graph", "rows"),
     "engine.batches": engine("rows"),
     "engine.report": engine("device", lazily=("engine.plan", "engine.rows", "engine.windows")),
-    "engine.cache": engine("trace", "forward", "steady", "marks", "graph", "read", "outputs"),
+    "engine.cache": engine(
+        "trace", "forward", "steady", "marks", "graph", "read", "outputs", "saturation"
+    ),
     "engine.marks": engine(),
     "engine.capture": engine("windows"),
     "engine.trace": engine("fuse", "rules", "step", "graph", "windows"),
@@ -126,7 +128,8 @@ LAW = {
     "engine.forward": engine("rules", "graph"),
     "engine.steady": engine("graph", "read", "outputs"),
     "engine.half": engine("marks", "outputs", "read"),
-    "engine.read": engine("outputs", "target"),
+    "engine.read": engine("outputs", "target", "saturation"),
+    "engine.saturation": engine("rules"),
     "engine.outputs": engine(),
     "engine.target": engine("graph", "rows", "transfer", "windows"),
     "engine.rules": engine("chain", "step", "rows", "graph", "windows", "transfer", "ops"),

@@ -5,6 +5,7 @@
 
 from importlib.metadata import version as _version
 
+from nucleoscope import targets as targets
 from nucleoscope.methods.mutagenesis import Disagreement as Disagreement
 from nucleoscope.methods.mutagenesis import NaiveFallback as NaiveFallback
 from nucleoscope.methods.mutagenesis import Untraceable as Untraceable
@@ -28,6 +29,7 @@ __all__ = [
     "plan",
     "saturation_mutagenesis",
     "seqlets",
+    "targets",
 ]
 
 

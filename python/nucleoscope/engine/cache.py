@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import threading
 import weakref
@@ -16,6 +17,7 @@ from nucleoscope.engine.forward import Forward
 from nucleoscope.engine.graph import Graph, Untraceable
 from nucleoscope.engine.marks import Key, content, mark, of_training, structure
 from nucleoscope.engine.read import Leaves, Read
+from nucleoscope.engine.saturation import Unsaturated
 from nucleoscope.engine.steady import answer, check_finite, check_steady
 from nucleoscope.engine.trace import quiet, refuse_scripted, trace
 
@@ -43,7 +45,7 @@ class _Held:
         if key not in self.graphs:
             self.kept |= _written_by_forward(model, example, others, read)
             try:
-                made: Any = trace(model, example, others, layout, read.func, leaves.in_graph)
+                made: Any = trace(model, example, others, layout, read.func, leaves.ending())
             except Untraceable as error:
                 made = error
             _keep(self.graphs, key, made)
@@ -89,8 +91,11 @@ def traced(
         shapes: Key = (layout, *((t.shape[1:], t.dtype) for t in (example, *others)))
         asked: Key = (shapes, None if read.func is None else mark(read.func))
         if asked not in held.returns:
-            one = answer(model, example, others)
-            _keep(held.returns, asked, (outputs.skeleton(one), outputs.skeleton(_made(read, one))))
+            watching = Unsaturated() if read.func else contextlib.nullcontext()
+            with watching:
+                one = answer(model, example, others)
+                made = _made(read, one)
+            _keep(held.returns, asked, (outputs.skeleton(one), outputs.skeleton(made)))
         returned, made = held.returns[asked]
         leaves = read.leaves(made)
         leaves.check()

@@ -63,9 +63,16 @@ def check_half(
     given = [t.to(kind) if t.is_floating_point() else t for t in inputs]
     try:
         with torch.no_grad():
-            output = model(*given)
-            made = read(output)
+            output = read.ask(model, *given)
+            where = read.leaves(output)
+            made = where.read(where.joined(output))
     except (RuntimeError, NotImplementedError) as error:
+        floats = {t.dtype for t in (*model.parameters(), *model.buffers()) if t.is_floating_point()}
+        if len(floats) > 1:
+            mixed = " and ".join(sorted(map(str, floats)))
+            raise ValueError(
+                f"model: its weights are {mixed}, and it does not run so: {error}. Call model.float()."
+            ) from error
         return f"computed in float32; the model itself does not run in {name} here: {error}"
     off = float((made.double().cpu() - original.double()).abs().max())
     allowed = (

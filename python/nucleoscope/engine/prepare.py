@@ -98,7 +98,7 @@ def forward(asked: Asked, read: Read) -> Traced:
 
 
 def make_plan(asked: Asked, held: Traced) -> Plan:
-    """The plan for all substitutions at the asked sites; with a `func` out of the trace, whole outputs are formed."""
+    """The plan for all substitutions at the asked sites; for an untraced `func` whole outputs are formed."""
     read = None if held.untraced else held.leaves.target()
     size = asked.sequences.columns.shape[1]
     letters = asked.sequences.letters[:, asked.start : asked.end]

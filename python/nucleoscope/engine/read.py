@@ -12,6 +12,7 @@ from torch import Tensor
 
 from nucleoscope.engine import outputs
 from nucleoscope.engine.outputs import Leaf, Path
+from nucleoscope.engine.saturation import Unsaturated
 from nucleoscope.engine.target import Index, Target, described
 
 Func = Callable[[Any], Any]
@@ -37,6 +38,13 @@ class Read:
         if isinstance(made, Tensor) and (made.ndim == 0 or len(made) != outputs.rows(output)):
             raise ValueError("func: must return one tensor with a row for every row of the output")
         return made
+
+    def ask(self, model: Callable[..., Any], *inputs: Tensor) -> Any:
+        """The model's answer as `func` gives it; of saturated heads, log-odds are read before they saturate."""
+        if self.func is None:
+            return model(*inputs)
+        with Unsaturated():
+            return self.made(model(*inputs))
 
     def leaves(self, made: Any) -> Leaves:
         """Where in it the targets lie. Raises IndexError for one that names nothing there."""
@@ -110,14 +118,20 @@ class Leaves:
         each = [(begins[i], self._single(leaf)) for leaf, i in self._places()]
         return Target.side_by_side(each).of_values(joined)
 
-    def in_graph(self, made: Any) -> Tensor:
-        """The same as ops that a trace follows: one tensor, or of several the targets [B, T]."""
+    def ending(self) -> Callable[[Any], Tensor]:
+        """The same in ops that a trace follows: one tensor, or of several the targets [B, T]."""
         if len(self.paths) == 1:
-            made_at: Tensor = outputs.at(made, self.paths[0])
-            return made_at
-        return torch.stack(
-            [_mean(outputs.at(made, leaf.path), leaf.index) for leaf in self.found], 1
-        )
+            return self.joined
+        means = [_mean(leaf.index, self.shapes[i]) for leaf, i in self._places()]
+
+        def end(made: Any) -> Tensor:
+            parts = (
+                mean(outputs.at(made, leaf.path))
+                for leaf, mean in zip(self.found, means, strict=True)
+            )
+            return torch.stack(list(parts), 1)
+
+        return end
 
     def target(self) -> Target:
         """What is read off that."""
@@ -146,15 +160,19 @@ def _numbers(leaf: Leaf) -> bytes:
     return b"".join(t.cpu().numpy().tobytes() for t in held if isinstance(t, Tensor))
 
 
-def _mean(output: Tensor, index: Index) -> Tensor:
+def _mean(index: Index, shape: tuple[int, ...]) -> Callable[[Tensor], Tensor]:
     """[B, *shape] -> [B]: the mean of what one target selects, in ops that have a delta."""
     at = () if index is None else index if isinstance(index, tuple) else (index,)
-    dims = list(range(1, output.ndim))
+    where = (slice(None), *at)
     if all(isinstance(each, int | slice) for each in at):
-        where = (slice(None), *at)
-        picked = output[where]
-        return picked.mean(list(range(1, picked.ndim))) if picked.ndim > 1 else picked
-    chosen = Target(index, tuple(output.shape[1:])).picks[0]
-    share = torch.zeros(prod(output.shape[1:]), dtype=output.dtype)
+
+        def of_part(output: Tensor) -> Tensor:
+            picked = output[where]
+            return picked.mean(list(range(1, picked.ndim))) if picked.ndim > 1 else picked
+
+        return of_part
+    chosen = Target(index, shape).picks[0]
+    share = torch.zeros(prod(shape), dtype=torch.float64)
     share[chosen] = 1.0 / len(chosen)
-    return (output * share.view(output.shape[1:]).to(output.device)).sum(dims)
+    dims = list(range(1, 1 + len(shape)))
+    return lambda output: (output * share.view(shape).to(output)).sum(dims)

@@ -114,7 +114,7 @@ def _check_steady(
 ) -> Tensor:
     def output(*inputs: Tensor) -> Tensor:
         with torch.no_grad():
-            made = read.made(model(*inputs))
+            made = read.ask(model, *inputs)
             return read.leaves(made).joined(made).detach()
 
     one = [t[:1] for t in (example, *others)]

@@ -17,7 +17,7 @@ from torch.export.graph_signature import InputKind
 
 from nucleoscope.engine.fuse import fuse
 from nucleoscope.engine.graph import Axes, Graph, Node, NotLocal, Untraceable
-from nucleoscope.engine.rules import REWRITES, RULES, SEAMS, Lowering, spread_out, steep
+from nucleoscope.engine.rules import REWRITES, RULES, SEAMS, Lowering, log_odds, spread_out, steep
 from nucleoscope.engine.rules.registry import value
 from nucleoscope.engine.step import Alias
 
@@ -57,6 +57,7 @@ def _export(model: nn.Module, example: Tensor, others: tuple[Tensor, ...]) -> Ex
             # Makes in-place ops functional, and splits what has a form of its own.
             functional: ExportedProgram = exported.run_decompositions(dict(REWRITES))
             spread_out.spread_before_softmax(functional.graph)
+            log_odds.before_saturation(functional.graph)
             return functional
     except Exception as error:  # torch.export raises many kinds; all mean the same to the caller
         raise Untraceable(_first_lines(error)) from error

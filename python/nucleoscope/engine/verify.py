@@ -179,7 +179,7 @@ def _answers(
         many = max(1, TOGETHER // asked.sequences.letters.shape[1])
         with torch.no_grad():
             parts = [
-                read.made(model(part, *(t.expand(len(part), *t.shape[1:]) for t in own[1:])))
+                read.ask(model, part, *(t.expand(len(part), *t.shape[1:]) for t in own[1:]))
                 for part in rows.split(many)
             ]
             leaves = read.leaves(parts[0])

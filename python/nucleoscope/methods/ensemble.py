@@ -1,4 +1,4 @@
-"""Several models, both strands, shifted sequences: one question asked in several ways, and the mean of the answers.
+"""Several models, both strands, shifted sequences: one question asked in several ways, and the mean.
 
 Methods ask `Tally` for its views one after the other and add what each gives; no more is held than a mean, a
 spread and the answers of one model.

@@ -20,6 +20,7 @@ from nucleoscope.engine.graph import FixedBatch, Untraceable
 from nucleoscope.engine.half import check_half
 from nucleoscope.engine.prepare import Asked
 from nucleoscope.engine.read import Read
+from nucleoscope.engine.saturation import Unsaturated
 from nucleoscope.engine.steady import answer, check_steady
 from nucleoscope.engine.verify import Disagreement
 from nucleoscope.engine.verify import verify as verify_edits
@@ -148,10 +149,16 @@ def _changes(
 
 def _by_the_loop(asked: Asked, read: Read, between: Callable[[int], Any], batch: int) -> Changes:
     X, *others = asked.inputs
-    axis = 1 if asked.sequences.layout == "NCL" else 2
     if batch > 1:
         answer(asked.model, X, tuple(others))
         check_steady(asked.model, X, tuple(others), read, batch)
+    with Unsaturated() if read.func else contextlib.nullcontext():
+        return _looped(asked, read, between, batch)
+
+
+def _looped(asked: Asked, read: Read, between: Callable[[int], Any], batch: int) -> Changes:
+    X, *others = asked.inputs
+    axis = 1 if asked.sequences.layout == "NCL" else 2
     sites = range(asked.start, asked.end)
     raw = naive(
         asked.model, X, tuple(others), sites=sites, letters=axis, read=read, batch=batch,
