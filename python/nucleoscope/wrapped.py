@@ -38,7 +38,7 @@ def _inner(model: Any) -> Any:
         return model.module
     held = vars(model) if hasattr(model, "__dict__") else {}
     if isinstance(model, nn.Module):
-        return model._modules.get("_orig_mod")  # torch.compile(module)
+        return dict(model.named_children()).get("_orig_mod")  # torch.compile(module)
     return held.get("_torchdynamo_orig_callable")  # torch.compile(function)
 
 

@@ -17,7 +17,7 @@ from nucleoscope.engine.cache import forget, is_held
 from nucleoscope.engine.changes import Changes, by_deltas
 from nucleoscope.engine.device import current
 from nucleoscope.engine.graph import FixedBatch, Untraceable
-from nucleoscope.engine.half import check_half
+from nucleoscope.engine.half import check_half, half_type
 from nucleoscope.engine.prepare import Asked
 from nucleoscope.engine.read import Read
 from nucleoscope.engine.saturation import Unsaturated
@@ -49,7 +49,7 @@ class Answered:
 
 def answered(asked: Asked, read: Read, verify: int, progress: bool) -> Answered:
     """What every substitution at the asked sites does to the targets, verified."""
-    with exactly(asked) as rounding:
+    with exactly(asked) as rounding, _named_half(asked):
         found, engine, checks = _changes(asked, read, verify, progress, rounding)
         if asked.half is not None:
             few = asked.part(0, 4)
@@ -72,6 +72,21 @@ def answered(asked: Asked, read: Read, verify: int, progress: bool) -> Answered:
     if asked.taken:
         facts["model_taken"] = asked.taken
     return Answered(found, engine, checks, facts)
+
+
+@contextlib.contextmanager
+def _named_half(asked: Asked) -> Iterator[None]:
+    """Of a model that fails as a float32 copy, say that this is what failed."""
+    try:
+        yield
+    except ValueError as error:
+        if asked.half is None or not str(error).startswith("X: the model fails"):
+            raise
+        raise ValueError(
+            f"model: its weights are {half_type(asked.half)}, and as a copy in float32, which is what is "
+            f"computed with, it fails: {str(error).splitlines()[0]}. Does forward cast to half precision "
+            "itself? Let it cast to the type of its weights, or call model.float()."
+        ) from error
 
 
 @contextlib.contextmanager
