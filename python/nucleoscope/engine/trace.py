@@ -79,7 +79,10 @@ def uncompiled(model: nn.Module) -> Iterator[None]:
     parts = list(model.modules())
     calls = [(p, p._compiled_call_impl) for p in parts if p._compiled_call_impl is not None]
     inner = [
-        (p, n, c) for p in parts for n, c in p._modules.items() if c and "_orig_mod" in c._modules
+        (p, n, c)
+        for p in parts
+        for n, c in p._modules.items()
+        if c is not None and "_orig_mod" in c._modules
     ]
     try:
         for part, _ in calls:
