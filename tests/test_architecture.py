@@ -29,7 +29,7 @@ def room(*rooms: str, lazily: tuple[str, ...] = (), outside: frozenset[str] | No
 
 
 def engine(*rooms: str, lazily: tuple[str, ...] = ()) -> Room:
-    names = [each if each in {"ops", "reading"} else f"engine.{each}" for each in rooms]
+    names = [each if each in {"ops", "reading", "wrapped"} else f"engine.{each}" for each in rooms]
     return room(*names, lazily=lazily, outside=ARRAYS)
 
 
@@ -37,7 +37,14 @@ def engine(*rooms: str, lazily: tuple[str, ...] = ()) -> Room:
 # name means its __init__.py.
 LAW = {
     FACE: room(
-        "methods", "diagnostics", "result", "effects", "seqlet_table", "engine.plan", "demo"
+        "methods",
+        "diagnostics",
+        "result",
+        "effects",
+        "seqlet_table",
+        "engine.plan",
+        "demo",
+        "targets",
     ),
     "__main__": room("cli"),
     "cli": room(FACE, "demo", "models", "plot", "files"),
@@ -48,6 +55,8 @@ LAW = {
     "diagnostics": room("methods", "engine"),
     "methods": room("engine", "result", "effects", "seqlet_table", "naive.methods", "reading"),
     "reading": room(),
+    "wrapped": room(outside=TORCH),
+    "targets": room(outside=TORCH),
     "result": room("files", "exports"),
     "exports": room("files", lazily=("result",)),
     "effects": room("result"),
@@ -57,30 +66,29 @@ LAW = {
     "models": room("ops", "demo", outside=ARRAYS),
     "engine": room(),
     "engine.verify": engine(
-        "cache", "changes", "edited", "table", "prepare", "precision", "target"
+        "cache", "changes", "edited", "table", "prepare", "precision", "read", "target", "outputs"
     ),
-    "engine.changes": engine(
-        "groups", "run", "prepare", "plan", "forward", "target", "step", "transfer"
-    ),
+    "engine.changes": engine("groups", "run", "prepare", "plan", "read", "step", "transfer"),
     "engine.edited": engine(
-        "groups", "table", "prepare", "plan", "target", "rows", "step", "transfer"
+        "groups", "table", "prepare", "plan", "read", "rows", "step", "transfer"
     ),
     "engine.table": engine("step", "rows"),
     "engine.groups": engine(
-        "run", "prepare", "plan", "forward", "target", "step", "memory", "transfer"
+        "run", "prepare", "plan", "forward", "read", "step", "memory", "transfer"
     ),
     "engine.prepare": engine(
         "cache",
         "plan",
-        "forward",
-        "target",
+        "read",
         "step",
         "rows",
         "workers",
         "device",
         "memory",
         "precision",
+        "half",
         "reading",
+        "wrapped",
         "ops",
     ),
     "engine.run": engine(
@@ -123,13 +131,19 @@ LAW = {
     "engine.spread": engine("batches", "graph", "rows"),
     "engine.batches": engine("rows"),
     "engine.report": engine("device", lazily=("engine.plan", "engine.rows", "engine.windows")),
-    "engine.cache": engine("trace", "forward", "steady", "marks", "graph"),
+    "engine.cache": engine(
+        "trace", "forward", "steady", "marks", "graph", "read", "outputs", "saturation"
+    ),
     "engine.marks": engine(),
     "engine.capture": engine("windows"),
     "engine.trace": engine("fuse", "rules", "step", "graph", "windows"),
     "engine.fuse": engine("rules", "graph", "windows"),
     "engine.forward": engine("rules", "graph"),
-    "engine.steady": engine("graph"),
+    "engine.steady": engine("graph", "read", "outputs"),
+    "engine.half": engine("marks", "outputs", "read"),
+    "engine.read": engine("outputs", "target", "saturation"),
+    "engine.saturation": engine("rules"),
+    "engine.outputs": engine(),
     "engine.target": engine("graph", "rows", "transfer", "windows"),
     "engine.rules": engine("chain", "step", "rows", "graph", "windows", "transfer", "ops"),
     "engine.step": engine("rows", "graph", "windows", "transfer", "ops"),

@@ -93,7 +93,8 @@ SETTINGS: dict[str, list[Any]] = {
         {"head": 0}, object(),
     ],
     "func": [
-        3, "mean", lambda y: 3, lambda y: y.sum(), lambda y: y.mean(0), lambda y: (y, y),
+        3, "mean", lambda y: 3, lambda y: y.sum(), lambda y: y.mean(0), lambda y: (y, y), lambda y: {},
+        lambda y: y - y.mean(0),
         lambda y: None, lambda y: y.argmax(1),
     ],
     "args": [torch.zeros(2, 1), [3], (torch.zeros(3, 1),), (torch.zeros(()),), "c", 3, (None,)],
@@ -179,7 +180,6 @@ BAD_MODELS: dict[str, Callable[[], Any]] = {
     "one part training": lambda: changed(lambda net: net.last.train()),
     "NaN weights": lambda: changed(lambda net: net.last.weight.data.view(-1)[:1].fill_(torch.nan)),
     "infinite weights": lambda: changed(lambda net: net.first.bias.data.fill_(torch.inf)),
-    "half": lambda: small().half(),
     "partly half": lambda: changed(lambda net: net.last.half()),
     "lazy": lambda: changed(lambda net: setattr(net, "more", nn.LazyLinear(3).eval())),
     "meta": lambda: small().to("meta"),
@@ -191,7 +191,6 @@ BAD_MODELS: dict[str, Callable[[], Any]] = {
         lambda net, x: net.first(x).mean(2) + (torch.arange(x.shape[0]) > 1)[:, None],
         first=conv(4, 2),
     ),
-    "bfloat16": lambda: small().bfloat16(),
     "NaN output": lambda: Net(lambda net, x: torch.log(net.first(x) - 100), first=conv(4, 2)),
     "infinite output": lambda: Net(lambda net, x: net.first(x) / (x.sum() * 0), first=conv(4, 2)),
     "batch statistics": lambda: Net(

@@ -6,6 +6,7 @@
 
 from importlib.metadata import version as _version
 
+from nucleoscope import targets as targets
 from nucleoscope.effects import Effects as Effects
 from nucleoscope.effects import Pairs as Pairs
 from nucleoscope.methods.ablate import ablate as ablate
@@ -13,6 +14,7 @@ from nucleoscope.methods.marginalize import marginalize as marginalize
 from nucleoscope.methods.mutagenesis import Disagreement as Disagreement
 from nucleoscope.methods.mutagenesis import NaiveFallback as NaiveFallback
 from nucleoscope.methods.mutagenesis import Untraceable as Untraceable
+from nucleoscope.methods.mutagenesis import UntracedFunc as UntracedFunc
 from nucleoscope.methods.mutagenesis import plan as plan
 from nucleoscope.methods.mutagenesis import saturation_mutagenesis as saturation_mutagenesis
 from nucleoscope.methods.pairwise import pairwise as pairwise
@@ -34,6 +36,7 @@ __all__ = [
     "Pairs",
     "Seqlets",
     "Untraceable",
+    "UntracedFunc",
     "ablate",
     "marginalize",
     "pairwise",
@@ -42,6 +45,7 @@ __all__ = [
     "seqlets",
     "space",
     "substitution_effect",
+    "targets",
     "variant_effect",
 ]
 

@@ -34,6 +34,8 @@ def to_xarray(attribution: Attribution) -> xarray.Dataset:
         data["original"] = (("sequence",), original.reshape(-1))
     if attribution.sequences is not None:
         data["sequences"] = (("sequence", "letter", "site"), attribution.sequences.cpu().numpy())
+    if attribution.spread is not None:
+        data["spread"] = (axes, attribution.spread.cpu().numpy())
     facts = {"alphabet": attribution.alphabet, "facts": _as_text(attribution)}
     return xarray.Dataset(data, _coordinates(attribution), facts)
 

@@ -150,9 +150,11 @@ def read_range(start: int, end: int | None, length: int) -> tuple[int, int]:
 
 def read_model(model: nn.Module) -> torch.dtype:
     """Check that a model can be explained; its number type."""
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model: expected a torch.nn.Module, got {type(model).__name__}")
-    training = [name or "the model itself" for name, m in model.named_modules() if m.training]
+    training = [
+        name or "the model itself"
+        for name, module in model.named_modules()
+        if getattr(module, "training", False)  # a frozen scripted module has no mode
+    ]
     if training:
         raise ValueError(
             f"model: it is in training mode ({training[0]}), so dropout and batch statistics would be on. "
@@ -181,7 +183,8 @@ def _check_weight(name: str, tensor: Tensor) -> None:
             f"model: weight {name!r} was made under torch.inference_mode, where torch.export cannot "
             "follow it: build or load the model outside of it"
         )
-    if tensor.is_floating_point() and tensor.dtype not in (torch.float32, torch.float64):
+    kinds = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+    if tensor.is_floating_point() and tensor.dtype not in kinds:
         raise ValueError(
             f"model: weight {name!r} is {tensor.dtype}; originals are kept in float32: call model.float()"
         )

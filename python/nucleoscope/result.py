@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import anndata
     import xarray
 
-TENSORS = ("scores", "original", "sequences")
+TENSORS = ("scores", "original", "sequences", "spread")
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,9 @@ class Attribution:
     )  # method, target, center, precision, versions ...
     checks: tuple[Check, ...] = ()
     sequences: Tensor | None = None  # their columns at the scored sites, [sequence, letter, site]
+    spread: Tensor | None = (
+        None  # standard deviation of the scores over several models, shaped as they are
+    )
 
     def __repr__(self) -> str:
         shape = ", ".join(f"{a}={n}" for a, n in zip(self.axes, self.scores.shape, strict=True))

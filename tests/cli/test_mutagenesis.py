@@ -7,6 +7,7 @@ import itertools
 import os
 import pickle
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -79,7 +80,9 @@ def run(tmp_path: Path, module: str, monkeypatch: pytest.MonkeyPatch) -> Run:
         }  # fmt: skip
         options |= changed
         typed = [text for name, value in options.items() if value for text in (f"--{name}", value)]
-        return CliRunner().invoke(main, ["mutagenesis", *typed, *given])
+        keep = [] if "--keep" in given else ["--overwrite"]
+        given = tuple(text for text in given if text != "--keep")
+        return CliRunner().invoke(main, ["mutagenesis", *typed, *keep, *given])
 
     return invoke
 
@@ -277,7 +280,8 @@ def test_bad_regions(run: Run, bed: str, message: str) -> None:
         ({"alphabet": "ACGG"}, "is no alphabet: write each letter once"),
         ({"out": "scores.txt"}, "must end in .npz"),
         ({"out": "nowhere/o.npz"}, "is not a folder that can be written to"),
-        ({"target": "one"}, "'one' is neither a number nor a range"),
+        ({"target": "1;2"}, "'1;2' is neither a number, a range"),
+        ({"target": "one"}, "it has no names"),
         ({"target": "7"}, "does not index one sequence's output"),
         ({"memory": "much"}, "no amount of memory"),
         ({"memory": "12"}, "less than 1M"),
@@ -402,6 +406,50 @@ def test_a_damaged_program_is_named(run: Run) -> None:
     done = run("--trust", model="net.pt2")
     assert done.exit_code == 1
     assert "net.pt2 is no exported program, or damaged" in done.output
+
+
+def test_another_archive_is_named(run: Run) -> None:
+    with zipfile.ZipFile("net.pt2", "w") as archive:
+        archive.writestr("a.txt", "no program")
+    done = run("--allow-pickle", model="net.pt2")
+    assert done.exit_code == 1
+    assert "net.pt2 cannot be read as an exported program" in done.output
+    assert "Copy it again" in done.output
+
+
+def test_a_whole_model_needs_leave_to_be_unpickled(run: Run, module: str) -> None:
+    assert run().exit_code == 0  # which imports the module
+    net = read(module, "net")
+    torch.save(net, "net.pt")
+    refused = run(model="net.pt")
+    assert refused.exit_code == 2
+    assert "can run any code" in refused.output
+    assert "--allow-pickle" in refused.output
+    done = run("--allow-pickle", model="net.pt")
+    assert done.exit_code == 0, done.output
+    same([CHROMOSOME[10:50], CHROMOSOME[100:140]], net)
+    torch.save(net.state_dict(), "state.pt")
+    done = run("--allow-pickle", model="state.pt")
+    assert "holds no model but a OrderedDict" in done.output
+    assert "as --weights" in done.output
+    Path("cut.pt").write_bytes(Path("net.pt").read_bytes()[:-100])
+    assert "cut.pt cannot be unpickled" in run("--allow-pickle", model="cut.pt").output
+    assert "no file 'none.pt'" in run("--allow-pickle", model="none.pt").output
+
+
+def test_a_file_is_not_replaced_unasked(run: Run) -> None:
+    Path("o.npz").write_text("a week's work")
+    refused = run("--keep")
+    assert refused.exit_code == 2
+    assert "'o.npz' is there already; add --overwrite" in refused.output
+    assert Path("o.npz").read_text() == "a week's work"
+    assert run().exit_code == 0
+
+
+def test_both_strands(run: Run, module: str) -> None:
+    assert run("--reverse-complement").exit_code == 0
+    asked = {"reverse_complement": True}
+    same([CHROMOSOME[10:50], CHROMOSOME[100:140]], read(module, "net"), **asked)
 
 
 def test_amounts_of_memory() -> None:

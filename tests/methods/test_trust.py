@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 import nucleoscope
 from nucleoscope.engine.precision import ALLOWED
-from nucleoscope.engine.target import Read
+from nucleoscope.engine.read import Read
 from nucleoscope.engine.verify import Disagreement
 from nucleoscope.naive.methods.saturation_mutagenesis import saturation_mutagenesis as naive
 from tests.parts import Net, conv, sequences

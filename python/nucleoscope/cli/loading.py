@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 
 UNTRUSTED = (
-    "torch reads .pt2 files by unpickling, which can run any code that whoever made the file put "
-    "into it. If you trust its maker, add --trust; else give --model module:callable and --weights."
+    "torch reads {} files by unpickling, which can run any code that whoever made the file put "
+    "into it. If you trust its maker, add --allow-pickle; else give --model module:callable and --weights."
 )
+WHOLE = (".pt", ".pth", ".ckpt", ".pkl", ".bin")  # what torch.save writes, by habit
 
 # Which argument of an exported op says that it is in training mode.
 TRAINING_AT = {"aten.dropout": 2, "aten.batch_norm": 5}
@@ -25,13 +26,17 @@ TRAINING_AT = {"aten.dropout": 2, "aten.batch_norm": 5}
 def load_model(name: str, weights: Path | None, trust: bool, device: torch.device) -> nn.Module:
     """The model that `name` says, with `weights`, in eval mode.
 
-    `module:callable` imports and calls the user's own code; a `.pt2` file is opened only if
-    trusted, and weights are read as tensors and nothing else. Raises click's exceptions.
+    `module:callable` imports and calls the user's own code; a file that holds a model is opened only
+    if trusted, and weights are read as tensors and nothing else. Raises click's exceptions.
     """
     if name.endswith(".pt2"):
         if weights is not None:
             raise click.UsageError("--weights: a .pt2 file holds its weights already")
         model = _exported(Path(name), trust)
+    elif ":" not in name and name.endswith(WHOLE):
+        model = _pickled(Path(name), trust)
+        if weights is not None:
+            _put(_state(weights, device), model, weights)
     else:
         model = _called(name)
         if weights is not None:
@@ -44,11 +49,9 @@ def _called(name: str) -> nn.Module:
     module, colon, path = name.partition(":")
     if not (module and colon and path):
         raise click.BadParameter(
-            f"{name!r}: write module:callable, or name a .pt2 file", param_hint="--model"
+            f"{name!r}: write module:callable, or name a .pt2 or .pt file", param_hint="--model"
         )
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
+    _look_here()
     try:
         made: Any = importlib.import_module(module)
     except ModuleNotFoundError as error:
@@ -68,14 +71,27 @@ def _called(name: str) -> nn.Module:
     return model.eval()
 
 
+def _look_here() -> None:
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+
+
 def _exported(path: Path, trust: bool) -> nn.Module:
     if not path.is_file():
         raise click.BadParameter(f"there is no file {str(path)!r}", param_hint="--model")
     if not trust:
-        raise click.UsageError(UNTRUSTED)
+        raise click.UsageError(UNTRUSTED.format(".pt2"))
     if not zipfile.is_zipfile(path):
         raise click.ClickException(f"{path} is no exported program, or damaged")
-    program = torch.export.load(path)
+    try:
+        program = torch.export.load(path)
+    except Exception as error:  # torch, zipfile, json and pickle each have their own
+        raise click.ClickException(
+            f"{path} cannot be read as an exported program: it is damaged, another kind of archive, or of "
+            f"another version of torch (here {torch.__version__}). Copy it again, or write it anew with "
+            f"torch.export.save. ({type(error).__name__}: {_first_line(error)})"
+        ) from error
     for node in program.graph.nodes:
         at = TRAINING_AT.get(str(node.target).removesuffix(".default"))
         if at is not None and node.args[at] is True:
@@ -86,6 +102,32 @@ def _exported(path: Path, trust: bool) -> nn.Module:
     for part in model.modules():  # exported modules refuse .eval(): their mode is in their graph
         part.training = False
     return model
+
+
+def _pickled(path: Path, trust: bool) -> nn.Module:
+    """A whole model as torch.save wrote it; the modules of its classes are looked for as Python does."""
+    if not path.is_file():
+        raise click.BadParameter(f"there is no file {str(path)!r}", param_hint="--model")
+    if not trust:
+        raise click.UsageError(UNTRUSTED.format(path.suffix))
+    _look_here()
+    try:
+        held: Any = torch.load(path, map_location="cpu", weights_only=False)
+    except Exception as error:
+        raise click.ClickException(
+            f"{path} cannot be unpickled: it is damaged, or the code of its classes is not found here. "
+            f"({type(error).__name__}: {_first_line(error)})"
+        ) from error
+    if not isinstance(held, nn.Module):
+        raise click.ClickException(
+            f"{path} holds no model but a {type(held).__name__}: if it is a state dict, give "
+            "--model module:callable, and this file as --weights"
+        )
+    return held.eval()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0]
 
 
 def _state(path: Path, device: torch.device) -> Mapping[str, Tensor]:

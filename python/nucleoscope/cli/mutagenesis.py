@@ -22,14 +22,17 @@ from nucleoscope.cli.regions import Region, parse_region, read_bed
 
 @click.command(epilog="Scores are read with nucleoscope.Attribution.load(FILE).")
 @click.option(
-    "--model", required=True, metavar="MODULE:CALLABLE|FILE.pt2",
-    help="What gives the model: a class or function of yours called without arguments, or a "
-    "program saved by torch.export.",
+    "--model", required=True, metavar="MODULE:CALLABLE|FILE",
+    help="What gives the model: a class or function of yours called without arguments, a "
+    "program saved by torch.export (.pt2), or a whole model saved by torch.save (.pt, .pth).",
 )  # fmt: skip
 @click.option(
     "--weights", type=options.EXISTING, help="Its state dict: .pt by torch.save, or .safetensors."
 )
-@click.option("--trust", is_flag=True, help="Open a .pt2 although that can run code held in it.")
+@click.option(
+    "--allow-pickle", "--trust", "trust", is_flag=True,
+    help="Open a .pt2, or a whole model in a .pt, although that can run code held in it.",
+)  # fmt: skip
 @click.option("--fasta", type=options.EXISTING, required=True, help="The genome, plain or gzipped.")
 @click.option(
     "--bed", type=options.EXISTING, help="Regions: the first three columns of a BED file."
@@ -42,7 +45,8 @@ from nucleoscope.cli.regions import Region, parse_region, read_bed
 @click.option(
     "--target", "targets", type=options.target, multiple=True, metavar="INDEX",
     help="What to read off the output of one sequence, as Python would index it: 3, 10:20 or "
-    "1,7500. What is selected is averaged. Repeat for several targets. Default: the mean of all.",
+    "1,7500; of several outputs the name comes first: profile,0,400:600. What is selected is averaged. "
+    "Repeat for several targets. Default: the mean of all.",
 )  # fmt: skip
 @click.option(
     "--layout", type=click.Choice(["NCL", "NLC"]), default="NCL", show_default=True,
@@ -63,12 +67,18 @@ from nucleoscope.cli.regions import Region, parse_region, read_bed
 @click.option(
     "--precision", type=click.Choice(["fp32", "tf32", "bf16", "fp64"]), default="fp32", show_default=True
 )  # fmt: skip
+@click.option(
+    "--reverse-complement",
+    is_flag=True,
+    help="Average over both strands; --target is read off both.",
+)
 @click.option("--memory", type=options.memory, metavar="SIZE", help="What may be held: 2G, 500M.")
 @click.option(
     "--verify", type=click.IntRange(min=0), default=2, show_default=True, metavar="N",
     help="Edits to recompute through the model itself.",
 )  # fmt: skip
 @click.option("--device", type=options.device, default="cpu", show_default=True)
+@options.overwrite
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), callback=options.writable(".npz"),
     help="The .npz file to write; needed unless --dry-run.",
@@ -80,7 +90,7 @@ def mutagenesis(
     model: str, weights: Path | None, trust: bool, fasta: Path, bed: Path | None,
     region: str | None, length: int | None, out: Path | None, dry_run: bool, device: torch.device,
     progress: bool | None, traceback: bool, targets: tuple[options.Pick, ...], verify: int,
-    center: str, hypothetical: bool, **common: Any,
+    center: str, hypothetical: bool, reverse_complement: bool, **common: Any,
 ) -> None:  # fmt: skip
     """Score every base of regions of a genome with your own model.
 
@@ -105,6 +115,7 @@ def mutagenesis(
             began = time.perf_counter()
             result = nucleoscope.saturation_mutagenesis(
                 net, X, **common, center=center, hypothetical=hypothetical, verify=verify,
+                reverse_complement=reverse_complement,
                 progress=sys.stderr.isatty() if progress is None else progress,
             )  # fmt: skip
         took = time.perf_counter() - began

@@ -16,6 +16,7 @@ LEGIBLE = 1000  # sites whose letters still show on a page
 
 @click.command()
 @click.argument("attribution", metavar="ATTRIBUTION.npz", type=options.EXISTING)
+@options.overwrite
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), required=True,
     callback=options.writable(".png", ".svg", ".pdf"), help="The picture: .png, .svg or .pdf.",

@@ -22,6 +22,7 @@ def _control(ctx: click.Context, param: click.Parameter, text: str) -> str:  # n
 
 @click.command()
 @click.argument("attribution", metavar="ATTRIBUTION.npz", type=options.EXISTING)
+@options.overwrite
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), required=True,
     callback=options.writable(*ENDINGS), help="The file to write: .bed, .csv or .tsv.",

@@ -2,31 +2,58 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import threading
 import weakref
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from nucleoscope.engine import outputs
 from nucleoscope.engine.forward import Forward
 from nucleoscope.engine.graph import Graph, Untraceable
-from nucleoscope.engine.marks import Key, content, structure
+from nucleoscope.engine.marks import Key, content, mark, of_training, structure
+from nucleoscope.engine.read import Leaves, Read
+from nucleoscope.engine.saturation import Unsaturated
 from nucleoscope.engine.steady import answer, check_finite, check_steady
-from nucleoscope.engine.trace import quiet, trace
+from nucleoscope.engine.trace import quiet, refuse_scripted, trace
 
 KEPT_IN_DOUBLE = 20_000_000  # numbers in parameters and buffers
+MOST_HELD = 8  # traces of a model, one for each shape of input, `func` and tensor asked about
 
 
 @dataclass
 class _Held:
     structure: dict[str, Key]
     kept: set[str] = field(default_factory=set)  # places that forward writes and does not read
-    graphs: dict[Key, Graph] = field(default_factory=dict)
+    returns: dict[Key, Any] = field(
+        default_factory=dict
+    )  # what the model and `func` return, without numbers
+    graphs: dict[Key, Graph | Untraceable] = field(default_factory=dict)
     content: Key = ()
     double: list[Tensor] = field(default_factory=list)  # the weights in float64, for verification
     forwards: dict[Key, Forward] = field(default_factory=dict)
+
+    def graph(
+        self, key: Key, model: nn.Module, example: Tensor, others: tuple[Tensor, ...], layout: str,
+        read: Read, leaves: Leaves,
+    ) -> Graph | Untraceable:  # fmt: skip
+        """The model's trace up to what is read, or why there is none."""
+        if key not in self.graphs:
+            self.kept |= _written_by_forward(model, example, others, read)
+            try:
+                made: Any = trace(model, example, others, layout, read.func, leaves.ending())
+            except Untraceable as error:
+                made = error
+            _keep(self.graphs, key, made)
+            self.forwards = {
+                k: f for k, f in self.forwards.items() if f.graph in self.graphs.values()
+            }
+            self.structure = structure(model, self.kept)
+        return self.graphs[key]
 
 
 _held: weakref.WeakKeyDictionary[nn.Module, _Held] = weakref.WeakKeyDictionary()
@@ -35,15 +62,25 @@ _held: weakref.WeakKeyDictionary[nn.Module, _Held] = weakref.WeakKeyDictionary()
 in_turn = threading.RLock()
 
 
+@dataclass(frozen=True)
+class Traced:
+    """A model with its weights packed, and how far the trace goes."""
+
+    forward: Forward
+    leaves: Leaves
+    untraced: str = ""  # why `func` is none of it: whole outputs are made, and given to it
+
+
 def traced(
     model: nn.Module, example: Tensor, others: tuple[Tensor, ...], layout: str,
-    dtype: torch.dtype, device: torch.device, precision: str = "fp32",
-) -> Forward:  # fmt: skip
-    """The model's Graph with its weights packed, from the cache where nothing has changed.
+    dtype: torch.dtype, device: torch.device, precision: str, read: Read,
+) -> Traced:  # fmt: skip
+    """The model's Graph up to what is asked about, from the cache where nothing has changed.
 
     Structure (submodules, modes, settings, weights' places and shapes) decides whether the graph
     stands; content (the weights' numbers) decides whether the packed weights do.
     """
+    refuse_scripted(model)
     with in_turn:
         held = _held.get(model)
         if held is None or held.structure != structure(model, held.kept):
@@ -52,16 +89,62 @@ def traced(
         if held.content != numbers:
             check_finite(model)
         shapes: Key = (layout, *((t.shape[1:], t.dtype) for t in (example, *others)))
-        if shapes not in held.graphs:
-            held.kept |= _written_by_forward(model, example, others)
-            held.graphs[shapes] = trace(model, example, others, layout)
-            held.structure = structure(model, held.kept)
+        asked: Key = (shapes, None if read.func is None else mark(read.func))
+        if asked not in held.returns:
+            watching = Unsaturated() if read.func else contextlib.nullcontext()
+            with watching:
+                one = answer(model, example, others)
+                made = _made(read, one)
+            _keep(held.returns, asked, (outputs.skeleton(one), outputs.skeleton(made)))
+        returned, made = held.returns[asked]
+        leaves = read.leaves(made)
+        leaves.check()
+        graph = held.graph((asked, leaves.key), model, example, others, layout, read, leaves)
+        untraced = ""
+        if isinstance(graph, Untraceable):
+            if read.func is None or not isinstance(returned, Tensor):
+                raise graph
+            plain, untraced = Read(None), str(graph)
+            whole = plain.leaves(returned)
+            bare: Key = ((shapes, None), whole.key)
+            graph = held.graph(bare, model, example, others, layout, plain, whole)
+            if isinstance(graph, Untraceable):
+                raise graph
         if held.content != numbers:
             held.forwards, held.content, held.double = {}, numbers, []
-        place: Key = (shapes, dtype, str(device), precision)
+        place: Key = (id(graph), dtype, str(device), precision)
         if place not in held.forwards:
-            held.forwards[place] = Forward(held.graphs[shapes], dtype, device, precision=precision)
-        return held.forwards[place]
+            held.forwards[place] = Forward(graph, dtype, device, precision=precision)
+        return Traced(held.forwards[place], leaves, untraced)
+
+
+def _made(read: Read, output: Any) -> Any:
+    """What `func` makes of an output that the model gave, or why it cannot."""
+    try:
+        with torch.no_grad():
+            return read.made(output)
+    except torch.OutOfMemoryError:
+        raise
+    except (TypeError, ValueError) as error:
+        if str(error).startswith("func: "):
+            raise
+        raise _of_func(output, error) from error
+    except Exception as error:
+        raise _of_func(output, error) from error
+
+
+def _of_func(output: Any, error: Exception) -> ValueError:
+    what = tuple(output.shape) if isinstance(output, Tensor) else outputs.described(output)
+    return ValueError(
+        f"func: it fails on the model's output, {what}: {type(error).__name__}: {error}"
+    )
+
+
+def _keep(held: dict[Key, Any], key: Key, value: Any) -> None:
+    """Add to what is held of a model, and let the oldest go: a `func` may be new at every call."""
+    held[key] = value
+    while len(held) > MOST_HELD:
+        del held[next(iter(held))]
 
 
 def is_held(model: nn.Module) -> bool:
@@ -75,19 +158,21 @@ def forget(model: nn.Module) -> None:
     _held.pop(model, None)
 
 
-def _written_by_forward(model: nn.Module, example: Tensor, others: tuple[Tensor, ...]) -> set[str]:
+def _written_by_forward(
+    model: nn.Module, example: Tensor, others: tuple[Tensor, ...], read: Read
+) -> set[str]:
     """Check that answers are steady, and tell which attributes a forward changes all the same.
 
     What only the first forward writes (a mask made when it is first needed) is not among them.
     """
-    alone = answer(model, example, others)
+    answer(model, example, others)
+    before = structure(model)
+    alone = check_steady(model, example, others, read)
     if alone.dtype in (torch.float16, torch.bfloat16):
         raise Untraceable(
             f"its output is {alone.dtype}, in which most effects are lost to rounding. Let forward return "
             "what it has before it is rounded"
         )
-    before = structure(model)
-    check_steady(model, alone, example, others)
     after = structure(model)
     return {place for place in before | after if before.get(place) != after.get(place)}
 
@@ -105,7 +190,9 @@ def in_double(model: nn.Module) -> nn.Module:
         if sum(t.numel() for t in double) <= KEPT_IN_DOUBLE:
             held.double = double
         with quiet():  # torch.export's own attributes warn when they are copied
-            return copy.deepcopy(model, {id(t): d for t, d in zip(weights, double, strict=True)})
+            memo: dict[int, Any] = {id(t): d for t, d in zip(weights, double, strict=True)}
+            memo |= {id(each): each for each in of_training(model)}
+            return copy.deepcopy(model, memo)
 
 
 def _double(tensor: Tensor) -> Tensor:

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from nucleoscope.engine.groups import answers, runs, stretches
 from nucleoscope.engine.prepare import Asked, forward, make_plan, substitutions
+from nucleoscope.engine.read import Read
 from nucleoscope.engine.run import Run
 from nucleoscope.engine.step import Edits
-from nucleoscope.engine.target import Read
 from nucleoscope.engine.transfer import landed
 
 Between = Callable[[int], None]  # hears how many edits were done
@@ -27,6 +27,7 @@ class Changes:
     exact: bool  # deltas all the way: no two outputs were subtracted
     local: bool  # no tail was run
     repeated: int = 0  # edits made once more in float64
+    untraced: str = ""  # why `func` was given whole outputs
 
 
 def by_deltas(asked: Asked, read: Read, between: Between) -> Changes:
@@ -52,18 +53,19 @@ def _pass(
     asked: Asked, read: Read, edits: list[Edits], between: Between, found: Changes | None
 ) -> Changes:
     """The changes by these edits in one number type, put into those that are there already."""
-    held = forward(asked)
-    plan = make_plan(asked, held, read)
+    held = forward(asked, read)
+    plan = make_plan(asked, held)
     raw = None if found is None else found.raw
     originals: dict[int, Tensor] = {}
-    whole = read if read.func else None
+    whole = read if held.untraced else None
+    target = held.leaves.target()
 
     def wanted(first: int, last: int, tile: tuple[int, int]) -> bool:
         return found is None or any(len(job.within(first, last, *tile)) for job in edits)
 
     with torch.no_grad():
-        for first, run in runs(asked, held, plan, stretches(plan), wanted):
-            before = read(run.output)
+        for first, run in runs(asked, held.forward, plan, stretches(plan), wanted):
+            before = whole(run.output) if whole else target.of_values(run.output)
             if raw is None:
                 shape = (len(asked.sequences.letters), before.shape[1], asked.sequences.size)
                 raw = before.new_zeros(*shape, asked.end - asked.start, device="cpu")
@@ -77,7 +79,7 @@ def _pass(
     if found is not None:
         return found
     original = torch.cat([originals[first] for first in sorted(originals)])
-    return Changes(raw, original, plan.local and read.func is None, plan.local)
+    return Changes(raw, original, plan.local and whole is None, plan.local, untraced=held.untraced)
 
 
 def _fill(

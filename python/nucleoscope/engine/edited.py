@@ -13,10 +13,10 @@ from torch import Tensor
 from nucleoscope.engine.groups import answers, runs, stretches
 from nucleoscope.engine.plan import Plan
 from nucleoscope.engine.prepare import Asked, forward, make_plan
+from nucleoscope.engine.read import Read
 from nucleoscope.engine.rows import Rows
 from nucleoscope.engine.step import AnyEdits
 from nucleoscope.engine.table import Job, Table, jobs
-from nucleoscope.engine.target import Read
 from nucleoscope.engine.transfer import landed
 
 Between = Callable[[int], None]  # hears how many edits were done
@@ -32,6 +32,7 @@ class Edited:
     exact: bool  # deltas all the way: no two outputs were subtracted
     local: bool  # no tail was run
     repeated: int = 0  # edits made once more in float64
+    untraced: str = ""  # why `func` is given whole outputs, if it is
 
 
 def edited(asked: Asked, read: Read, table: Table, between: Between) -> Edited:
@@ -50,16 +51,16 @@ def edited(asked: Asked, read: Read, table: Table, between: Between) -> Edited:
 
 
 def _pass(asked: Asked, read: Read, table: Table, between: Between, found: Edited | None) -> Edited:
-    held = forward(asked)
+    held = forward(asked, read)
     made = jobs(
         table.part(table.changing(asked.sequences.letters)),
         asked.sequences.letters,
         asked.sequences.ambiguous,
     )
     most = max((job.numbers.shape[1] for job in made), default=1)
-    plan = replace(make_plan(asked, held, read), letters=most)
+    plan = replace(make_plan(asked, held), letters=most)
     changing = np.flatnonzero(table.changing(asked.sequences.letters))
-    whole = read if read.func else None
+    whole, target = read if held.untraced else None, held.leaves.target()
     tiles = _tiles(plan, made)
     raw: Tensor | None = None
     originals: dict[int, Tensor] = {}
@@ -69,8 +70,8 @@ def _pass(asked: Asked, read: Read, table: Table, between: Between, found: Edite
             some = any(_within(job.edits, plan, tiles, first, last, tile).any() for job in made)
             return some or (found is None and tile == tiles[0])
 
-        for first, run in runs(asked, held, plan, tiles, wanted):
-            before = read(run.output)
+        for first, run in runs(asked, held.forward, plan, tiles, wanted):
+            before = whole(run.output) if whole else target.of_values(run.output)
             if raw is None:
                 raw = before.new_zeros(len(table), before.shape[1], device="cpu")
             originals[first] = before.cpu()
@@ -82,11 +83,11 @@ def _pass(asked: Asked, read: Read, table: Table, between: Between, found: Edite
                     raw[numbers] = values.to(raw)
                     between(numbers.numel())
     assert raw is not None
-    exact = plan.local and read.func is None
+    exact = plan.local and whole is None
     if found is not None:
         return replace(found, raw=raw)
     original = torch.cat([originals[first] for first in sorted(originals)])
-    return Edited(raw, original, exact, plan.local)
+    return Edited(raw, original, exact, plan.local, untraced=held.untraced)
 
 
 def _tiles(plan: Plan, made: list[Job]) -> list[Span]:
@@ -123,12 +124,13 @@ def _within(
 def apart(asked: Asked, read: Read, start: int, end: int) -> npt.NDArray[np.bool_]:
     """Which two sites [S, S] of a range are proved not to interact, in any layer that is not linear.
 
-    A layer that looks at no original is linear in its delta. Behind a seam, and in a `func`, everything
-    may interact.
+    A layer that looks at no original is linear in its delta. Behind a seam, and in a `func` that is not
+    traced, everything may interact.
     """
     count = end - start
-    plan = make_plan(replace(asked, start=start, end=end), forward(asked), read)
-    if not plan.local or read.func is not None:
+    held = forward(asked, read)
+    plan = make_plan(replace(asked, start=start, end=end), held)
+    if not plan.local or held.untraced:
         return np.zeros((count, count), dtype=np.bool_)
     bent = [name for name in plan.order if plan.rule(name).reads]
     windows = [plan.rows(np.array([site])) for site in range(start, end)]

@@ -13,9 +13,9 @@ from nucleoscope.engine.forward import Forward
 from nucleoscope.engine.memory import Halving
 from nucleoscope.engine.plan import Plan
 from nucleoscope.engine.prepare import Asked
+from nucleoscope.engine.read import Read
 from nucleoscope.engine.run import Run
 from nucleoscope.engine.step import AnyEdits
-from nucleoscope.engine.target import Read
 from nucleoscope.engine.transfer import sent
 
 Wanted = Callable[

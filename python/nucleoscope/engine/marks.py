@@ -18,8 +18,12 @@ from torch import Tensor, nn
 Key = tuple[Any, ...]
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks")
+_TRAINING = (
+    "_trainer",
+    "_fabric",
+)  # what Lightning trains by: it counts steps, and holds data and loggers
 _OWN = set(vars(nn.Module())) - set(_HOOKS)  # what every module keeps for itself
-_PLAIN = (int, float, complex, str, bytes, type(None), range, slice, torch.device, torch.dtype)
+_PLAIN = (int, float, complex, str, bytes, type(None), range, torch.device, torch.dtype)
 # Classes that users do not change, and whose objects (loggers, locks, threads) are no settings.
 _SETTINGS = (types.SimpleNamespace, argparse.Namespace)
 _FOREIGN = sys.stdlib_module_names | {"torch", "numpy"}
@@ -38,6 +42,17 @@ def structure(model: nn.Module, kept: Set[str] = frozenset()) -> dict[str, Key]:
 def content(model: nn.Module) -> Key:
     """The numbers in its parameters and buffers."""
     return tuple(_digest(t) for t in (*model.parameters(), *model.buffers()))
+
+
+def of_training(model: nn.Module) -> list[Any]:
+    """What trains a module and is none of it: it is neither looked at nor copied."""
+    held = (vars(module).get(name) for module in model.modules() for name in _TRAINING)
+    return [each for each in held if each is not None]
+
+
+def mark(value: Any) -> Key:
+    """Something hashable that differs wherever what a function or module holds does."""
+    return _Marks().of(value)
 
 
 class _Marks:
@@ -59,7 +74,7 @@ class _Marks:
                     attribute in _HOOKS and place in kept
                 ):  # they record something: which ones still counts
                     found[place] = tuple(map(id, value.values()))
-                elif attribute not in _OWN and place not in kept:
+                elif attribute not in _OWN and attribute not in _TRAINING and place not in kept:
                     found[place] = self._of_attribute(value)
         parameters = model.named_parameters(remove_duplicate=False)
         for name, t in (*parameters, *model.named_buffers(remove_duplicate=False)):
@@ -80,6 +95,8 @@ class _Marks:
 
     def of(self, value: Any) -> Key:
         """Something that differs wherever the value does."""
+        if isinstance(value, slice):  # cannot be hashed
+            return (slice, self.of(value.start), self.of(value.stop), self.of(value.step))
         if isinstance(value, _PLAIN):
             return (type(value), value)
         if id(value) in self._met:

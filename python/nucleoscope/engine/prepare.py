@@ -9,15 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nucleoscope.engine.cache import traced
+from nucleoscope.engine.cache import Traced, traced
 from nucleoscope.engine.device import choose, home
-from nucleoscope.engine.forward import Forward
+from nucleoscope.engine.half import half_type, in_float32
 from nucleoscope.engine.memory import budget
 from nucleoscope.engine.plan import Plan
 from nucleoscope.engine.precision import check as check_precision
+from nucleoscope.engine.read import Read
 from nucleoscope.engine.rows import Ints
 from nucleoscope.engine.step import Edits
-from nucleoscope.engine.target import Read, Target
 from nucleoscope.engine.workers import side_by_side
 from nucleoscope.reading import (
     Sequences,
@@ -27,6 +27,7 @@ from nucleoscope.reading import (
     read_range,
     read_sequences,
 )
+from nucleoscope.wrapped import unwrapped
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,10 @@ class Asked:
     home: torch.device  # where the model is
     memory: int
     precision: str = "fp32"  # what deltas are multiplied in
+    taken: str = ""  # how the model was come by, where it was wrapped or is a function
+    half: nn.Module | None = (
+        None  # the user's model, where it is in half precision and this is a float32 copy
+    )
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
@@ -60,10 +65,15 @@ class Asked:
 
 
 def ask(
-    model: nn.Module, X: Tensor, args: tuple[Tensor, ...] | None, *, start: int, end: int | None,
+    model: Any, X: Tensor, args: tuple[Tensor, ...] | None, *, start: int, end: int | None,
     layout: str, alphabet: str, precision: str, memory: int | None, device: str | torch.device | None,
 ) -> Asked:  # fmt: skip
     """Check everything the user gave; each complaint names its argument."""
+    model, taken = unwrapped(model)
+    half = model if half_type(model) is not None else None
+    if half is not None:
+        read_model(half)
+        model = in_float32(half)
     native = read_model(model)
     sequences = read_sequences(X, alphabet, layout)
     others = read_others(args, len(X))
@@ -74,29 +84,29 @@ def ask(
     check_precision(precision, place)
     return Asked(
         model, sequences, others, start, end, dtype, native, place, model_on, budget(memory, place),
-        precision,
+        precision, taken, half,
     )  # fmt: skip
 
 
-def forward(asked: Asked) -> Forward:
-    """The traced model with its weights packed; raises Untraceable."""
+def forward(asked: Asked, read: Read) -> Traced:
+    """The model traced up to what is asked about, with its weights packed; raises Untraceable."""
     example, *others = asked.inputs
     return traced(
         asked.model, example, tuple(others), asked.sequences.layout, asked.dtype, asked.device,
-        asked.precision,
+        asked.precision, read,
     )  # fmt: skip
 
 
-def make_plan(asked: Asked, held: Forward, asking: Read) -> Plan:
-    """The plan for all substitutions at the asked sites; with `func`, whole outputs are formed."""
-    output: Any = next(n for n in held.graph.fx if n.name == held.graph.output).meta["val"]
-    read = None if asking.func else Target(asking.target, tuple(output.shape[1:]))
+def make_plan(asked: Asked, held: Traced) -> Plan:
+    """The plan for all substitutions at the asked sites; for an untraced `func` whole outputs are formed."""
+    read = None if held.untraced else held.leaves.target()
     size = asked.sequences.columns.shape[1]
     letters = asked.sequences.letters[:, asked.start : asked.end]
     plain = bool(((letters >= 0) & (letters < size)).all())
     sites = (asked.start, asked.end)
-    number, workers = held.like.element_size(), side_by_side(asked.device)
-    return Plan(held.graph, read, size - plain, number, asked.memory, sites, workers, asked.device)
+    number, workers = held.forward.like.element_size(), side_by_side(asked.device)
+    graph = held.forward.graph
+    return Plan(graph, read, size - plain, number, asked.memory, sites, workers, asked.device)
 
 
 def substitutions(sequences: Sequences, start: int, end: int) -> list[Edits]:

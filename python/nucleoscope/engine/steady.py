@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from nucleoscope.engine import outputs
 from nucleoscope.engine.graph import FixedBatch
+from nucleoscope.engine.read import Read
 
 # Two runs of one sequence in different batches differ by rounding only: parts in 1e6. A real dependence
 # (batch statistics, encodings by batch slot) is orders of magnitude larger.
@@ -27,20 +30,26 @@ def check_finite(model: nn.Module) -> None:
             raise ValueError(f"model: weight {name!r} holds NaN or infinite numbers")
 
 
-def answer(model: nn.Module, example: Tensor, others: tuple[Tensor, ...]) -> Tensor:
-    """The model's output for the first sequence alone, which can be explained."""
+def answer(model: nn.Module, example: Tensor, others: tuple[Tensor, ...]) -> Any:
+    """What the model returns for the first sequence alone: a tensor, or a structure of them.
+
+    Raises what names the argument that the model does not take.
+    """
     given = [t[:1].clone() for t in (example, *others)]
     try:
-        alone = _output(model, *given)
+        with torch.no_grad():
+            alone = model(*given)
     except TypeError as error:
         raise TypeError(
             f"args: the model was called with X and {len(others)} further inputs and refused: {error}"
         ) from error
     except torch.OutOfMemoryError:
         raise
-    except RuntimeError as error:
+    except (RuntimeError, ValueError, AssertionError, LookupError) as error:
+        said = str(error) or _where(error)
+        further = f" and further inputs {[tuple(t.shape[1:]) for t in others]}" if others else ""
         raise ValueError(
-            f"X: the model fails on one sequence of shape {tuple(example.shape[1:])}: {error}\n"
+            f"X: the model fails on one sequence of shape {tuple(example.shape[1:])}{further}: {said}\n"
             "If it was built for another length, give X of that length (on the command line: --length)."
         ) from error
     for name, before, after in zip(
@@ -52,30 +61,73 @@ def answer(model: nn.Module, example: Tensor, others: tuple[Tensor, ...]) -> Ten
                 f"model: its forward changes its input {name} in place, so an edit may be undone or stay. "
                 "Let it work on a copy: x = x.clone()."
             )
-    if alone.ndim == 0 or len(alone) != 1:
-        raise ValueError(
-            f"model: its output has shape {tuple(alone.shape)} for one sequence; the first dimension "
-            "must be the batch."
-        )
-    if not torch.isfinite(alone).all():
-        raise ValueError(
-            "model: its output holds NaN or infinite numbers for the first sequence of X"
-        )
     return alone
 
 
-def check_steady(
-    model: nn.Module, alone: Tensor, example: Tensor, others: tuple[Tensor, ...], batch: int = 5
-) -> None:
-    """Refuse a model that answers otherwise the second time, in a pair, or in a larger batch.
+def _where(error: Exception) -> str:
+    """The line that raised: of an `assert` without a message, all there is."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at {last.filename}:{last.lineno}: {last.line}"
 
-    `alone` is its answer to the first sequence; batches alternate that one and its mirror image.
-    """
-    one = [t[:1] for t in (example, *others)]
-    partner = [one[0].flip(tuple(range(1, one[0].ndim))), *one[1:]]
-    gap = _gap(_output(model, *(t.clone() for t in one)), alone)
-    if not gap <= ROUNDING:
+
+def _check_answer(alone: Tensor, who: str) -> None:
+    """Refuse what is read off the first sequence's output where it cannot be explained."""
+    if alone.ndim == 0 or len(alone) != 1:
         raise ValueError(
+            f"{who} has shape {tuple(alone.shape)} for one sequence; the first dimension must be the batch."
+        )
+    if not torch.isfinite(alone).all():
+        raise ValueError(f"{who} holds NaN or infinite numbers for the first sequence of X")
+
+
+def check_steady(
+    model: nn.Module, example: Tensor, others: tuple[Tensor, ...], read: Read, batch: int = 5
+) -> Tensor:
+    """What is read off the answer for the first sequence, of a model that answers alike whenever asked.
+
+    Refused is one that answers otherwise the second time, in a pair, or in a larger batch: they alternate
+    that sequence and its mirror image. So is a `func` that does, if the model does not.
+    """
+    try:
+        return _check_steady(model, example, others, read, batch)
+    except Unsteady as error:
+        if read.func is None:
+            raise
+        try:
+            _check_steady(model, example, others, Read(None), batch)
+        except (Unsteady, IndexError):
+            raise error from None
+        raise Unsteady(
+            str(error)
+            .replace("model: its output", "func: what it returns", 1)
+            .partition(" Look for")[0]
+            + " The model alone is steady: let func treat every row of the output by itself."
+        ) from None
+
+
+class Unsteady(ValueError):
+    """The answer for a sequence depends on more than that sequence."""
+
+
+def _check_steady(
+    model: nn.Module, example: Tensor, others: tuple[Tensor, ...], read: Read, batch: int
+) -> Tensor:
+    def output(*inputs: Tensor) -> Tensor:
+        with torch.no_grad():
+            made = read.ask(model, *inputs)
+            return read.leaves(made).joined(made).detach()
+
+    one = [t[:1] for t in (example, *others)]
+    with torch.no_grad():
+        level = outputs.largest(model(*(t.clone() for t in one)))
+    alone = output(*(t.clone() for t in one))
+    _check_answer(alone, "model: its output" if read.func is None else "func: what it returns")
+    # What func makes of large numbers may be small: their rounding is no dependence.
+    scale = max(float(alone.abs().max()), 1e-2 * level, torch.finfo(torch.float32).tiny)
+    partner = [one[0].flip(tuple(range(1, one[0].ndim))), *one[1:]]
+    gap = float((output(*(t.clone() for t in one)) - alone).abs().max()) / scale
+    if not gap <= ROUNDING:
+        raise Unsteady(
             f"model: two calls with the same sequence give answers that differ by {gap:.1e} (relative): it "
             "is random, or keeps state between calls. Look for dropout that is always on (F.dropout without "
             "training=self.training), sampling, or attributes that forward writes and reads."
@@ -84,7 +136,7 @@ def check_steady(
         for first in (0, 1):
             rows = [one if (i + first) % 2 == 0 else partner for i in range(size)]
             try:
-                made = _output(model, *(torch.cat(column) for column in zip(*rows, strict=True)))
+                made = output(*(torch.cat(column) for column in zip(*rows, strict=True)))
             except torch.OutOfMemoryError:
                 raise
             except Exception as error:  # it took one sequence just now: the batch is what it minds
@@ -94,34 +146,17 @@ def check_steady(
                     f"model: its output has shape {tuple(alone.shape)} for one sequence and "
                     f"{tuple(made.shape)} for {size}; the first dimension must be the batch."
                 )
-            _check_slots(made, alone, range(first, size, 2))
+            _check_slots(made, alone, scale, range(first, size, 2))
+    return alone
 
 
-def _check_slots(made: Tensor, alone: Tensor, slots: range) -> None:
+def _check_slots(made: Tensor, alone: Tensor, scale: float, slots: range) -> None:
     for slot in slots:
-        gap = _gap(made[slot : slot + 1], alone)
+        gap = float((made[slot : slot + 1] - alone).abs().max()) / scale
         if not gap <= ROUNDING:
-            raise ValueError(
+            raise Unsteady(
                 f"model: its output for a sequence depends on the batch: as number {slot + 1} of "
                 f"{len(made)} it differs by {gap:.1e} (relative) from the same sequence alone. Effects of "
                 "single bases cannot be told from that. Look for batch statistics, or encodings indexed by "
                 "batch slot."
             )
-
-
-def _gap(made: Tensor, alone: Tensor) -> float:
-    scale = float(alone.abs().max()) + torch.finfo(torch.float32).tiny
-    return float((made - alone).abs().max()) / scale
-
-
-def _output(model: nn.Module, *inputs: Tensor) -> Tensor:
-    with torch.no_grad():
-        output: Any = model(*inputs)
-    if isinstance(output, Tensor):
-        return output.detach()
-    kind = type(output).__name__
-    many = f" of {len(output)}" if isinstance(output, tuple | list | dict) else ""
-    raise ValueError(
-        f"model: it returns a {kind}{many}; the engine explains one tensor. Wrap it in a module whose "
-        "forward returns the tensor you ask about, e.g. `return self.model(x)[1]`."
-    )

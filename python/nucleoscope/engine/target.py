@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,27 +13,27 @@ from nucleoscope.engine.rows import Delta, fill_rows
 from nucleoscope.engine.transfer import sent
 from nucleoscope.engine.windows import WHOLE, Lattice
 
-Index = Any  # int, slice, tuple of them, or None
-Func = Callable[[Tensor], Tensor]
+Index = Any  # int, slice, mask, tuple of them, or None
 
 
 class Target:
     """The mean of the selected outputs, per target: what one score is the change of.
 
-    `target` indexes one sample's output: an int or slice its first axis, a tuple several axes, None
-    everything; a list asks for several targets at once.
+    `target` indexes one sample's output: an int or slice its first axis, a tuple several axes, a boolean
+    mask its first axes, None everything; a list asks for several targets at once.
     """
 
     def __init__(self, target: Index | list[Index], shape: tuple[int, ...]) -> None:
-        self.shape = shape
-        self.many = isinstance(target, list)
         asked = target if isinstance(target, list) else [target]
-        if not asked:
-            raise IndexError(
-                "target=[]: name at least one target, or None for the mean of all outputs"
-            )
         numbers = torch.arange(int(np.prod(shape))).view(shape)
         self.picks = [_pick(one, numbers) for one in asked]  # per target [K] flat indices
+
+    @classmethod
+    def side_by_side(cls, targets: list[tuple[int, Target]]) -> Target:
+        """Targets of several tensors that lie flat one after the other: (where it begins, its targets)."""
+        made = cls([], ())
+        made.picks = [pick + begin for begin, target in targets for pick in target.picks]
+        return made
 
     def __len__(self) -> int:
         return len(self.picks)
@@ -81,35 +79,6 @@ class Target:
         return Reader((weights[0] if even else weights).to(like), even)
 
 
-@dataclass(frozen=True)
-class Read:
-    """How targets are read off whole outputs of the model: [B, *out] -> [B, T]."""
-
-    target: Index | list[Index]
-    func: Func | None = None
-
-    def __call__(self, output: Tensor) -> Tensor:
-        return self.of(self.made(output))
-
-    def made(self, output: Tensor) -> Tensor:
-        """What targets are read off: the output, or what `func` makes of a copy of it."""
-        if self.func is None:
-            return output
-        made: Any = self.func(output.clone())
-        if not isinstance(made, Tensor) or made.ndim == 0 or len(made) != len(output):
-            raise ValueError("func: must return one tensor with a row for every row of the output")
-        if not made.is_floating_point():
-            raise TypeError(
-                f"func: it returns {made.dtype}, of which a change is no measure. Return floating-point "
-                "numbers: values or probabilities, not their argmax."
-            )
-        return made
-
-    def of(self, made: Tensor) -> Tensor:
-        """The targets of what `made` gave."""
-        return Target(self.target, tuple(made.shape[1:])).of_values(made)
-
-
 class Reader:
     """Reads targets off the deltas of the output layer."""
 
@@ -134,20 +103,42 @@ def _pick(target: Index, numbers: Tensor) -> Tensor:
     if target is None:
         return numbers.flatten()
     if isinstance(target, bool):
-        raise IndexError(f"target={target}: give the index of an output, or None for their mean")
+        raise IndexError(
+            f"target={target}: give the index of an output, or None for their mean; a mask as a tensor"
+        )
     if len(shape) == 0:
         raise IndexError(
             f"target={target!r}: the model returns one number per sequence; use target=None"
         )
     try:
-        picked = numbers[target]
+        picked = numbers[_on_cpu(target)]
     except (IndexError, TypeError, ValueError) as error:
         raise IndexError(
-            f"target={target!r} does not index one sequence's output of shape {shape}: {error}. "
-            "Give an int, a slice, a tuple of them, a list for several targets, or None for the mean."
+            f"target={described(target)} does not index one sequence's output of shape {shape}: {error}. "
+            "Give an int, a slice, a boolean mask, a tuple of them, a list for several targets, or None "
+            "for the mean."
         ) from error
     if picked.numel() == 0:
         raise IndexError(
-            f"target={target!r} selects nothing of one sequence's output of shape {shape}"
+            f"target={described(target)} selects nothing of one sequence's output of shape {shape}"
         )
     return picked.flatten()
+
+
+def _on_cpu(target: Index) -> Index:
+    if isinstance(target, tuple):
+        return tuple(map(_on_cpu, target))
+    return target.cpu() if isinstance(target, Tensor) else target
+
+
+def described(target: Index | list[Index]) -> str:
+    """A target as a user would know it again, masks by their size."""
+    if isinstance(target, Tensor | np.ndarray):
+        kind = "mask" if target.dtype in (torch.bool, np.bool_) else "index"
+        return f"<{kind} of shape {tuple(target.shape)}>"
+    if isinstance(target, tuple | list):
+        inner = ", ".join(map(described, target))
+        if isinstance(target, list):
+            return f"[{inner}]"
+        return f"({inner},)" if len(target) == 1 else f"({inner})"
+    return repr(target)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import operator
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from torch.export.graph_signature import InputKind
 
 from nucleoscope.engine.fuse import fuse
 from nucleoscope.engine.graph import Axes, Graph, Node, NotLocal, Untraceable
-from nucleoscope.engine.rules import REWRITES, RULES, SEAMS, Lowering, spread_out, steep
+from nucleoscope.engine.rules import REWRITES, RULES, SEAMS, Lowering, log_odds, spread_out, steep
 from nucleoscope.engine.rules.registry import value
 from nucleoscope.engine.step import Alias
 
@@ -33,13 +33,16 @@ def quiet() -> Iterator[None]:
 
 
 def trace(
-    model: nn.Module, example: Tensor, others: tuple[Tensor, ...], layout: str = "NCL"
-) -> Graph:
+    model: nn.Module, example: Tensor, others: tuple[Tensor, ...], layout: str = "NCL",
+    func: Callable[..., Any] | None = None, pick: Callable[[Any], Tensor] = lambda made: made,
+) -> Graph:  # fmt: skip
     """The model as a Graph; `example` [N, ...] and `others` [N, ...] give shapes and types only.
 
-    Raises Untraceable where torch.export cannot follow the model.
+    It goes on through `func`, and ends in the tensor that `pick` takes from what it returns. Raises
+    Untraceable where torch.export cannot follow the model.
     """
-    program = _export(model, example, others)
+    with uncompiled(model):
+        program = _export(_Asked(model, func, pick), example, others)
     return _lower(program, layout)
 
 
@@ -49,25 +52,63 @@ def _export(model: nn.Module, example: Tensor, others: tuple[Tensor, ...]) -> Ex
     try:
         with quiet(), torch.no_grad():
             exported: ExportedProgram = torch.export.export(
-                _Positional(model), (tuple(batch),), dynamic_shapes=((shapes,)), strict=False
+                model, (tuple(batch),), dynamic_shapes=((shapes,)), strict=False
             )
             # Makes in-place ops functional, and splits what has a form of its own.
             functional: ExportedProgram = exported.run_decompositions(dict(REWRITES))
             spread_out.spread_before_softmax(functional.graph)
+            log_odds.before_saturation(functional.graph)
             return functional
     except Exception as error:  # torch.export raises many kinds; all mean the same to the caller
         raise Untraceable(_first_lines(error)) from error
 
 
-class _Positional(nn.Module):
-    """The model with its inputs as one tuple, so that models of any signature export alike."""
+def refuse_scripted(model: nn.Module) -> None:
+    """Raise Untraceable where a part of the model has no Python code any more."""
+    for name, part in model.named_modules():
+        if isinstance(part, torch.jit.ScriptModule):
+            raise Untraceable(
+                f"{f'module {name!r}' if name else 'the model'} is scripted (torch.jit), of which nothing can "
+                "be exported: give the Python module that it was made from, with the same weights"
+            )
 
-    def __init__(self, model: nn.Module) -> None:
+
+@contextlib.contextmanager
+def uncompiled(model: nn.Module) -> Iterator[None]:
+    """Parts that torch.compile stands in for are themselves meanwhile: what it makes cannot be exported."""
+    parts = list(model.modules())
+    calls = [(p, p._compiled_call_impl) for p in parts if p._compiled_call_impl is not None]
+    inner = [
+        (p, n, c)
+        for p in parts
+        for n, c in p._modules.items()
+        if c is not None and "_orig_mod" in c._modules
+    ]
+    try:
+        for part, _ in calls:
+            part._compiled_call_impl = None
+        for part, name, child in inner:
+            part._modules[name] = child._modules["_orig_mod"]
+        yield
+    finally:
+        for part, call in calls:
+            part._compiled_call_impl = call
+        for part, name, child in inner:
+            part._modules[name] = child
+
+
+class _Asked(nn.Module):
+    """The model with its inputs as one tuple, and what is read off it: models of any signature export alike."""
+
+    def __init__(
+        self, model: nn.Module, func: Callable[..., Any] | None, pick: Callable[[Any], Tensor]
+    ) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.func, self.pick = model, func, pick
 
-    def forward(self, inputs: tuple[Tensor, ...]) -> Any:
-        return self.model(*inputs)
+    def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:
+        output = self.model(*inputs)
+        return self.pick(output if self.func is None else self.func(output))
 
 
 def _first_lines(error: Exception) -> str:
@@ -88,7 +129,7 @@ def source_line(node: torch.fx.Node) -> str:
     for at in range(len(lines) - 1, -1, -1):
         line = lines[at].strip()
         outside = line.startswith("File ") and _TORCH not in line and "torch/fx" not in line
-        if outside and "engine/trace.py" not in line:
+        if outside and not any(own in line for own in ("engine/trace.py", "engine/read.py")):
             code = lines[at + 1].strip() if at + 1 < len(lines) else ""
             return f"{line[5:]}: {code}"
     path = module_path(node)
@@ -120,20 +161,8 @@ def _lower(program: ExportedProgram, layout: str) -> Graph:
         elif node.op == "get_attr":
             nodes[node.name] = Node(node.name, "static", "")
     outputs = list(next(n for n in program.graph.nodes if n.op == "output").args[0])
-    _check_outputs(outputs)
     graph = Graph(program, nodes, users[0], tuple(users[1:]), outputs[0].name)
     return fuse(graph)
-
-
-def _check_outputs(outputs: list[Any]) -> None:
-    if len(outputs) != 1 or not isinstance(outputs[0], torch.fx.Node):
-        raise ValueError(
-            f"model: it returns {len(outputs)} values; the engine explains one tensor. Wrap it in a "
-            "module whose forward returns the tensor you ask about, e.g. `return self.model(x)[1]`."
-        )
-    value = outputs[0].meta["val"]
-    if not value.is_floating_point():
-        raise ValueError(f"model: its output has type {value.dtype}; it must be floating point.")
 
 
 def _placeholder(

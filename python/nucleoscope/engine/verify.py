@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from nucleoscope.engine import outputs
 from nucleoscope.engine.cache import in_double
 from nucleoscope.engine.changes import Changes
 from nucleoscope.engine.edited import Edited
 from nucleoscope.engine.precision import ALLOWED
 from nucleoscope.engine.prepare import Asked
+from nucleoscope.engine.read import Read
 from nucleoscope.engine.table import Table
-from nucleoscope.engine.target import Read
+from nucleoscope.engine.target import described
 
 Edit = tuple[int, Sequence[int], Sequence[int]]  # sequence, letters put in, positions
-Model = Callable[..., Tensor]
+Model = Callable[..., Any]
 
 # Judged by a float64 copy of the model up to this many parameter-times-position products, else by itself.
 SMALL = 1e12
@@ -150,10 +153,10 @@ def _advice(asked: Asked, read: Read) -> str:
     return (
         "The result is withheld. If func treats every row by itself and the model is not random, please "
         "report the model; until then, the plain loop gives the raw changes [N, T, A, sites]:\n"
-        "from nucleoscope.engine.target import Read\n"
+        "from nucleoscope.engine.read import Read\n"
         "from nucleoscope.naive.methods.saturation_mutagenesis import saturation_mutagenesis\n"
         f"saturation_mutagenesis(model, X, {args}sites=range({asked.start}, {asked.end}), {letters}"
-        f"read=Read({read.target!r}{func}))"
+        f"read=Read({described(read.target)}{func}))"
     )
 
 
@@ -191,9 +194,9 @@ def _ask(asked: Asked, read: Read, where: list[Edit]) -> tuple[Model, torch.dtyp
         try:
             double = in_double(asked.model)
 
-            def answer(*inputs: Tensor) -> Tensor:
-                made: Tensor = double(*inputs)
-                if made.dtype != torch.float64:
+            def answer(*inputs: Tensor) -> Any:
+                made = double(*inputs)
+                if any(t.dtype != torch.float64 for t in outputs.floating(made)):
                     raise TypeError("the model ends in a cast of its own")
                 return made
 
@@ -220,15 +223,17 @@ def _answers(
         rows = torch.cat([own[0], *(_edited(asked, own[0], *where[at][1:]) for at in mine)])
         many = max(1, TOGETHER // asked.sequences.letters.shape[1])
         with torch.no_grad():
-            made = torch.cat([
-                read.made(model(part, *(t.expand(len(part), *t.shape[1:]) for t in own[1:])))
+            parts = [
+                read.ask(model, part, *(t.expand(len(part), *t.shape[1:]) for t in own[1:]))
                 for part in rows.split(many)
-            ])  # fmt: skip
+            ]
+            leaves = read.leaves(parts[0])
+            made = torch.cat([leaves.joined(part) for part in parts])
             before, change = made[:1], made[1:] - made[:1]
-            values = read.of(made)
-            each = values[1:] - values[:1], read.of(change.abs())
+            values = leaves.read(made)
+            each = values[1:] - values[:1], leaves.read(change.abs())
             for row, at in enumerate(mine):
-                found[at] = [values[0], each[0][row], read.of(before.abs())[0], each[1][row]]
+                found[at] = [values[0], each[0][row], leaves.read(before.abs())[0], each[1][row]]
     original, change, level, effect = (torch.stack(t).cpu() for t in zip(*found, strict=True))
     return Answers(original, change, level, effect)
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from nucleoscope.effects import Effects
+from nucleoscope.engine.read import Func
 from nucleoscope.engine.table import Table
-from nucleoscope.engine.target import Func
 from nucleoscope.methods.editing import Options, laid_out, request
 from nucleoscope.reading import read_range
 

@@ -18,17 +18,17 @@ from nucleoscope.engine.cache import forget, in_turn, is_held
 from nucleoscope.engine.edited import Edited, edited
 from nucleoscope.engine.graph import FixedBatch, Untraceable
 from nucleoscope.engine.prepare import Asked, ask
+from nucleoscope.engine.read import Read
 from nucleoscope.engine.steady import answer, check_steady
 from nucleoscope.engine.table import Table
-from nucleoscope.engine.target import Read
 from nucleoscope.engine.verify import Disagreement, verify_effects
 from nucleoscope.methods.running import (
     NaiveFallback,
-    describe,
+    UntracedFunc,
     exactly,
+    facts_of,
     levels_to_the_caller,
     meanwhile,
-    precision_of,
     read_func,
     read_verify,
     versions,
@@ -84,9 +84,8 @@ class Request:
         ) as bar:
             found, engine, checks = self._run(asked, table, between or bar.update)
         facts = {
-            "method": self.method, "target": describe(self.options.target),
-            "precision": precision_of(asked, found.raw, engine), "engine": engine,
-            "edits": len(table), "repeated_in_float64": found.repeated, **versions(),
+            "method": self.method, "target": str(self.read), "edits": len(table),
+            **facts_of(asked, self.read, found, engine), **versions(),
         }  # fmt: skip
         return Measured(found.raw, found.original, facts, checks)
 
@@ -116,6 +115,12 @@ class Request:
             self._check_finite(found)
             said = "none needed: the plain loop is the definition"
             return found, "plain loop", (Check("verification", True, said),)
+        if found.untraced:
+            warnings.warn(
+                f"func cannot be traced, so whole outputs are made for it: {found.untraced}",
+                UntracedFunc,
+                stacklevel=levels_to_the_caller(),
+            )
         self._check_finite(found)
         engine = "delta" if found.local else "delta, then the model's own tail"
         count = read_verify(self.options.verify)
@@ -143,7 +148,8 @@ class Request:
         X, *others = self.asked.inputs
         model, given = self.asked.model, tuple(others)
         if batch > 1:
-            check_steady(model, answer(model, X, given), X, given, batch)
+            answer(model, X, given)
+            check_steady(model, X, given, self.read, batch)
         edits = ((n, self._laid(each).to(X)) for n, each in self.edited_columns(table))
         raw = naive.changes(
             model, X, given, edits, read=self.read, batch=batch, between=between

@@ -3,43 +3,32 @@
 from __future__ import annotations
 
 import contextlib
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
-from nucleoscope.engine.cache import forget, in_turn, is_held
-from nucleoscope.engine.changes import Changes, by_deltas
-from nucleoscope.engine.graph import FixedBatch
+from nucleoscope.engine.cache import in_turn
 from nucleoscope.engine.graph import Untraceable as Untraceable
 from nucleoscope.engine.plan import Plan
-from nucleoscope.engine.prepare import Asked, ask, forward, make_plan
+from nucleoscope.engine.prepare import ask, forward, make_plan
+from nucleoscope.engine.read import Func, Read
 from nucleoscope.engine.reduce import CENTERS, project
 from nucleoscope.engine.reduce import center as centered
-from nucleoscope.engine.steady import answer, check_steady
-from nucleoscope.engine.target import Func, Read
 from nucleoscope.engine.verify import Disagreement as Disagreement
-from nucleoscope.engine.verify import verify as verify_edits
+from nucleoscope.methods import ensemble
+from nucleoscope.methods.raw_changes import answered
 from nucleoscope.methods.running import NaiveFallback as NaiveFallback
-from nucleoscope.methods.running import (
-    describe,
-    exactly,
-    levels_to_the_caller,
-    meanwhile,
-    precision_of,
-    read_func,
-    read_verify,
-    versions,
-)
-from nucleoscope.naive.methods.saturation_mutagenesis import saturation_mutagenesis as naive
-from nucleoscope.result import Attribution, Check
+from nucleoscope.methods.running import UntracedFunc as UntracedFunc
+from nucleoscope.methods.running import exactly, read_func, read_verify, versions
+from nucleoscope.result import Attribution
+
+Model = nn.Module | Callable[..., Any]
 
 
 def saturation_mutagenesis(
-    model: nn.Module,
+    model: Model | Sequence[Model],
     X: Tensor,  # [N, 4, L] one-hot
     args: tuple[Tensor, ...] | None = None,  # further inputs, each [N, ...]
     *,
@@ -56,6 +45,8 @@ def saturation_mutagenesis(
     verify: int = 2,
     progress: bool = False,
     device: str | torch.device | None = None,
+    reverse_complement: bool = False,
+    shifts: Sequence[int] = (0,),
 ) -> Attribution:  # scores [N, 4, end - start], or [N, T, 4, end - start] for a list of targets
     """What every single-base substitution does to a model's output, exactly.
 
@@ -66,7 +57,10 @@ def saturation_mutagenesis(
     Parameters
     ----------
     model
-        Any module in eval mode from one-hot sequence to one tensor [N, ...]. It is not changed.
+        Any module in eval mode from one-hot sequence to one tensor [N, ...], or to a dictionary, tuple or
+        dataclass of such. It is not changed. Wrappers (DataParallel, torch.compile) are taken off; a function
+        of modules is one too; weights in half precision are computed with in float32. Of a list of models
+        the mean of the attributions is given, and their `spread`.
     X
         One-hot sequences. An all-zero column is N; equal parts of several letters are their IUPAC code.
         At both, all letters are tried against the column as it stands.
@@ -75,11 +69,14 @@ def saturation_mutagenesis(
     start, end
         The sites to edit, half open, in positions of X. The whole sequence by default.
     target
-        What to read off one sequence's output: an int or slice (its first axis), a tuple (several axes),
-        a list (several targets), None: the mean over all outputs, and the result says so. What is
-        selected is averaged.
+        What to read off one sequence's output: an int or slice (its first axis), a tuple (several axes), a
+        boolean mask (its first axes, or all), a list (several targets), None: the mean over all outputs,
+        and the result says so. What is selected is averaged. Of a structure of tensors the key, field or
+        number comes first: ``"counts"``, ``("profile", 0, slice(400, 600))``.
     func
-        Applied to the model's output [B, ...] before `target`. With it, whole outputs are formed.
+        Applied to what the model returns, [B, ...], before `target`; every row by itself. It is traced along
+        with the model; where that cannot be, whole outputs are made for it, with a warning. Ready-made
+        ones are in `nucleoscope.targets`.
     hypothetical
         Keep the scores of all letters; otherwise those of letters that are not there are zero.
     center
@@ -102,12 +99,18 @@ def saturation_mutagenesis(
     verify
         How many edits to recompute through the model itself, in float64 where it is small enough: the
         strongest and random others. 0 for none.
+    reverse_complement
+        Ask about the other strand as well, and average: scores of the reverse complement, mapped back.
+        `target` and `args` are taken as they are on both strands.
+    shifts
+        Ask about sequences moved so far to the right, and average: letters that leave are lost, and N
+        (zeros) comes in at the other end. A site that leaves is averaged over the shifts in which it is there.
 
     Returns
     -------
     Attribution
         ``scores`` on the named ``axes``, the output for the originals, what was done (``facts``), and
-        the ``checks`` that it passed.
+        the ``checks`` that it passed, for each model and view; of several models their ``spread``.
 
     Raises
     ------
@@ -118,7 +121,7 @@ def saturation_mutagenesis(
 
     Source: in-silico mutagenesis, Alipanahi et al. 2015 (Nat. Biotechnol. 33, 831).
 
-    Equivalent to::
+    Equivalent to (one model, one strand, no shift)::
 
         raw[n, t, a, s] = read(model(X with letter a at s))[n, t] - read(model(X))[n, t]
         scores = raw - raw.mean(2, keepdim=True)
@@ -133,27 +136,43 @@ def saturation_mutagenesis(
         )
     verify = read_verify(verify)
     read_func(func)
-    with in_turn, contextlib.ExitStack() as stack:
-        asked = ask(
-            model, X, args, start=start, end=end, layout=layout, alphabet=alphabet,
-            precision=precision, memory=memory, device=device,
+    members, read, facts = ensemble.members(model), Read(target, func), []
+    with in_turn:
+        settings: dict[str, Any] = {
+            "layout": layout, "alphabet": alphabet, "precision": precision, "memory": memory,
+            "device": device,
+        }  # fmt: skip
+        first = ask(members[0], X, args, start=start, end=end, **settings)
+        columns = first.sequences.columns[:, :, first.start : first.end].cpu()
+
+        def scored(raw: Tensor) -> Tensor:
+            made = centered(raw, center, columns)
+            return made if hypothetical else project(made, columns)
+
+        tally = ensemble.Tally(
+            ensemble.views(len(members), reverse_complement, shifts, alphabet),
+            (first.start, first.end), first.sequences.letters.shape[1], scored, alphabet,
         )  # fmt: skip
-        rounding = stack.enter_context(exactly(asked))
-        found, engine, checks = _changes(asked, Read(target, func), verify, progress, rounding)
-    columns = asked.sequences.columns[:, :, asked.start : asked.end].cpu()
-    scores = centered(found.raw, center, columns)
-    if not hypothetical:
-        scores = project(scores, columns)
+        for view in tally.views:
+            given, (begin, stop) = view.of(X, layout, alphabet), tally.sites(view)
+            asked = first
+            if view != tally.plain:
+                asked = ask(members[view.member], given, args, start=begin, end=stop, **settings)
+            made = answered(asked, read, verify, progress)
+            tally.add(view, made.found.raw, made.found.original, made.checks)
+            facts.append(made.facts)
     many = isinstance(target, list)
     axes = ("sequence", "target", "letter", "site") if many else ("sequence", "letter", "site")
-    facts = {
-        "method": "saturation_mutagenesis", "target": describe(target), "center": center,
-        "hypothetical": hypothetical, "precision": precision_of(asked, found.raw, engine),
-        "engine": engine, "repeated_in_float64": found.repeated, **versions(),
+    said = {
+        "method": "saturation_mutagenesis", "target": str(read), "center": center,
+        "hypothetical": hypothetical, **ensemble.together(facts), **tally.facts, **versions(),
     }  # fmt: skip
+    scores, spread = tally.result()
+    if not many:
+        scores, spread = scores[:, 0], None if spread is None else spread[:, 0]
     return Attribution(
-        scores if many else scores[:, 0], axes, alphabet, asked.start, found.original, facts, checks,
-        _compact(columns),
+        scores, axes, alphabet, first.start, tally.original, said, tuple(tally.checks),
+        _compact(columns), spread,
     )  # fmt: skip
 
 
@@ -164,14 +183,14 @@ def _compact(columns: Tensor) -> Tensor:
 
 
 def plan(
-    model: nn.Module, X: Tensor, args: tuple[Tensor, ...] | None = None, *, start: int = 0,
+    model: Model, X: Tensor, args: tuple[Tensor, ...] | None = None, *, start: int = 0,
     end: int | None = None, target: Any = None, func: Func | None = None, layout: str = "NCL",
     alphabet: str = "ACGT", precision: str = "fp32", memory: int | None = None,
     device: str | torch.device | None = None,
 ) -> Plan:  # fmt: skip
     """What `saturation_mutagenesis` would do with the same arguments; print it.
 
-    The arguments are those of `saturation_mutagenesis`.
+    The arguments are those of `saturation_mutagenesis`; it is of one model.
 
     It shows every layer's window and cone, the seam and each op that ends locality with the line of your
     model that calls it, the arithmetic saved, and the memory. Raises Untraceable where the model cannot be
@@ -183,68 +202,4 @@ def plan(
             precision=precision, memory=memory, device=device,
         )  # fmt: skip
         stack.enter_context(exactly(asked))
-        return make_plan(asked, forward(asked), Read(target, func))
-
-
-def _changes(
-    asked: Asked, read: Read, verify: int, progress: bool, rounding: list[str]
-) -> tuple[Changes, str, tuple[Check, ...]]:
-    """The raw changes, by which engine they were made, and the checks they passed."""
-    seen_before = is_held(asked.model)
-    edits = asked.sequences.letters[:, asked.start : asked.end].size * (asked.sequences.size - 1)
-    bar = tqdm(total=edits, unit=" edits", disable=not progress, unit_scale=True)
-    with bar:
-        try:
-            found = by_deltas(asked, read, bar.update)
-        except Untraceable as why:
-            warnings.warn(
-                "the model cannot be traced, so the plain loop runs instead (slower, and as exact as "
-                f"the model): {why}{meanwhile(rounding)}",
-                NaiveFallback,
-                stacklevel=levels_to_the_caller(),
-            )
-            batch = 1 if isinstance(why, FixedBatch) else 64
-            found, engine = _by_the_loop(asked, read, bar.update, batch), "plain loop"
-        else:
-            engine = "delta" if found.local else "delta, then the model's own tail"
-    if not torch.isfinite(found.raw).all():
-        who = (
-            "model: some edits make its output"
-            if read.func is None
-            else "func: of some edits it returns"
-        )
-        raise ValueError(f"{who} NaN or infinite; no scores can be given")
-    if engine == "plain loop":
-        return (
-            found,
-            engine,
-            (Check("verification", True, "none needed: the plain loop is the definition"),),
-        )
-    if not verify:
-        return found, engine, ()
-    try:
-        verdict = verify_edits(asked, found, read, verify, seed=0)
-    except Disagreement:
-        if not seen_before:
-            raise
-        forget(asked.model)  # something may have changed that no key holds: a global, a file
-        return _changes(asked, read, verify, progress, rounding)
-    return found, engine, (Check("verification", True, str(verdict)),)
-
-
-def _by_the_loop(asked: Asked, read: Read, between: Callable[[int], Any], batch: int) -> Changes:
-    X, *others = asked.inputs
-    axis = 1 if asked.sequences.layout == "NCL" else 2
-    if batch > 1:
-        alone = answer(asked.model, X, tuple(others))
-        check_steady(asked.model, alone, X, tuple(others), batch)
-    sites = range(asked.start, asked.end)
-    raw = naive(
-        asked.model, X, tuple(others), sites=sites, letters=axis, read=read, batch=batch,
-        between=lambda edits: between(edits * (X.shape[axis] - 1) // X.shape[axis]),
-    )  # fmt: skip
-    with torch.no_grad():
-        own = [  # of copies: a model may write into what it is given
-            read(asked.model(*(t[n : n + 1].clone() for t in (X, *others)))) for n in range(len(X))
-        ]
-    return Changes(raw.cpu(), torch.cat(own).cpu(), exact=False, local=False)
+        return make_plan(asked, forward(asked, Read(target, func)))

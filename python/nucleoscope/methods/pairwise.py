@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from nucleoscope.effects import Pairs
 from nucleoscope.engine.edited import apart
 from nucleoscope.engine.graph import Untraceable
+from nucleoscope.engine.read import Func
 from nucleoscope.engine.rows import Ints
 from nucleoscope.engine.table import Table
-from nucleoscope.engine.target import Func
 from nucleoscope.methods.editing import Measured, Options, Request, request
 from nucleoscope.reading import read_range
 

@@ -10,16 +10,22 @@ from numbers import Integral
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from nucleoscope.engine import precision as precisions
+from nucleoscope.engine.changes import Changes
 from nucleoscope.engine.device import current
+from nucleoscope.engine.edited import Edited
 from nucleoscope.engine.prepare import Asked
+from nucleoscope.engine.read import Read
 from nucleoscope.naive.methods.full_float32 import full_float32, reductions
 
 
 class NaiveFallback(UserWarning):
     """The model could not be traced; the plain loop ran instead."""
+
+
+class UntracedFunc(UserWarning):
+    """The model was traced and `func` was not: whole outputs are made for it."""
 
 
 def read_verify(verify: Any) -> int:
@@ -64,16 +70,21 @@ def levels_to_the_caller() -> int:
     return level
 
 
-def describe(target: Any) -> str:
-    """The target as facts say it."""
-    return "mean over all outputs" if target is None else repr(target)
-
-
-def precision_of(asked: Asked, raw: Tensor, engine: str) -> str:
-    """What was computed in, as facts say it."""
+def facts_of(asked: Asked, read: Read, found: Changes | Edited, engine: str) -> dict[str, Any]:
+    """How an answer was come by, as its facts say it."""
+    precision = str(found.raw.dtype).removeprefix("torch.")
     if asked.precision in precisions.SAYS and engine != "plain loop":
-        return precisions.SAYS[asked.precision]
-    return str(raw.dtype).removeprefix("torch.")
+        precision = precisions.SAYS[asked.precision]
+    facts: dict[str, Any] = {
+        "precision": precision, "engine": engine, "repeated_in_float64": found.repeated,
+    }  # fmt: skip
+    if read.func is not None and engine != "plain loop":
+        facts["func"] = (
+            f"given whole outputs: {found.untraced}" if found.untraced else "traced with the model"
+        )
+    if asked.taken:
+        facts["model_taken"] = asked.taken
+    return facts
 
 
 def versions() -> dict[str, str]:

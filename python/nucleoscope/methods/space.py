@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from nucleoscope.effects import Effects
+from nucleoscope.engine.read import Func
 from nucleoscope.engine.rows import Ints
-from nucleoscope.engine.target import Func
 from nucleoscope.methods.editing import Options, laid_out, request
 from nucleoscope.methods.letters import place_motifs, read_motif, read_positions
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from nucleoscope.effects import Effects
+from nucleoscope.engine.read import Func
 from nucleoscope.engine.rows import Ints
 from nucleoscope.engine.table import Table
-from nucleoscope.engine.target import Func
 from nucleoscope.methods.editing import Measured, Options, Request, request
 from nucleoscope.methods.letters import read_allele
 

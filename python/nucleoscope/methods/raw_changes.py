@@ -1,0 +1,147 @@
+"""A checked request -> raw changes: by deltas and verified, or by the plain loop where that cannot be."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from nucleoscope.engine.cache import forget, is_held
+from nucleoscope.engine.changes import Changes, by_deltas
+from nucleoscope.engine.graph import FixedBatch, Untraceable
+from nucleoscope.engine.half import check_half, half_type
+from nucleoscope.engine.prepare import Asked
+from nucleoscope.engine.read import Read
+from nucleoscope.engine.saturation import Unsaturated
+from nucleoscope.engine.steady import answer, check_steady
+from nucleoscope.engine.verify import Disagreement
+from nucleoscope.engine.verify import verify as verify_edits
+from nucleoscope.methods.running import (
+    NaiveFallback,
+    UntracedFunc,
+    exactly,
+    facts_of,
+    levels_to_the_caller,
+    meanwhile,
+)
+from nucleoscope.naive.methods.saturation_mutagenesis import saturation_mutagenesis as naive
+from nucleoscope.result import Check
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Raw changes, how they were made, and the checks they passed."""
+
+    found: Changes
+    engine: str
+    checks: tuple[Check, ...]
+    facts: dict[str, Any]
+
+
+def answered(asked: Asked, read: Read, verify: int, progress: bool) -> Answered:
+    """What every substitution at the asked sites does to the targets, verified."""
+    with exactly(asked) as rounding, _named_half(asked):
+        found, engine, checks = _changes(asked, read, verify, progress, rounding)
+        if asked.half is not None:
+            few = asked.part(0, 4)
+            effect, original = float(found.raw.abs().max()), found.original[:4]
+            said = check_half(asked.half, few, read, original, effect)
+            checks = (*checks, Check("half precision", True, said))
+    facts = facts_of(asked, read, found, engine)
+    return Answered(found, engine, checks, facts)
+
+
+@contextlib.contextmanager
+def _named_half(asked: Asked) -> Iterator[None]:
+    """Of a model that fails as a float32 copy, say that this is what failed."""
+    try:
+        yield
+    except ValueError as error:
+        if asked.half is None or not str(error).startswith("X: the model fails"):
+            raise
+        raise ValueError(
+            f"model: its weights are {half_type(asked.half)}, and as a copy in float32, which is what is "
+            f"computed with, it fails: {str(error).splitlines()[0]}. Does forward cast to half precision "
+            "itself? Let it cast to the type of its weights, or call model.float()."
+        ) from error
+
+
+def _changes(
+    asked: Asked, read: Read, verify: int, progress: bool, rounding: list[str]
+) -> tuple[Changes, str, tuple[Check, ...]]:
+    """The raw changes, by which engine they were made, and the checks they passed."""
+    seen_before = is_held(asked.model)
+    edits = asked.sequences.letters[:, asked.start : asked.end].size * (asked.sequences.size - 1)
+    bar = tqdm(total=edits, unit=" edits", disable=not progress, unit_scale=True)
+    with bar:
+        try:
+            found = by_deltas(asked, read, bar.update)
+        except Untraceable as why:
+            warnings.warn(
+                "the model cannot be traced, so the plain loop runs instead (slower, and as exact as "
+                f"the model): {why}{meanwhile(rounding)}",
+                NaiveFallback,
+                stacklevel=levels_to_the_caller(),
+            )
+            batch = 1 if isinstance(why, FixedBatch) else 64
+            found, engine = _by_the_loop(asked, read, bar.update, batch), "plain loop"
+        else:
+            engine = "delta" if found.local else "delta, then the model's own tail"
+            if found.untraced:
+                warnings.warn(
+                    f"func cannot be traced, so whole outputs are made for it: {found.untraced}",
+                    UntracedFunc,
+                    stacklevel=levels_to_the_caller(),
+                )
+    if not torch.isfinite(found.raw).all():
+        who = (
+            "model: some edits make its output"
+            if read.func is None
+            else "func: of some edits it returns"
+        )
+        raise ValueError(f"{who} NaN or infinite; no scores can be given")
+    if engine == "plain loop":
+        return (
+            found,
+            engine,
+            (Check("verification", True, "none needed: the plain loop is the definition"),),
+        )
+    if not verify:
+        return found, engine, ()
+    try:
+        verdict = verify_edits(asked, found, read, verify, seed=0)
+    except Disagreement:
+        if not seen_before:
+            raise
+        forget(asked.model)  # something may have changed that no key holds: a global, a file
+        return _changes(asked, read, verify, progress, rounding)
+    return found, engine, (Check("verification", True, str(verdict)),)
+
+
+def _by_the_loop(asked: Asked, read: Read, between: Callable[[int], Any], batch: int) -> Changes:
+    X, *others = asked.inputs
+    if batch > 1:
+        answer(asked.model, X, tuple(others))
+        check_steady(asked.model, X, tuple(others), read, batch)
+    with Unsaturated() if read.func else contextlib.nullcontext():
+        return _looped(asked, read, between, batch)
+
+
+def _looped(asked: Asked, read: Read, between: Callable[[int], Any], batch: int) -> Changes:
+    X, *others = asked.inputs
+    axis = 1 if asked.sequences.layout == "NCL" else 2
+    sites = range(asked.start, asked.end)
+    raw = naive(
+        asked.model, X, tuple(others), sites=sites, letters=axis, read=read, batch=batch,
+        between=lambda edits: between(edits * (X.shape[axis] - 1) // X.shape[axis]),
+    )  # fmt: skip
+    with torch.no_grad():
+        own = [  # of copies: a model may write into what it is given
+            read(asked.model(*(t[n : n + 1].clone() for t in (X, *others)))) for n in range(len(X))
+        ]
+    return Changes(raw.cpu(), torch.cat(own).cpu(), exact=False, local=False)
