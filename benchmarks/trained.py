@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.nets import SpliceNet10k
-from nucleoscope.cli.letters import one_hot
+from nucleoscope.scan.letters import one_hot
 from nucleoscope.demo import load_sequence
 from nucleoscope.models import SpliceNet
 from training.ci_spliceai import Teacher, load

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 import nucleoscope
 from nucleoscope.cli import main
-from nucleoscope.cli.letters import one_hot
+from nucleoscope.scan.letters import one_hot
 from nucleoscope.cli.splice_sites import (
     KINDS,
     SIGNAL,

@@ -18,7 +18,7 @@ import nucleoscope
 from nucleoscope import Attribution
 from nucleoscope.cli import pictures
 from nucleoscope.cli.failures import one_message, prompt_interrupt
-from nucleoscope.cli.letters import one_hot
+from nucleoscope.scan.letters import one_hot
 from nucleoscope.cli.splice_sites import (
     KINDS,
     SIGNAL,

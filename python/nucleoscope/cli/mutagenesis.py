@@ -15,7 +15,7 @@ import nucleoscope
 from nucleoscope.cli import options
 from nucleoscope.cli.failures import one_message, plain_warnings, prompt_interrupt
 from nucleoscope.cli.fasta import read_sequences
-from nucleoscope.cli.letters import one_hot
+from nucleoscope.scan.letters import one_hot
 from nucleoscope.cli.loading import load_model
 from nucleoscope.cli.regions import Region, parse_region, read_bed
 

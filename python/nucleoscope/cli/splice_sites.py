@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from nucleoscope import Attribution
-from nucleoscope.cli.letters import reverse_complement
+from nucleoscope.scan.letters import reverse_complement
 from nucleoscope.files import whole_file
 
 KINDS = ("acceptor", "donor")  # the targets of SpliceSiteCount, in their order
