@@ -36,11 +36,13 @@ def engine(*rooms: str, lazily: tuple[str, ...] = ()) -> Room:
 # A room is a file or a folder below nucleoscope. In a folder that is divided into rooms, its own
 # name means its __init__.py.
 LAW = {
-    FACE: room("methods", "diagnostics", "result", "seqlet_table", "engine.plan", "demo"),
+    FACE: room("methods", "diagnostics", "result", "seqlet_table", "engine.plan", "demo", "scan"),
     "__main__": room("cli"),
     "cli": room(FACE, "demo", "models", "plot", "files", "scan"),
     "compat": room(FACE, "naive.methods"),
-    "scan": room("files", lazily=(FACE,)),  # the face offers it, so it takes methods from there by name
+    "scan": room(
+        "files", lazily=(FACE,)
+    ),  # the face offers it, so it takes methods from there by name
     "evaluate": room(FACE),
     "plot": room(FACE, "files"),
     "diagnostics": room("methods", "engine"),
@@ -94,8 +96,10 @@ LAW = {
     "engine.chain": engine("graph", "rows", "step", "transfer", "ops"),
     "engine.workers": engine(),
     "engine.reduce": engine("ops"),
+    "engine.context": engine("windows", lazily=("engine.plan",)),
     "engine.plan": engine(
         "report",
+        "context",
         "batch_size",
         "spread",
         "forward",

@@ -1,6 +1,7 @@
 """Exact and fast explanations of genomic deep-learning models.
 
 `saturation_mutagenesis(model, X)` scores every base; `plan(model, X)` says what that will take.
+`scan(model, genome, regions, out)` takes a method over a genome.
 """
 
 from importlib.metadata import version as _version
@@ -13,6 +14,8 @@ from nucleoscope.methods.mutagenesis import saturation_mutagenesis as saturation
 from nucleoscope.methods.seqlets import seqlets as seqlets
 from nucleoscope.result import Attribution as Attribution
 from nucleoscope.result import Check as Check
+from nucleoscope.scan.run import Scan as Scan
+from nucleoscope.scan.run import scan as scan  # the function, where the folder's name would stand
 from nucleoscope.seqlet_table import Seqlets as Seqlets
 
 __version__ = _version("nucleoscope")
@@ -21,10 +24,12 @@ __all__ = [
     "Check",
     "Disagreement",
     "NaiveFallback",
+    "Scan",
     "Seqlets",
     "Untraceable",
     "plan",
     "saturation_mutagenesis",
+    "scan",
     "seqlets",
 ]
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-Fetch = Callable[[str, int, int], str]  # (name, start, end), within the sequence, case as in the file
+Fetch = Callable[
+    [str, int, int], str
+]  # (name, start, end), within the sequence, case as in the file
 Note = Callable[[str], None]
 
 

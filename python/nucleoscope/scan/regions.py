@@ -54,9 +54,7 @@ def parse_region(text: str) -> Region:
         raise ValueError(f"{text!r} is no region: write chr1:1,001-2,000")
     first, last = (int(number.replace(",", "")) for number in written.groups()[1:])
     if not 1 <= first <= last:
-        raise ValueError(
-            f"{text!r} holds no base: positions count from 1, and the end is included"
-        )
+        raise ValueError(f"{text!r} holds no base: positions count from 1, and the end is included")
     return Region(written[1], first - 1, last, "--region")
 
 
@@ -100,9 +98,7 @@ def _bed_line(line: str, origin: str) -> Region | Reject:
         )
     chromosome, first, last = (column.strip() for column in columns[:3])
     if not (first.isdecimal() and last.isdecimal()):
-        return Reject(
-            origin, "not a BED line", f"start and end must be whole numbers: {line!r}"
-        )
+        return Reject(origin, "not a BED line", f"start and end must be whole numbers: {line!r}")
     start, end = int(first), int(last)
     if not start < end:
         kind = "zero length" if start == end else "end before start"
