@@ -16,9 +16,10 @@ from nucleoscope.cli import options
 from nucleoscope.cli.failures import one_message, plain_warnings, prompt_interrupt
 from nucleoscope.cli.fasta import read_sequences
 from nucleoscope.cli.loading import load_model
-from nucleoscope.cli.regions import Region, parse_region, read_bed
+from nucleoscope.cli.regions import parse_region, read_bed
 from nucleoscope.cli.requests import asked, of_method, of_model
 from nucleoscope.scan.letters import one_hot
+from nucleoscope.scan.regions import Region
 
 
 @click.command(epilog="Scores are read with nucleoscope.Attribution.load(FILE).")

@@ -32,7 +32,7 @@ class Dask:
             self._held.enter_context(cluster)
         self._client = self._held.enter_context(Client(address or cluster, set_as_default=False))
         self._client.register_plugin(Shipped(packed(job)), name=PLUGIN)
-        self._running: dict[Future, Shard] = {}
+        self._running: dict[Future[Arrays], Shard] = {}
 
     @property
     def slots(self) -> int:
@@ -57,7 +57,7 @@ class Dask:
         self._held.close()
 
 
-class Shipped(WorkerPlugin):  # type: ignore[misc]
+class Shipped(WorkerPlugin):
     """The job on a worker: unpickled and opened once, when its first shard comes."""
 
     def __init__(self, job: bytes) -> None:
@@ -78,5 +78,6 @@ class Shipped(WorkerPlugin):  # type: ignore[misc]
 
 def run_shard(lines: tuple[str, ...]) -> Arrays:
     """Run a shard on the Dask worker that this is called on."""
-    arrays: Arrays = get_worker().plugins[PLUGIN].run(lines)
-    return arrays
+    shipped = get_worker().plugins[PLUGIN]
+    assert isinstance(shipped, Shipped)
+    return shipped.run(lines)

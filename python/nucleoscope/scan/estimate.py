@@ -37,10 +37,10 @@ class Estimate:
     def __str__(self) -> str:
         hours = self.seconds / 3600
         took = f"{hours:,.1f} hours" if hours >= 2 else f"{self.seconds:,.0f} s"
+        speed = self.bases / max(self.seconds, 1e-9)
         lines = [
-            f"{self.bases:,} bases in {self.shards:,} shards: about {took}, "
-            f"{self.bases / max(self.seconds, 1e-9):,.0f} bases a second; up to "
-            f"{self.memory / 1e9:,.1f} GB of memory and {self.disk / 1e9:,.2f} GB of disk."
+            f"{self.bases:,} bases in {self.shards:,} shards: about {took}, {speed:,.0f} bases a second.",
+            f"Up to {self.memory / 1e9:,.1f} GB of memory and {self.disk / 1e9:,.2f} GB of disk.",
         ]
         if self.rejects:
             kinds = ", ".join(f"{count:,} {kind}" for kind, count in self.rejects.items())

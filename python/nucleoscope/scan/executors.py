@@ -12,6 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
 from nucleoscope.scan.folder import Shard
@@ -32,7 +33,10 @@ class Outcome:
 class Executor(Protocol):
     """Runs shards of one job. The caller keeps no more than `slots` in flight."""
 
-    slots: int
+    @property
+    def slots(self) -> int:
+        """How many shards keep all workers busy."""
+        ...
 
     def submit(self, shard: Shard) -> None:
         """Start a shard, or queue it."""
@@ -141,9 +145,15 @@ def start_worker(job: bytes) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None
-    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     opened: Job = pickle.loads(job)
     _ready.append((opened.threads, opened.open(ExitStack())))
+
+
+def _end_with(parent: BaseProcess) -> None:
+    """A parent that was killed cannot end its workers, which would wait forever."""
+    parent.join()
+    os._exit(1)
 
 
 def run_shard(lines: tuple[str, ...]) -> Arrays:

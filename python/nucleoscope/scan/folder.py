@@ -110,8 +110,8 @@ class Folder:
                 offset += lines.write(f"{line}\n".encode())
         with whole_file(self.path / "shards.npy") as file:
             np.save(file, np.array(table, np.int64).reshape(-1, 3))
-        items = sum(count for _, count, _ in table)
-        held = {"format": FORMAT, "items": items, "rejects": dict(rejects), **facts}
+        count = sum(row[1] for row in table)
+        held = {"format": FORMAT, "items": count, "rejects": dict(rejects), **facts}
         with whole_file(self.manifest_file) as file:
             file.write(json.dumps(held, indent=1).encode())
 

@@ -57,13 +57,11 @@ def bgzipped(path: Path, scratch: Path, held: contextlib.ExitStack) -> Opened:
         indices = [folder / each.name for each in indices]
     try:
         if not all(_up_to_date(each, path) for each in indices):
-            pysam.faidx(  # type: ignore[attr-defined]
-                str(path), "--fai-idx", str(indices[0]), "--gzi-idx", str(indices[1])
-            )
+            pysam.faidx(str(path), "--fai-idx", str(indices[0]), "--gzi-idx", str(indices[1]))
         file = pysam.FastaFile(
             str(path), filepath_index=str(indices[0]), filepath_index_compressed=str(indices[1])
         )
-    except (pysam.SamtoolsError, OSError, ValueError) as error:
+    except (pysam.utils.SamtoolsError, OSError, ValueError) as error:
         raise ValueError(f"{path} cannot be read as bgzipped FASTA: {error}") from error
     held.callback(file.close)
     return dict(zip(file.references, file.lengths, strict=True)), file.fetch

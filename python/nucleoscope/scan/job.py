@@ -108,9 +108,11 @@ class _Opened:
         unscored = self._unscored(bases[start:end])
         if unscored.all():
             return None
-        scores = self._scores([bases], [f"{name}:{lo + 1}-{hi}"], start=start, end=end)[0]
+        scores: npt.NDArray[Any] = self._scores(
+            [bases], [f"{name}:{lo + 1}-{hi}"], start=start, end=end
+        )[0]
         if tiling.joined:  # a mean over the window's positions, which are not the chromosome's
-            scores = scores * np.float32(self._positions(bases))
+            scores *= np.float32(self._positions(bases))
         scores[..., unscored] = np.nan
         return scores
 
@@ -139,8 +141,10 @@ class _Opened:
     def _unscored(self, bases: str) -> npt.NDArray[np.bool_]:
         """Where no base is known, or a masked one is to be left out."""
         codes = np.frombuffer(bases.encode("latin-1", "replace"), np.uint8)
-        unknown = (codes == ord("N")) | (codes == ord("n"))
-        return unknown | (codes >= ord("a")) if self.job.skip_masked else unknown
+        unknown: npt.NDArray[np.bool_] = (codes == ord("N")) | (codes == ord("n"))
+        if self.job.skip_masked:
+            unknown |= codes >= ord("a")
+        return unknown
 
 
 PLANNED = {"target", "func", "layout", "alphabet", "precision", "memory", "device"}

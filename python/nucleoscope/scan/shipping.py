@@ -38,5 +38,7 @@ def fingerprint(model: nn.Module) -> str:
             found.update(f"{name} {value!r}".encode())
             continue
         found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        found.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        found.update(
+            value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+        )
     return found.hexdigest()

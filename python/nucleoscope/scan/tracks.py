@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,8 @@ def bigwig(store: Path, out: Path, sizes: dict[str, int]) -> list[Path]:
         raise ValueError("hypothetical scores are of four letters a base: a track has one")
     written = []
     targets = _targets(root)
-    for target in range(targets):
-        path = out if targets == 1 else out.with_name(f"{out.stem}.{target}{out.suffix}")
+    for target in range(targets or 1):
+        path = out if targets is None else out.with_name(f"{out.stem}.{target}{out.suffix}")
         partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         try:
             file = pybigtools.open(str(partial), "w")
@@ -71,7 +72,7 @@ def parquet(store: Path, out: Path) -> Path:
 def npz(store: Path, out: Path) -> Path:
     """All arrays in one file, for what fits into memory; names as in the store, with / as in paths."""
     root = zarr.open_group(store, mode="r")
-    arrays = {
+    arrays: dict[str, Any] = {
         name: item[:] for name, item in root.members(max_depth=None) if isinstance(item, zarr.Array)
     }
     with whole_file(out) as file:
@@ -87,10 +88,12 @@ def _arrays(root: zarr.Group) -> list[zarr.Array[Any]]:
     return sorted(found, key=lambda array: str(array.attrs["name"]))
 
 
-def _targets(root: zarr.Group) -> int:
-    arrays = _arrays(root)
-    axes = list(arrays[0].metadata.dimension_names or ()) if arrays else []  # type: ignore[union-attr]
-    return int(arrays[0].shape[axes.index("target")]) if "target" in axes else 1
+def _targets(root: zarr.Group) -> int | None:
+    """How many targets there are; None for one that has no axis."""
+    for array in _arrays(root):
+        axes = list(getattr(array.metadata, "dimension_names", None) or ())
+        return int(array.shape[axes.index("target")]) if "target" in axes else None
+    return None
 
 
 def _stretches(root: zarr.Group) -> Iterator[Stretch]:
@@ -124,16 +127,14 @@ def _values(
     root: zarr.Group, target: int, sizes: dict[str, int]
 ) -> Iterator[tuple[str, int, int, float]]:
     """Runs of equal values: (chromosome, start, end, value), in order."""
-    many = _targets(root) > 1 or any(
-        "target" in (a.metadata.dimension_names or ()) for a in _arrays(root)
-    )  # type: ignore[union-attr]
+    many = _targets(root) is not None
     tracks = (
         (name, start, _observed(block[target] if many else block))
         for name, start, block in _stretches(root)
     )
     for name, start, values in _averaged(tracks, sizes):
         edges = np.flatnonzero(np.diff(values, prepend=np.nan, append=np.nan) != 0)
-        for first, last in zip(edges[:-1], edges[1:], strict=True):
+        for first, last in pairwise(edges):
             if not np.isnan(values[first]):
                 yield name, start + int(first), start + int(last), float(values[first])
 
