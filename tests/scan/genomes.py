@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -29,6 +30,7 @@ def write_fasta(path: Path, genome: dict[str, str] = GENOME) -> Path:
     return path
 
 
+@cache
 def pooled_net() -> nn.Module:
     """Local, with a stride product of 6 and paddings of every kind."""
     torch.manual_seed(0)
@@ -39,6 +41,7 @@ def pooled_net() -> nn.Module:
     ).eval()  # fmt: skip
 
 
+@cache  # one object a test run, so that it is traced once
 def dense_net(length: int) -> nn.Module:
     """Takes one length only, and depends on all of it."""
     torch.manual_seed(0)

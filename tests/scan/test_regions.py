@@ -59,7 +59,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["chr1", "chr1:0-5", "chr1:7-5", "chr1:a-b", ":1-5", ""])
 def test_typed_regions_that_are_none(text: str) -> None:
-    with pytest.raises(ValueError, match="is no region|holds no base"):
+    with pytest.raises(ValueError, match=r"is no region|holds no base"):
         parse_region(text)
 
 

@@ -138,12 +138,13 @@ def scan(
         X = one_hot([genome[region] for region in regions])
         zarr.save(out, method(model, X, **parameters).scores)
     """
-    request = request_of(locals())
+    given = locals()
     part, parts = shard
     if not 1 <= part <= parts:
         raise ValueError(f"shard={shard}: (i, n) with 1 <= i <= n")
     if workers < 1 or retries < 0:
         raise ValueError(f"workers={workers}, retries={retries}: 1 or more, and 0 or more")
+    request = request_of(given)
     folder = Folder(Path(out))
     if folder.manifest_file.exists() and not resume and parts == 1:
         raise ValueError(f"{folder.path} holds a scan already: resume it, or name another folder")

@@ -55,7 +55,7 @@ def exact_tiling(model: nn.Module, X: Tensor, cell: int, **parameters: object) -
         found = nucleoscope.plan(model, X, **parameters).context  # type: ignore[arg-type]
     except (ValueError, nucleoscope.Untraceable) as error:
         raise ValueError(
-            f"this model cannot be tiled exactly: {error}. Give window= and report=: the length that it "
+            f"this model cannot be tiled exactly: {str(error).rstrip('.')}. Give window= and report=: the length that it "
             "takes, and which bases of a window are reported."
         ) from error
     cell, left = (-(-n // found.stride) * found.stride for n in (max(cell, 1), found.left))

@@ -36,7 +36,7 @@ def bigwig(store: Path, out: Path, sizes: dict[str, int]) -> list[Path]:
     targets = _targets(root)
     for target in range(targets or 1):
         path = out if targets is None else out.with_name(f"{out.stem}.{target}{out.suffix}")
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        partial = path.with_name(f".{path.stem}.{os.getpid()}.partial.bw")
         try:
             file = pybigtools.open(str(partial), "w")
             file.write(sizes, _values(root, target, sizes))
