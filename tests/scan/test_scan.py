@@ -245,7 +245,7 @@ def test_tracks_and_tables(genome: Path, tmp_path: Path) -> None:
     with pybigtools.open(str(tmp_path / "o/scores.bw")) as track:
         assert track.chroms() == {name: len(bases) for name, bases in GENOME.items()}
         np.testing.assert_array_equal(
-            track.values("chr1", 0, len(CHR1), missing=np.nan), wanted.sum(0).astype(np.float32)
+            track.values("chr1", 0, len(CHR1), fillna=np.nan), wanted.sum(0).astype(np.float32)
         )
     table = parquet.read_table(tmp_path / "o/scores.parquet").to_pydict()
     assert len(table["position"]) == sum(len(b) for b in GENOME.values()) - 20
@@ -264,7 +264,7 @@ def test_tracks_of_overlapping_regions_have_their_mean(genome: Path, tmp_path: P
     assert [path.name for path in paths] == ["scores.0.bw", "scores.1.bw"]
     scores = zarr.open_group(done.store, mode="r")["scores"][:, 1].sum(1)
     with pybigtools.open(str(paths[1])) as track:
-        found = track.values("chr1", 0, 200, missing=np.nan)
+        found = track.values("chr1", 0, 200, fillna=np.nan)
     assert np.isnan(found[:60]).all()
     assert np.isnan(found[160:]).all()
     np.testing.assert_allclose(found[60:100], scores[1, :40], rtol=1e-6)

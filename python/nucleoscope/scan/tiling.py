@@ -54,9 +54,10 @@ def exact_tiling(model: nn.Module, X: Tensor, cell: int, **parameters: object) -
     try:
         found = nucleoscope.plan(model, X, **parameters).context  # type: ignore[arg-type]
     except (ValueError, nucleoscope.Untraceable) as error:
+        why = str(error).rstrip(".")
         raise ValueError(
-            f"this model cannot be tiled exactly: {str(error).rstrip('.')}. Give window= and report=: the length that it "
-            "takes, and which bases of a window are reported."
+            f"this model cannot be tiled exactly: {why}. Give window= and report=: the length that it takes, "
+            "and which bases of a window are reported."
         ) from error
     cell, left = (-(-n // found.stride) * found.stride for n in (max(cell, 1), found.left))
     return Tiling(cell, left, found.right, joined=True)
