@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from distributed import Client, Future, LocalCluster, Worker, WorkerPlugin, get_worker, wait
 from distributed.scheduler import KilledWorker
@@ -15,6 +15,7 @@ from nucleoscope.scan.job import Arrays, Job, Runner, run_with_threads
 from nucleoscope.scan.shipping import packed
 
 PLUGIN = "nucleoscope-scan"
+PATIENCE = 30  # seconds
 
 
 class Dask:
@@ -24,13 +25,13 @@ class Dask:
     """
 
     def __init__(self, job: Job, workers: int, address: str | None = None) -> None:
-        self._held = ExitStack()
+        self._cluster: LocalCluster | None = None
         if address is None:
-            cluster = LocalCluster(
+            self._cluster = LocalCluster(
                 n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None
             )
-            self._held.enter_context(cluster)
-        self._client = self._held.enter_context(Client(address or cluster, set_as_default=False))
+        self._workers = workers
+        self._client = Client(address or self._cluster, set_as_default=False)
         self._client.register_plugin(Shipped(packed(job)), name=PLUGIN)
         self._running: dict[Future[Arrays], Shard] = {}
 
@@ -54,7 +55,15 @@ class Dask:
     def close(self) -> None:
         """Give up what is in flight; a cluster of our own ends, another one goes on without the job."""
         self._client.cancel(list(self._running))
-        self._held.close()
+        if self._cluster is not None:
+            with suppress(
+                TimeoutError
+            ):  # a worker that is just starting anew cannot be told to end
+                self._client.wait_for_workers(self._workers, timeout=PATIENCE)
+        self._client.close()
+        if self._cluster is not None:
+            with suppress(TimeoutError):  # its processes end with this one at the latest
+                self._cluster.close(timeout=PATIENCE)
 
 
 class Shipped(WorkerPlugin):
