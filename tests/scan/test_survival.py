@@ -97,7 +97,7 @@ def test_killed_at_every_write_a_resumed_scan_is_the_same(
     assert allowed > 6, "four files before the shards, two shards, the store"
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_kill_9_and_resume(genome: Path, tmp_path: Path, workers: int) -> None:
     """A real process, killed behind its second checkpoint; its workers end with it."""
     out = tmp_path / "o"
@@ -220,7 +220,7 @@ def dask(job: Any) -> Executor:
     return Dask(job, 2)
 
 
-@pytest.mark.parametrize("start", [processes, dask])
+@pytest.mark.parametrize("start", [processes, pytest.param(dask, marks=pytest.mark.slow)])
 def test_a_killed_worker_loses_nothing(tmp_path: Path, start: Callable[[Any], Executor]) -> None:
     pytest.importorskip("cloudpickle", reason="the job is a local class")
     folder = Folder(tmp_path / "o")
