@@ -24,11 +24,11 @@ import nucleoscope
 from benchmarks.cases import CASES
 from benchmarks.machine import conditions
 from benchmarks.precision_figure import draw
-from nucleoscope.cli.letters import one_hot
 from nucleoscope.demo import load_sequence
 from nucleoscope.models import SpliceNet, SpliceSiteCount
 from nucleoscope.naive.methods.saturation_mutagenesis import saturation_mutagenesis as naive
 from nucleoscope.ops import has_bf16
+from nucleoscope.scan.letters import one_hot
 
 RESULTS = Path(__file__).parent / "results"
 RANDOM_SITES, STRONGEST_SITES = 80, 20  # three substitutions each

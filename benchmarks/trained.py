@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.nets import SpliceNet10k
-from nucleoscope.cli.letters import one_hot
 from nucleoscope.demo import load_sequence
 from nucleoscope.models import SpliceNet
+from nucleoscope.scan.letters import one_hot
 from training.ci_spliceai import Teacher, load
 
 ELEMENTS = ("F9", "LDLR", "HBB", "HBG1")  # promoters of Kircher et al. 2019, measured base by base

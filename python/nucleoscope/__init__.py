@@ -2,6 +2,7 @@
 
 `saturation_mutagenesis(model, X)` scores every base; `plan(model, X)` says what that will take.
 `variant_effect`, `substitution_effect`, `ablate`, `marginalize`, `space` and `pairwise` ask about edits.
+`scan(model, genome, regions, out)` takes a method over a genome.
 """
 
 from importlib.metadata import version as _version
@@ -24,6 +25,8 @@ from nucleoscope.methods.substitution_effect import substitution_effect as subst
 from nucleoscope.methods.variant_effect import variant_effect as variant_effect
 from nucleoscope.result import Attribution as Attribution
 from nucleoscope.result import Check as Check
+from nucleoscope.scan.run import Scan as Scan
+from nucleoscope.scan.run import scan as scan  # the function, where the folder's name would stand
 from nucleoscope.seqlet_table import Seqlets as Seqlets
 
 __version__ = _version("nucleoscope")
@@ -34,6 +37,7 @@ __all__ = [
     "Effects",
     "NaiveFallback",
     "Pairs",
+    "Scan",
     "Seqlets",
     "Untraceable",
     "UntracedFunc",
@@ -42,6 +46,7 @@ __all__ = [
     "pairwise",
     "plan",
     "saturation_mutagenesis",
+    "scan",
     "seqlets",
     "space",
     "substitution_effect",

@@ -15,7 +15,6 @@ from click.testing import CliRunner, Result
 
 import nucleoscope
 from nucleoscope.cli import main
-from nucleoscope.cli.letters import one_hot
 from nucleoscope.cli.splice_sites import (
     KINDS,
     SIGNAL,
@@ -26,6 +25,7 @@ from nucleoscope.cli.splice_sites import (
 )
 from nucleoscope.demo import load_sequence
 from nucleoscope.models import SpliceNet, SpliceSiteCount
+from nucleoscope.scan.letters import one_hot
 
 LENGTH = 5_000  # holds a strong donor of ZDHHC8 that is in every annotation
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -18,8 +18,8 @@ from click.testing import CliRunner, Result
 
 import nucleoscope
 from nucleoscope.cli import main
-from nucleoscope.cli.letters import one_hot, reverse_complement
 from nucleoscope.cli.options import memory
+from nucleoscope.scan.letters import one_hot, reverse_complement
 
 MODEL = """
 import torch

@@ -18,7 +18,6 @@ import nucleoscope
 from nucleoscope import Attribution
 from nucleoscope.cli import pictures
 from nucleoscope.cli.failures import one_message, prompt_interrupt
-from nucleoscope.cli.letters import one_hot
 from nucleoscope.cli.splice_sites import (
     KINDS,
     SIGNAL,
@@ -30,6 +29,7 @@ from nucleoscope.cli.splice_sites import (
 )
 from nucleoscope.demo import load_sequence
 from nucleoscope.models import SpliceNet, SpliceSiteCount
+from nucleoscope.scan.letters import one_hot
 
 LISTED = 20  # sites printed
 WRITTEN = 100  # sites of each kind and strand in sites.tsv

@@ -1,21 +1,15 @@
-"""Sequences of regions out of a FASTA file."""
+"""Sequences of regions out of a genome, for a command that stops at the first it cannot have."""
 
 from __future__ import annotations
 
-import codecs
-import contextlib
-import gzip
-import os
-import shutil
 import tempfile
-import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
-import pyfaidx
 
-from nucleoscope.cli.regions import Region, of_one_length
+from nucleoscope.cli.regions import of_one_length
+from nucleoscope.scan.genome import Genome, open_genome, other_name
+from nucleoscope.scan.regions import Region
 
 
 def read_sequences(
@@ -24,91 +18,39 @@ def read_sequences(
     """The regions at their final length, and their bases from the forward strand.
 
     A region must lie within its chromosome; where `length` extends one beyond an end, N stands for
-    the missing bases and a note says so. Raises ClickException for anything else, by name.
+    the missing bases and a note says so. Raises ClickException or ValueError for anything else.
     """
-    with _opened(path) as genome:
+    with (
+        tempfile.TemporaryDirectory(prefix="nucleoscope-") as folder,
+        open_genome(path, Path(folder), _note) as genome,
+    ):
         for region in regions:
-            _check(region, genome, path)
+            _check(region, genome)
         regions = of_one_length(regions, length)
-        sequences = [_bases(region, genome) for region in regions]
-    padded = [r for r in regions if _outside(r, len(genome[r.chromosome]))]
+        sequences = [genome.bases(r.chromosome, r.start, r.end).upper() for r in regions]
+    padded = [r for r in regions if r.start < 0 or r.end > genome.sizes[r.chromosome]]
     if padded:
         others = f" and {len(padded) - 1:,} more" if len(padded) > 1 else ""
-        click.echo(f"Note: beyond chromosome ends N stands in {padded[0]}{others}.", err=True)
+        _note(f"beyond chromosome ends N stands in {padded[0]}{others}.")
     return regions, sequences
 
 
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[pyfaidx.Fasta]:
-    """An indexed FASTA file. What cannot lie beside it lies in a temporary folder meanwhile."""
-    with tempfile.TemporaryDirectory(prefix="nucleoscope-") as folder:
-        plain = _decompressed(path, Path(folder)) if path.suffix in (".gz", ".bgz") else path
-        with plain.open("rb") as file:
-            if file.read(3) == codecs.BOM_UTF8:
-                raise click.ClickException(
-                    f"{path} begins with a byte order mark; save it as plain text without one"
-                )
-        index = Path(f"{plain}.fai")
-        made = not index.exists()
-        if not os.access(index if index.exists() else index.parent, os.W_OK):
-            index = _own_index(index, plain, Path(folder))
-        try:
-            genome = pyfaidx.Fasta(
-                str(plain), indexname=str(index), as_raw=True, sequence_always_upper=True
-            )
-        except (pyfaidx.FastaIndexingError, ValueError, UnicodeDecodeError, OSError) as error:
-            if made:  # of a file that was refused
-                index.unlink(missing_ok=True)
-            raise click.ClickException(f"{path} cannot be read as FASTA: {error}") from error
-        with genome:
-            if not genome.keys():
-                raise click.ClickException(f"{path} holds no sequences")
-            yield genome
+def _note(text: str) -> None:
+    click.echo(f"Note: {text}", err=True)
 
 
-def _own_index(index: Path, plain: Path, folder: Path) -> Path:
-    """An index that may be used where none may be written: the file's own if it is up to date."""
-    if index.exists() and index.stat().st_mtime >= plain.stat().st_mtime:
-        return index
-    return folder / index.name
-
-
-def _decompressed(path: Path, folder: Path) -> Path:
-    """A plain copy, which can be read at any place; gzip files only from their beginning."""
-    click.echo(f"Note: {path.name} is compressed; unpacking it for this run.", err=True)
-    copy = folder / path.stem
-    try:
-        with gzip.open(path) as packed, copy.open("wb") as file:
-            shutil.copyfileobj(packed, file, 1 << 20)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise click.ClickException(f"{path} is no gzip file, or damaged: {error}") from error
-    return copy
-
-
-def _check(region: Region, genome: pyfaidx.Fasta, path: Path) -> None:
-    name = region.chromosome
-    if name not in genome:
-        other = name.removeprefix("chr") if name.startswith("chr") else f"chr{name}"
-        known = list(genome.keys())
+def _check(region: Region, genome: Genome) -> None:
+    name, file = region.chromosome, genome.path.name
+    if name not in genome.sizes:
+        other, known = other_name(name), list(genome.sizes)
         hint = (
             f"; it calls it {other!r}"
-            if other in genome
+            if other in genome.sizes
             else f"; it has {', '.join(known[:5])}{' ...' * (len(known) > 5)}"
         )
-        raise click.ClickException(f"{region.origin}: {path.name} has no sequence {name!r}{hint}")
-    size = len(genome[name])
+        raise click.ClickException(f"{region.origin}: {file} has no sequence {name!r}{hint}")
+    size = genome.sizes[name]
     if region.end > size:
         raise click.ClickException(
             f"{region.origin}: {region} ends beyond {name}, which has {size:,} bases"
         )
-
-
-def _outside(region: Region, size: int) -> bool:
-    return region.start < 0 or region.end > size
-
-
-def _bases(region: Region, genome: pyfaidx.Fasta) -> str:
-    size = len(genome[region.chromosome])
-    start, end = max(region.start, 0), min(region.end, size)
-    inside: str = genome[region.chromosome][start:end] if start < end else ""
-    return "N" * (start - region.start) + inside + "N" * (region.end - end)

@@ -15,24 +15,15 @@ import nucleoscope
 from nucleoscope.cli import options
 from nucleoscope.cli.failures import one_message, plain_warnings, prompt_interrupt
 from nucleoscope.cli.fasta import read_sequences
-from nucleoscope.cli.letters import one_hot
 from nucleoscope.cli.loading import load_model
-from nucleoscope.cli.regions import Region, parse_region, read_bed
+from nucleoscope.cli.regions import parse_region, read_bed
+from nucleoscope.cli.requests import asked, of_method, of_model
+from nucleoscope.scan.letters import one_hot
+from nucleoscope.scan.regions import Region
 
 
 @click.command(epilog="Scores are read with nucleoscope.Attribution.load(FILE).")
-@click.option(
-    "--model", required=True, metavar="MODULE:CALLABLE|FILE",
-    help="What gives the model: a class or function of yours called without arguments, a "
-    "program saved by torch.export (.pt2), or a whole model saved by torch.save (.pt, .pth).",
-)  # fmt: skip
-@click.option(
-    "--weights", type=options.EXISTING, help="Its state dict: .pt by torch.save, or .safetensors."
-)
-@click.option(
-    "--allow-pickle", "--trust", "trust", is_flag=True,
-    help="Open a .pt2, or a whole model in a .pt, although that can run code held in it.",
-)  # fmt: skip
+@of_model
 @click.option("--fasta", type=options.EXISTING, required=True, help="The genome, plain or gzipped.")
 @click.option(
     "--bed", type=options.EXISTING, help="Regions: the first three columns of a BED file."
@@ -42,41 +33,13 @@ from nucleoscope.cli.regions import Region, parse_region, read_bed
     "--length", type=click.IntRange(min=1),
     help="Cut or extend every region to this length about its midpoint.",
 )  # fmt: skip
-@click.option(
-    "--target", "targets", type=options.target, multiple=True, metavar="INDEX",
-    help="What to read off the output of one sequence, as Python would index it: 3, 10:20 or "
-    "1,7500; of several outputs the name comes first: profile,0,400:600. What is selected is averaged. "
-    "Repeat for several targets. Default: the mean of all.",
-)  # fmt: skip
-@click.option(
-    "--layout", type=click.Choice(["NCL", "NLC"]), default="NCL", show_default=True,
-    help="Axes of the model's input: sequences, letters (channels) and sites.",
-)  # fmt: skip
-@click.option(
-    "--alphabet",
-    type=options.alphabet,
-    default="ACGT",
-    show_default=True,
-    help="Order of the input's channels.",
-)
-@click.option(
-    "--center", type=click.Choice(["mean", "alternatives", "none"]), default="mean",
-    show_default=True, help="What a score is measured against.",
-)  # fmt: skip
-@click.option("--hypothetical", is_flag=True, help="Keep the scores of letters that are not there.")
-@click.option(
-    "--precision", type=click.Choice(["fp32", "tf32", "bf16", "fp64"]), default="fp32", show_default=True
-)  # fmt: skip
+@of_method
 @click.option(
     "--reverse-complement",
     is_flag=True,
     help="Average over both strands; --target is read off both.",
 )
 @click.option("--memory", type=options.memory, metavar="SIZE", help="What may be held: 2G, 500M.")
-@click.option(
-    "--verify", type=click.IntRange(min=0), default=2, show_default=True, metavar="N",
-    help="Edits to recompute through the model itself.",
-)  # fmt: skip
 @click.option("--device", type=options.device, default="cpu", show_default=True)
 @options.overwrite
 @click.option(
@@ -101,7 +64,7 @@ def mutagenesis(
         raise click.UsageError("give one of --bed and --region")
     if out is None and not dry_run:
         raise click.UsageError("give --out FILE.npz, or --dry-run")
-    common["target"] = _asked(targets)
+    common["target"] = asked(targets)
     common["device"] = device
     with one_message(traceback, "\n(--traceback shows where.)"), plain_warnings():
         wanted = read_bed(bed) if bed else [parse_region(region or "")]
@@ -122,11 +85,6 @@ def mutagenesis(
         written = _with_regions(result, regions, model, fasta).save(out or "")
     size = f"{len(regions):,} x {len(regions[0]):,} bases"
     click.echo(f"{result!r}\n{size} in {took:.1f} s: {written}")
-
-
-def _asked(targets: tuple[options.Pick, ...]) -> Any:
-    """No target, one, or a list, as the methods take them."""
-    return list(targets) if len(targets) > 1 else targets[0] if targets else None
 
 
 def _with_regions(

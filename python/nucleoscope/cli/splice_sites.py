@@ -11,8 +11,8 @@ import numpy as np
 from torch import Tensor
 
 from nucleoscope import Attribution
-from nucleoscope.cli.letters import reverse_complement
 from nucleoscope.files import whole_file
+from nucleoscope.scan.letters import reverse_complement
 
 KINDS = ("acceptor", "donor")  # the targets of SpliceSiteCount, in their order
 SIGNAL = {"acceptor": "AG", "donor": "GT"}  # the intron's last and first two bases

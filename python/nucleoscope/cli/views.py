@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from nucleoscope import Attribution
-from nucleoscope.cli.regions import Region, parse_region
+from nucleoscope.cli.regions import parse_region
 from nucleoscope.plot import View
+from nucleoscope.scan.regions import Region
 
 
 def views_of_region(attribution: Attribution, text: str) -> list[View]:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from nucleoscope.engine.batch_size import Load, sites_per_batch
+from nucleoscope.engine.context import Context, context
 from nucleoscope.engine.forward import forward_work
 from nucleoscope.engine.graph import Axes, Graph, Rule
 from nucleoscope.engine.report import report
@@ -61,6 +62,11 @@ class Plan:
     def local(self) -> bool:
         """Whether the output itself is reached by deltas: no tail is run."""
         return self.traced.nodes[self.traced.output].role == "ripple"
+
+    @property
+    def context(self) -> Context:
+        """How much sequence around a base decides its scores; raises NoTiles, a ValueError, if all."""
+        return context(self)
 
     @cached_property
     def stretches(self) -> list[tuple[str, ...]]:

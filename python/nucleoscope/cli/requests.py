@@ -1,0 +1,80 @@
+"""The options that commands share which put a model and a method together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from nucleoscope.cli import options
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+MODEL = (
+    click.option(
+        "--model", required=True, metavar="MODULE:CALLABLE|FILE",
+        help="What gives the model: a class or function of yours called without arguments, a "
+        "program saved by torch.export (.pt2), or a whole model saved by torch.save (.pt, .pth).",
+    ),
+    click.option(
+        "--weights", type=options.EXISTING,
+        help="Its state dict: .pt by torch.save, or .safetensors.",
+    ),
+    click.option(
+        "--allow-pickle", "--trust", "trust", is_flag=True,
+        help="Open a .pt2, or a whole model in a .pt, although that can run code held in it.",
+    ),
+)  # fmt: skip
+METHOD = (
+    click.option(
+        "--target", "targets", type=options.target, multiple=True, metavar="INDEX",
+        help="What to read off the output of one sequence, as Python would index it: 3, 10:20 or "
+        "1,7500; of several outputs the name comes first: profile,0,400:600. What is selected is averaged. "
+        "Repeat for several targets. Default: the mean of all.",
+    ),
+    click.option(
+        "--layout", type=click.Choice(["NCL", "NLC"]), default="NCL", show_default=True,
+        help="Axes of the model's input: sequences, letters (channels) and sites.",
+    ),
+    click.option(
+        "--alphabet", type=options.alphabet, default="ACGT", show_default=True,
+        help="Order of the input's channels.",
+    ),
+    click.option(
+        "--center", type=click.Choice(["mean", "alternatives", "none"]), default="mean",
+        show_default=True, help="What a score is measured against.",
+    ),
+    click.option(
+        "--hypothetical", is_flag=True, help="Keep the scores of letters that are not there."
+    ),
+    click.option(
+        "--precision", type=click.Choice(["fp32", "tf32", "bf16", "fp64"]), default="fp32",
+        show_default=True,
+    ),
+    click.option(
+        "--verify", type=click.IntRange(min=0), default=2, show_default=True, metavar="N",
+        help="Edits to recompute through the model itself.",
+    ),
+)  # fmt: skip
+
+
+def of_model(command: Command) -> Command:
+    """Give a command the options that name a model."""
+    return _with(command, MODEL)
+
+
+def of_method(command: Command) -> Command:
+    """Give a command the options of a method."""
+    return _with(command, METHOD)
+
+
+def _with(command: Command, given: tuple[Callable[[Command], Command], ...]) -> Command:
+    for option in reversed(given):
+        command = option(command)
+    return command
+
+
+def asked(targets: tuple[options.Pick, ...]) -> Any:
+    """No target, one, or a list, as the methods take them."""
+    return list(targets) if len(targets) > 1 else targets[0] if targets else None

@@ -1,0 +1,168 @@
+"""The output folder: a manifest, the items, and a checkpoint a shard; each appears complete or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import zipfile
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import filelock
+import numpy as np
+import numpy.typing as npt
+
+from nucleoscope.files import whole_file
+from nucleoscope.scan.job import Arrays
+from nucleoscope.scan.regions import Reject
+
+FORMAT = 1  # of the folder; another one is refused
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Some consecutive items, done by one worker in one go."""
+
+    number: int
+    lines: tuple[str, ...]  # of items.tsv
+    weight: int  # bases, or whatever the work goes by
+
+
+class Folder:
+    """What a scan has written and will write; nothing is written outside of it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.manifest_file = path / "manifest.json"
+        self.rejects_file = path / "rejects.tsv"
+        self.scratch = path / "scratch"
+
+    def make(self) -> None:
+        """Create it. Raises OSError where it cannot be written to."""
+        for folder in (self.path, self.path / "shards", self.path / "failed", self.scratch):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def lock(self, name: str, wait: float = 0) -> filelock.FileLock:
+        """One process at a time holds it; it is gone with its process, however that ends."""
+        return filelock.FileLock(self.path / f"{name}.lock", timeout=wait)
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """What was asked for, and how it is cut into shards."""
+        held: dict[str, Any] = json.loads(self.manifest_file.read_text())
+        if held.get("format") != FORMAT:
+            raise ValueError(f"{self.manifest_file} is of another version of nucleoscope")
+        return held
+
+    @cached_property
+    def _table(self) -> npt.NDArray[np.int64]:
+        """Per shard: where its lines begin in items.tsv, how many they are, their weight."""
+        table: npt.NDArray[np.int64] = np.load(self.path / "shards.npy", allow_pickle=False)
+        return table
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    @property
+    def weights(self) -> npt.NDArray[np.int64]:
+        """The weight of every shard."""
+        return self._table[:, 2]
+
+    def shard(self, number: int) -> Shard:
+        """A shard with its items."""
+        offset, count, weight = (int(n) for n in self._table[number])
+        with (self.path / "items.tsv").open("rb") as file:
+            file.seek(offset)
+            lines = tuple(file.readline().decode().rstrip("\n") for _ in range(count))
+        return Shard(number, lines, weight)
+
+    def prepare(
+        self, items: Iterable[tuple[str, int] | Reject], most: int, facts: Mapping[str, Any]
+    ) -> None:
+        """Write items, as (line, weight), in shards of at most `most` weight, and the rejects.
+
+        One pass in flat memory; the manifest is written last, so that it vouches for the others.
+        """
+        table: list[list[int]] = []
+        rejects: Counter[str] = Counter()
+        offset = 0
+        with (
+            whole_file(self.path / "items.tsv") as lines,
+            whole_file(self.rejects_file) as refused,
+        ):
+            refused.write(b"where\treason\tdetail\n")
+            for item in items:
+                if isinstance(item, Reject):
+                    rejects[item.kind] += 1
+                    written = "\t".join(map(_plain, (item.origin, item.kind, item.detail)))
+                    refused.write(f"{written}\n".encode())
+                    continue
+                line, weight = item
+                if not table or table[-1][2] + weight > most:
+                    table.append([offset, 0, 0])
+                table[-1][1] += 1
+                table[-1][2] += weight
+                offset += lines.write(f"{line}\n".encode())
+        with whole_file(self.path / "shards.npy") as file:
+            np.save(file, np.array(table, np.int64).reshape(-1, 3))
+        count = sum(row[1] for row in table)
+        held = {"format": FORMAT, "items": count, "rejects": dict(rejects), **facts}
+        with whole_file(self.manifest_file) as file:
+            file.write(json.dumps(held, indent=1).encode())
+
+    def checkpoint(self, number: int) -> Path:
+        """The file of a shard that is done."""
+        return self.path / "shards" / f"{number:07d}.npz"
+
+    def keep(self, number: int, arrays: Arrays) -> None:
+        """Write a shard's checkpoint. Raises OSError where the disk is full."""
+        with whole_file(self.checkpoint(number)) as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+            file.flush()
+            os.fsync(file.fileno())
+        self._failure(number).unlink(missing_ok=True)
+
+    def read(self, number: int) -> Arrays:
+        """A shard's arrays."""
+        with np.load(self.checkpoint(number), allow_pickle=False) as held:
+            return dict(held)
+
+    def is_done(self, number: int) -> bool:
+        """Whether a shard's checkpoint is there, to its end."""
+        path = self.checkpoint(number)
+        return self.complete or (path.exists() and zipfile.is_zipfile(path))
+
+    @property
+    def complete(self) -> bool:
+        """Whether the store holds every shard, so that no checkpoint is needed any more."""
+        return (self.path / "complete").exists()
+
+    def finish(self) -> None:
+        """The store holds every shard: say so, then remove the checkpoints and what was unpacked."""
+        (self.path / "complete").touch()
+        for folder in (self.path / "shards", self.path / "failed", self.scratch):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def fail(self, number: int, reason: str) -> None:
+        """Record a shard that was tried often enough."""
+        with whole_file(self._failure(number)) as file:
+            file.write(json.dumps({"shard": number, "reason": reason}).encode())
+
+    def _failure(self, number: int) -> Path:
+        return self.path / "failed" / f"{number:07d}.json"
+
+    def failures(self) -> Iterator[tuple[int, str]]:
+        """(shard, reason) of those that failed and are not done."""
+        for path in sorted((self.path / "failed").glob("*.json")):
+            held = json.loads(path.read_text())
+            if not self.is_done(held["shard"]):
+                yield held["shard"], held["reason"]
+
+
+def _plain(text: str) -> str:
+    return text.replace("\t", "\\t").replace("\n", "\\n").encode("utf-8", "replace").decode()

@@ -1,0 +1,175 @@
+"""What a scan is asked to do: checked, told in the manifest, and made into a job."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from nucleoscope.scan.folder import Folder
+from nucleoscope.scan.genome import Genome, digest, open_genome
+from nucleoscope.scan.job import PLANNED, RegionJob
+from nucleoscope.scan.letters import one_hot
+from nucleoscope.scan.regions import Region, Reject
+from nucleoscope.scan.shipping import fingerprint
+from nucleoscope.scan.sources import Regions, Sieve, asked
+from nucleoscope.scan.tiling import Tiling, exact_tiling, fixed_tiling
+
+MEMORY = (
+    1 << 30
+)  # bytes a worker: what is free decides batches, and so the last bits, so it is none of ours
+PLANNED_BASES = 2048  # a plan's windows are the same for any length: of so many
+
+
+@dataclass(frozen=True)
+class Request:
+    """The arguments of `scan` that decide its scores."""
+
+    model: nn.Module
+    genome: Path
+    regions: Regions
+    method: str
+    coordinates: str | None
+    length: int | None
+    cell: int
+    window: int | None
+    report: tuple[int, int] | None
+    skip_masked: bool
+    threads: int
+    shard_bases: int
+    parameters: Mapping[str, Any]
+
+    @property
+    def along(self) -> str:
+        """Along what scores lie."""
+        return self.coordinates or ("genome" if self.regions is None else "regions")
+
+    def check(self) -> None:
+        """Raise ValueError or TypeError for what cannot be meant together."""
+        import nucleoscope
+
+        known = nucleoscope.__all__ if self.method in nucleoscope.__all__ else []
+        found = getattr(nucleoscope, self.method) if known else None
+        names = inspect.signature(found).parameters if callable(found) else {}
+        if not {"model", "X", "start", "end"} <= set(names) or self.method == "plan":
+            raise ValueError(f"method={self.method!r}: no method of nucleoscope that scores sites")
+        unknown = [n for n in self.parameters if n not in names or n in ("model", "X", "args")]
+        if unknown or {"start", "end"} & set(self.parameters):
+            raise TypeError(
+                f"{self.method} takes no {', '.join(unknown) or 'start and end'} in a scan"
+            )
+        if self.along not in ("regions", "genome"):
+            raise ValueError(f"coordinates={self.coordinates!r}: use 'regions' or 'genome'")
+        if self.along == "regions" and (self.window or self.report or self.regions is None):
+            raise ValueError("window, report and whole genomes: for coordinates='genome' only")
+        if self.along == "genome" and self.length is not None:
+            raise ValueError(
+                "length: for coordinates='regions' only; along a genome regions stay as they are"
+            )
+        if self.report and not self.window:
+            raise ValueError("report: bases of a window; give window too")
+        if min(self.cell, self.shard_bases, self.length or 1, self.window or 1, self.threads) < 1:
+            raise ValueError("cell, window, length, shard_bases and threads: 1 or more")
+
+    def given(self) -> dict[str, Any]:
+        """The method's parameters, with what a scan fixes."""
+        return {"memory": MEMORY, **self.parameters}
+
+
+def prepare(request: Request, folder: Folder, note: Callable[[str], None]) -> RegionJob:
+    """The job, and the folder's manifest for it: a new one, or one that asks for the very same.
+
+    Raises ValueError where the folder's scan asked for something else, naming it.
+    """
+    request.check()
+    with open_genome(request.genome, folder.scratch, note) as genome:
+        tiling = _tiling(request, genome)
+        told = {"asked": _asked(request, tiling)}
+        if folder.manifest_file.exists():
+            _compare(folder.manifest["asked"], told["asked"])
+        else:
+            provenance = {**told["asked"], **_meaning(request, tiling), **_versions()}
+            sieve = Sieve(genome, request.length, tiling)
+            facts = {
+                **told, "coordinates": request.along, "sizes": dict(genome.sizes),
+                "threads": request.threads, "provenance": provenance,
+            }  # fmt: skip
+            folder.prepare(
+                sieve.items(_any(asked(request.regions, genome), request)),
+                request.shard_bases,
+                facts,
+            )
+    return RegionJob(
+        request.model, request.genome, folder.scratch, request.method, request.given(), tiling,
+        request.skip_masked, folder.manifest["threads"],
+    )  # fmt: skip
+
+
+def _any(found: Iterator[Region | Reject], request: Request) -> Iterator[Region | Reject]:
+    first = next(found, None)
+    if first is None:
+        raise ValueError(f"{request.regions} holds no regions")
+    return chain([first], found)
+
+
+def _tiling(request: Request, genome: Genome) -> Tiling | None:
+    if request.along == "regions":
+        return None
+    if request.window:
+        return fixed_tiling(request.window, request.report)
+    asked = {k: v for k, v in request.given().items() if k in PLANNED}
+    axes = asked.get("alphabet", "ACGT"), asked.get("layout", "NCL")
+    bases = min(PLANNED_BASES, max(genome.sizes.values()))
+    return exact_tiling(request.model, one_hot(["A" * bases], *axes), request.cell, **asked)
+
+
+def _asked(request: Request, tiling: Tiling | None) -> dict[str, Any]:
+    regions = request.regions
+    if isinstance(regions, Path | str):
+        source = {"regions": Path(regions).name, "regions_sha256": digest(Path(regions))}
+    else:
+        source = {"regions": "all" if regions is None else "; ".join(regions)}
+    return {
+        "method": request.method,
+        "parameters": {k: _told(v) for k, v in sorted(request.given().items())},
+        "model": f"{type(request.model).__module__}.{type(request.model).__qualname__}",
+        "model_sha256": fingerprint(request.model),
+        "genome": request.genome.name,
+        "genome_sha256": digest(request.genome),
+        **source,
+        "length": request.length,
+        "tiling": None if tiling is None else str(tiling),
+        "skip_masked": request.skip_masked,
+        "shard_bases": request.shard_bases,
+    }
+
+
+def _told(value: object) -> str:
+    """As the manifest writes it; a function by its name, since its address changes."""
+    return getattr(value, "__qualname__", None) or repr(value)
+
+
+def _meaning(request: Request, tiling: Tiling | None) -> dict[str, str]:
+    summed = tiling is not None and tiling.joined
+    return {
+        "coordinates": request.along,
+        "scores": "changes of the target, "
+        + ("summed over the output's positions" if summed else f"as {request.method} gives them"),
+    }
+
+
+def _versions() -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in ("nucleoscope", "torch", "numpy")}
+
+
+def _compare(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    changed = [key for key in now if before.get(key) != now[key]]
+    if changed:
+        told = "; ".join(f"{key} was {before.get(key)!r}, now {now[key]!r}" for key in changed)
+        raise ValueError(f"this folder's scan asked for something else: {told}")

@@ -1,0 +1,248 @@
+"""`scan`: a method over regions of a genome, or all of it, into a folder that survives its process."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import filelock
+import torch
+from torch import nn
+
+from nucleoscope.scan.drive import drive
+from nucleoscope.scan.executors import Executor, Inline, Processes
+from nucleoscope.scan.folder import Folder
+from nucleoscope.scan.progress import Progress
+from nucleoscope.scan.request import Request, prepare
+from nucleoscope.scan.sources import Regions
+
+PREPARING = 3600  # seconds that other members of an array job wait for the first to prepare
+
+
+class InUse(RuntimeError):
+    """Another process writes into the same folder."""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """How a scan stands."""
+
+    out: Path
+    store: Path | None  # None until all shards are done or given up
+    shards: int
+    done: int
+    failed: dict[int, str]  # shard: reason
+    rejects: dict[str, int]  # reason: how many
+
+    @property
+    def clean(self) -> bool:
+        """Whether everything that was asked for is there."""
+        return self.store is not None and not self.failed and not self.rejects
+
+    def __str__(self) -> str:
+        lines = [f"{self.done:,} of {self.shards:,} shards done: {self.store or self.out}"]
+        if self.rejects:
+            kinds = ", ".join(f"{count:,} {kind}" for kind, count in self.rejects.items())
+            lines.append(f"Left out: {kinds}; {self.out / 'rejects.tsv'} says which.")
+        if self.failed:
+            number, reason = next(iter(self.failed.items()))
+            lines.append(f"{len(self.failed):,} shards failed, such as {number}: {reason}")
+        return "\n".join(lines)
+
+
+def scan(
+    model: nn.Module,
+    genome: Path | str,
+    regions: Regions,
+    out: Path | str,
+    *,
+    method: str = "saturation_mutagenesis",
+    coordinates: str | None = None,
+    length: int | None = None,
+    cell: int = 1 << 15,
+    window: int | None = None,
+    report: tuple[int, int] | None = None,
+    skip_masked: bool = False,
+    resume: bool = False,
+    shard: tuple[int, int] = (1, 1),
+    workers: int = 1,
+    dask: bool | str = False,
+    threads: int | None = None,
+    shard_bases: int = 1 << 17,
+    retries: int = 2,
+    progress: str = "none",
+    note: Callable[[str], None] = lambda _: None,
+    **parameters: Any,
+) -> Scan:
+    """Scores of regions of a genome, or of whole chromosomes, in a folder that can be resumed.
+
+    The folder holds a manifest, a checkpoint for every shard that is done, what was rejected and why, and
+    at the end `scores.zarr`. Killed at any point, the same call with ``resume=True`` goes on, and the store
+    is the same byte for byte. N has no score: it is NaN.
+
+    Parameters
+    ----------
+    model
+        As the method takes it. It is shipped to workers by pickle.
+    genome
+        FASTA, plain or bgzipped, or 2bit. chr1 and 1 name the same chromosome.
+    regions
+        A BED or narrowPeak file, plain or gzipped, typed regions such as ``chr1:1,001-2,000``, or None for
+        all of the genome. What cannot be done is counted in `rejects.tsv`, and the rest goes on.
+    out
+        A folder, new or with ``resume``; nothing is written outside it but a genome's index.
+    method, parameters
+        A method of nucleoscope by its name, and what it takes besides the model and X.
+    coordinates
+        ``"regions"``: each is a sequence of its own, all of one length, and a row of the store.
+        ``"genome"``: scores lie along the chromosomes, as though each had been one sequence, whatever the
+        regions; they must be sorted and not overlap. By default ``"genome"`` where regions is None.
+    length
+        Bring every region to this length about its midpoint; N stands beyond a chromosome's ends.
+    cell
+        With ``"genome"``: bases that one call reports. Its window holds as much more as the plan says
+        that their scores depend on. The scores are then changes of the target *summed* over the output's
+        positions, not their mean, which would depend on the window.
+    window, report
+        With ``"genome"``, for models that take one length: windows of this length, each reporting its
+        bases [a, b). Such scores depend on where windows begin: at multiples of b - a, less a.
+    skip_masked
+        Leave lower-case bases without a score. Models see them either way.
+    shard
+        (i, n): of n processes that share a folder this is the i-th, from 1; when all are done, `merge`.
+    workers, dask, threads
+        Processes of this machine; with ``dask=True`` a Dask cluster of as many, with an address the workers
+        of that scheduler. Threads of each: by default the cores, split. A resumed scan keeps its threads.
+    shard_bases
+        About how many bases are a shard: what a killed process loses at most.
+    retries
+        How often a shard that fails is tried again before it is recorded and left out.
+    progress, note
+        ``"bar"``, ``"json"`` (a line a shard, on stderr) or ``"none"``; and what is called with remarks.
+
+    Returns
+    -------
+    Scan
+        What is done, failed and rejected; ``clean`` if all is well.
+
+    Raises ValueError and TypeError for arguments that cannot be meant, InUse where another process writes
+    into the folder, OSError where it cannot be written. What is done by then is kept.
+
+    Equivalent to::
+
+        X = one_hot([genome[region] for region in regions])
+        zarr.save(out, method(model, X, **parameters).scores)
+    """
+    given = locals()
+    part, parts = shard
+    if not 1 <= part <= parts:
+        raise ValueError(f"shard={shard}: (i, n) with 1 <= i <= n")
+    if workers < 1 or retries < 0:
+        raise ValueError(f"workers={workers}, retries={retries}: 1 or more, and 0 or more")
+    request = request_of(given)
+    folder = Folder(Path(out))
+    if folder.manifest_file.exists() and not resume and parts == 1:
+        raise ValueError(f"{folder.path} holds a scan already: resume it, or name another folder")
+    folder.make()
+    with _alone(folder, f"part-{part}-of-{parts}"):
+        with folder.lock("prepare", PREPARING):
+            job = prepare(request, folder, note)
+        mine = [n for n in range(len(folder)) if n % parts == part - 1]
+        left = [n for n in mine if not folder.is_done(n)]
+        if left:
+            weights, total = folder.weights, int(folder.weights[mine].sum())
+            shown = Progress(progress, total, total - int(weights[left].sum()), "bases")
+            executor = _executor(job, workers, dask)
+            try:
+                drive(folder, executor, left, retries, shown)
+            finally:
+                executor.close()
+                shown.close()
+    return standing(folder) if parts > 1 else merge(folder.path)
+
+
+def request_of(arguments: Mapping[str, Any]) -> Request:
+    """What of the arguments of `scan` decides its scores."""
+    held = {f.name: arguments[f.name] for f in dataclasses.fields(Request)}
+    held["threads"] = held["threads"] or _threads(arguments["workers"], arguments["dask"])
+    return Request(**held | {"genome": Path(held["genome"])})
+
+
+def merge(out: Path | str) -> Scan:
+    """Put the shards of a finished scan together as `scores.zarr`; again where it is there already.
+
+    Raises ValueError where shards are missing, InUse where another process is at it.
+    """
+    try:
+        from nucleoscope.scan.store import assemble
+    except ImportError as error:
+        raise ImportError(f"the store: {error}. pip install 'nucleoscope[scan]'") from error
+    folder = Folder(Path(out))
+    if not folder.manifest_file.exists():
+        raise ValueError(f"{out} holds no scan: there is no {folder.manifest_file.name}")
+    with _alone(folder, "merge"):
+        if not folder.complete:
+            assemble(folder)
+        found = standing(folder)
+        if not found.failed:
+            folder.finish()
+    return found
+
+
+def export(
+    done: Scan, *, bigwig: bool = False, parquet: bool = False, npz: bool = False
+) -> list[Path]:
+    """Files beside the store, made from it: `scores.bw`, `scores.parquet`, `scores.npz`."""
+    from nucleoscope.scan import tracks
+
+    if done.store is None:
+        raise ValueError(f"{done.out} has no store yet")
+    sizes = Folder(done.out).manifest["sizes"]
+    written = tracks.bigwig(done.store, done.out / "scores.bw", sizes) if bigwig else []
+    written += [tracks.parquet(done.store, done.out / "scores.parquet")] if parquet else []
+    written += [tracks.npz(done.store, done.out / "scores.npz")] if npz else []
+    return written
+
+
+def standing(folder: Folder) -> Scan:
+    """How the scan in a folder stands."""
+    done = sum(folder.is_done(n) for n in range(len(folder)))
+    failed, store = dict(folder.failures()), folder.path / "scores.zarr"
+    return Scan(
+        folder.path, store if store.exists() else None, len(folder), done, failed,
+        folder.manifest["rejects"],
+    )  # fmt: skip
+
+
+def _alone(folder: Folder, name: str) -> AbstractContextManager[object]:
+    lock = folder.lock(name)
+    try:
+        return lock.acquire()
+    except filelock.Timeout as error:
+        raise InUse(
+            f"another process is writing into {folder.path} ({lock.lock_file} is held)"
+        ) from error
+
+
+def _threads(workers: int, dask: bool | str) -> int:
+    if workers == 1 and not dask:
+        return torch.get_num_threads()
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    return max(cores // workers, 1)
+
+
+def _executor(job: Any, workers: int, dask: bool | str) -> Executor:
+    if dask:
+        try:
+            from nucleoscope.scan.clusters import Dask
+        except ImportError as error:
+            raise ImportError(f"dask: {error}. pip install 'nucleoscope[dask]'") from error
+        return Dask(job, workers, dask if isinstance(dask, str) else None)
+    return Inline(job) if workers == 1 else Processes(job, workers)

@@ -1,0 +1,44 @@
+"""A model in bytes, as it goes to workers once, and its fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from typing import Any
+
+import torch
+from torch import nn
+
+
+def packed(thing: Any) -> bytes:
+    """Pickled; by cloudpickle where it is there, which takes classes and functions of a notebook too.
+
+    Raises TypeError for what cannot travel.
+    """
+    try:
+        import cloudpickle as how
+    except ImportError:
+        how = pickle
+    try:
+        done: bytes = how.dumps(thing)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise TypeError(
+            f"this model or one of its parameters cannot travel to a worker: {error}. Define its class in "
+            "a module, or pip install 'nucleoscope[scan]', whose cloudpickle takes more."
+        ) from error
+    return done
+
+
+def fingerprint(model: nn.Module) -> str:
+    """SHA-256 over the model's class, its structure as it prints, and every weight and buffer."""
+    found = hashlib.sha256()
+    found.update(f"{type(model).__module__}.{type(model).__qualname__}\n{model!r}".encode())
+    for name, value in sorted(model.state_dict().items()):
+        if not isinstance(value, torch.Tensor):
+            found.update(f"{name} {value!r}".encode())
+            continue
+        found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        found.update(
+            value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+        )
+    return found.hexdigest()

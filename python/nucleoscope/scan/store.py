@@ -1,0 +1,115 @@
+"""Checkpoints -> one zarr store of scores, complete or not there; the same bytes however they were made."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import numpy.typing as npt
+import zarr
+from zarr.errors import ZarrUserWarning
+
+from nucleoscope.scan.folder import Folder
+from nucleoscope.scan.job import Piece
+
+STORE = "scores.zarr"
+SITES_A_CHUNK = 1 << 16
+
+
+def assemble(folder: Folder) -> Path:
+    """Write `scores.zarr` from all checkpoints, shard by shard in flat memory.
+
+    Regions: `scores` [region, ..., site] with `chromosome`, `start` and `end`. Genome: one array
+    [..., site] a chromosome below `chromosomes`. What was not scored is NaN. Raises ValueError where
+    shards are neither done nor recorded as failed.
+    """
+    failed = dict(folder.failures())
+    missing = [n for n in range(len(folder)) if n not in failed and not folder.is_done(n)]
+    if missing:
+        some = ", ".join(map(str, missing[:5])) + ", ..." * (len(missing) > 5)
+        raise ValueError(
+            f"{len(missing):,} of {len(folder):,} shards are not done yet: {some}. Run them, or resume."
+        )
+    partial, store = folder.path / f".{STORE}.partial", folder.path / STORE
+    shutil.rmtree(partial, ignore_errors=True)
+    root = zarr.open_group(partial, mode="w", zarr_format=3)
+    done = [n for n in range(len(folder)) if n not in failed]
+    if folder.manifest["coordinates"] == "regions":
+        _rows(folder, root, done)
+    else:
+        _chromosomes(folder, root, done)
+    root.attrs.update(folder.manifest["provenance"])
+    root.attrs["failed_shards"] = {str(n): reason for n, reason in failed.items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ZarrUserWarning)  # that other readers pass it over
+        zarr.consolidate_metadata(partial)
+    shutil.rmtree(store, ignore_errors=True)
+    partial.replace(store)
+    return store
+
+
+def _pieces(folder: Folder, numbers: list[int]) -> Iterator[tuple[list[Piece], Mapping[str, Any]]]:
+    for number in numbers:
+        pieces = [Piece.read(line) for line in folder.shard(number).lines]
+        arrays = folder.read(number)
+        yield [pieces[at] for at in arrays["which"]], arrays
+
+
+def _rows(folder: Folder, root: zarr.Group, done: list[int]) -> None:
+    count, scores = int(folder.manifest["items"]), None
+    names = list(folder.manifest["sizes"])
+    places: npt.NDArray[np.int64] = np.zeros((3, count), np.int64)
+    for number in range(len(folder)):
+        for piece in map(Piece.read, folder.shard(number).lines):
+            places[:, piece.row] = names.index(piece.chromosome), piece.start, piece.end
+    for pieces, arrays in _pieces(folder, done):
+        block = arrays["scores"]
+        if scores is None:
+            shape, chunk = (count, *block.shape[1:]), (len(block), *block.shape[1:])
+            scores = _array(root, "scores", shape, chunk, arrays)
+        scores[pieces[0].row : pieces[0].row + len(pieces)] = block
+    for name, values in zip(("chromosome", "start", "end"), places, strict=True):
+        root.create_array(name, data=values)
+    root["chromosome"].attrs["names"] = names
+
+
+def _chromosomes(folder: Folder, root: zarr.Group, done: list[int]) -> None:
+    sizes, group = folder.manifest["sizes"], root.create_group("chromosomes")
+    arrays: dict[str, zarr.Array[Any]] = {}
+    for pieces, made in _pieces(folder, done):
+        scores, at = made["scores"], 0
+        for piece in pieces:
+            name, wide = piece.chromosome, piece.end - piece.start
+            if name not in arrays:
+                lead = scores.shape[:-1]
+                chunk = (*lead, min(SITES_A_CHUNK, sizes[name]))
+                arrays[name] = _array(group, safe_name(name), (*lead, sizes[name]), chunk, made)
+                arrays[name].attrs["name"] = name
+            arrays[name][..., piece.start : piece.end] = scores[..., at : at + wide]
+            at += wide
+
+
+def _array(
+    group: zarr.Group,
+    name: str,
+    shape: tuple[int, ...],
+    chunks: tuple[int, ...],
+    like: Mapping[str, Any],
+) -> zarr.Array[Any]:
+    axes = [str(axis) for axis in like["axes"]]
+    return group.create_array(
+        name, shape=shape, chunks=chunks, dtype=like["scores"].dtype, fill_value=np.nan,
+        dimension_names=axes,
+    )  # fmt: skip
+
+
+def safe_name(name: str) -> str:
+    """A sequence's name as that of an array: no path, nothing that zarr keeps for itself."""
+    quoted = quote(name, safe="")
+    reserved = quoted.startswith((".", "__")) or quoted == "zarr.json"
+    return f"%{ord(quoted[0]):02X}{quoted[1:]}" if reserved else quoted

@@ -1,0 +1,83 @@
+"""`nucleoscope scan` and `merge`: the same as the functions, and exit codes that say how it went."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from nucleoscope.cli import main
+from tests.scan.genomes import GENOME, write_fasta
+
+zarr = pytest.importorskip("zarr", reason="scans are stored by zarr")
+GIVEN = ("--model", "tests.scan.genomes:pooled_net", "--target", "1", "--cell", "100")
+
+
+@pytest.fixture
+def genome(tmp_path: Path) -> str:
+    return str(write_fasta(tmp_path / "g.fa"))
+
+
+def run(command: str, *given: str) -> Result:
+    return CliRunner().invoke(main, [command, *given])
+
+
+def test_a_genome_and_its_track(genome: str, tmp_path: Path) -> None:
+    pytest.importorskip("pybigtools", reason="pybigtools writes bigWig")
+    done = run("scan", *GIVEN, "--genome", genome, "--out", str(tmp_path / "o"), "--bigwig")
+    assert done.exit_code == 0, done.output
+    assert "1 of 1 shards done" in done.output
+    assert {"scores.bw", "scores.zarr", "manifest.json"} <= {
+        path.name for path in (tmp_path / "o").iterdir()
+    }
+    again = run("scan", *GIVEN, "--genome", genome, "--out", str(tmp_path / "o"))
+    assert again.exit_code == 1
+    assert "holds a scan already" in again.output
+    assert (
+        run("scan", *GIVEN, "--genome", genome, "--out", str(tmp_path / "o"), "--resume").exit_code
+        == 0
+    )
+
+
+def test_rejects_show_in_the_exit_code(genome: str, tmp_path: Path) -> None:
+    (tmp_path / "r.bed").write_text("1\t0\t60\nchrX\t1\t2\n")
+    bed, out = str(tmp_path / "r.bed"), str(tmp_path / "o")
+    done = run("scan", *GIVEN, "--genome", genome, "--bed", bed, "--out", out)
+    assert done.exit_code == 3, done.output
+    assert "Left out: 1 no such chromosome" in done.output
+    assert zarr.open_group(tmp_path / "o/scores.zarr", mode="r")["scores"].shape == (1, 4, 60)
+
+
+def test_parts_and_merge(genome: str, tmp_path: Path) -> None:
+    out = str(tmp_path / "o")
+    assert run("scan", *GIVEN, "--genome", genome, "--out", out, "--shard", "2/2").exit_code == 0
+    early = run("merge", out)
+    assert early.exit_code == 1
+    assert "1 of 1 shards are not done yet" in early.output
+    assert run("scan", *GIVEN, "--genome", genome, "--out", out, "--shard", "1/2").exit_code == 0
+    assert run("merge", out).exit_code == 0
+    assert run("merge", str(tmp_path)).exit_code == 1
+
+
+def test_an_estimate_writes_nothing(genome: str, tmp_path: Path) -> None:
+    before = {path.name for path in tmp_path.iterdir()}
+    done = run("scan", *GIVEN, "--genome", genome, "--estimate")
+    assert done.exit_code == 0, done.output
+    assert f"{sum(map(len, GENOME.values())):,} bases in 1 shards" in done.output
+    assert {path.name for path in tmp_path.iterdir()} - before <= {"g.fa.fai"}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ((), "give --out FOLDER, or --estimate"),
+        (("--out", "o", "--shard", "3/2"), "write i/n, such as 3/16"),
+        (("--out", "o", "--window", "60", "--report", "5-9"), "write a:b, such as 557:1557"),
+        (("--out", "o", "--coordinates", "moon"), "'moon' is not one of"),
+    ],
+)
+def test_bad_usage(genome: str, given: tuple[str, ...], message: str) -> None:
+    done = run("scan", *GIVEN, "--genome", genome, *given)
+    assert done.exit_code == 2
+    assert message in " ".join(done.output.split())

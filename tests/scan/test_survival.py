@@ -1,0 +1,275 @@
+"""Scans whose process, worker or disk fails at any point: what is done is kept, and the end is the same."""
+
+from __future__ import annotations
+
+import errno
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nucleoscope
+from nucleoscope.scan.drive import drive
+from nucleoscope.scan.executors import Executor, Inline, Processes
+from nucleoscope.scan.folder import Folder
+from nucleoscope.scan.job import Arrays
+from nucleoscope.scan.progress import Progress
+from tests.scan.genomes import CHR1, dense_net, pooled_net, write_fasta
+from tests.scan.test_scan import contents
+
+pytest.importorskip("zarr", reason="scans are stored by zarr")
+HERE = Path(__file__).parent
+GIVEN: dict[str, Any] = {"target": 1, "cell": 60, "shard_bases": 60}
+PROGRAM = """
+import sys, time
+import torch
+sys.path.insert(0, {here!r})
+from genomes import pooled_net
+import nucleoscope
+from nucleoscope.scan import folder
+
+kept = folder.Folder.keep
+def slowly(self, number, arrays):
+    kept(self, number, arrays)
+    print(number, flush=True)
+    time.sleep(0.2)
+folder.Folder.keep = slowly
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    nucleoscope.scan(pooled_net(), {genome!r}, None, {out!r}, target=1, cell=60, shard_bases=60,
+                     threads=1, resume=True, workers=int(sys.argv[1]))
+"""
+
+
+@pytest.fixture
+def genome(tmp_path: Path) -> Path:
+    return write_fasta(tmp_path / "g.fa", {"chr1": CHR1[:300]})
+
+
+def scan(genome: Path, out: Path, **more: Any) -> nucleoscope.Scan:
+    return nucleoscope.scan(pooled_net(), genome, None, out, threads=1, **GIVEN, **more)
+
+
+class Killed(BaseException):
+    """What no except clause of ours catches, as nothing catches kill -9."""
+
+
+def test_killed_at_every_write_a_resumed_scan_is_the_same(
+    genome: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped before the n-th file takes its name, for all n up to the end of the store."""
+    net, regions = dense_net(20), ["chr1:1-20", "chr1:101-120"]
+
+    def scan(out: Path, **more: Any) -> nucleoscope.Scan:
+        return nucleoscope.scan(
+            net, genome, regions, out, threads=1, shard_bases=20, target=0, verify=0, **more
+        )
+
+    wanted = contents(scan(tmp_path / "whole").store)
+    replace, left = Path.replace, [0]
+
+    def dying(path: Path, target: Any) -> Path:
+        left[0] -= 1
+        if left[0] < 0:
+            raise Killed
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", dying)
+    for allowed in range(100):
+        out, left[0] = tmp_path / f"o{allowed}", allowed
+        try:
+            scan(out)
+        except Killed:
+            assert not (out / "scores.zarr").exists()
+        else:
+            break
+        left[0] = 1000
+        assert contents(scan(out, resume=True).store) == wanted, allowed
+    assert allowed > 6, "four files before the shards, two shards, the store"
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_kill_9_and_resume(genome: Path, tmp_path: Path, workers: int) -> None:
+    """A real process, killed behind its second checkpoint; its workers end with it."""
+    out = tmp_path / "o"
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM.format(here=str(HERE), genome=str(genome), out=str(out)))
+    command = [sys.executable, str(program), str(workers)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.readline()
+        children = _children(process.pid)
+        process.send_signal(signal.SIGKILL)
+    done = len(list((out / "shards").glob("[0-9]*.npz")))
+    assert 2 <= done < 5
+    until = time.monotonic() + 20
+    while any(map(_alive, children)) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not any(map(_alive, children))
+    again = scan(genome, out, resume=True)
+    assert again.clean
+    assert contents(again.store) == contents(scan(genome, tmp_path / "whole").store)
+
+
+def _children(parent: int) -> list[int]:
+    path = Path(f"/proc/{parent}/task/{parent}/children")
+    return [int(child) for child in path.read_text().split()] if path.exists() else []
+
+
+def _alive(process: int) -> bool:
+    status = Path(f"/proc/{process}/stat")
+    try:
+        return status.read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_a_full_disk_stops_the_scan_and_loses_nothing(
+    genome: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    savez, saved = np.savez, [0]
+
+    def full(file: Any, **arrays: Any) -> None:
+        saved[0] += 1
+        if saved[0] > 2:
+            file.write(b"half of it")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        savez(file, **arrays)
+
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(OSError, match="No space left"):
+        scan(genome, tmp_path / "o")
+    assert len(list((tmp_path / "o/shards").iterdir())) == 2
+    monkeypatch.undo()
+    assert contents(scan(genome, tmp_path / "o", resume=True).store) == contents(
+        scan(genome, tmp_path / "whole").store
+    )
+
+
+def test_a_damaged_checkpoint_is_done_again(genome: Path, tmp_path: Path) -> None:
+    """Half a file, as a power cut may leave it."""
+    nucleoscope.scan(pooled_net(), genome, None, tmp_path / "o", threads=1, shard=(1, 1), **GIVEN)
+    part = {"shard": (1, 2), **GIVEN}
+    nucleoscope.scan(pooled_net(), genome, None, tmp_path / "p", threads=1, **part)
+    path = tmp_path / "p/shards/0000002.npz"
+    path.write_bytes(path.read_bytes()[:-30])
+    done = scan(genome, tmp_path / "p", resume=True)
+    assert contents(done.store) == contents(tmp_path / "o/scores.zarr")
+
+
+def test_a_read_only_folder_is_told_before_anything_runs(
+    genome: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(*_: Any, **__: Any) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", denied)
+    with pytest.raises(PermissionError, match="Permission denied"):
+        scan(genome, tmp_path / "o")
+
+
+def lines(folder: Folder, count: int) -> None:
+    """A folder of so many one-line shards."""
+    folder.make()
+    folder.prepare(((f"{n}", 1) for n in range(count)), 1, {"sizes": {}})
+
+
+def fragile(deaths: Path, always: bool = False) -> Any:
+    """A job whose item 3 kills its worker, once or always; a local class, which travels by value."""
+
+    class Fragile:
+        threads = 1
+
+        def open(self, held: ExitStack) -> Callable[[Sequence[str]], Arrays]:  # noqa: ARG002
+            import os
+            import signal
+
+            import numpy
+
+            def run(lines: Sequence[str]) -> Arrays:
+                if lines[0] == "3" and (always or not deaths.exists()):
+                    deaths.touch()
+                    os.kill(os.getpid(), signal.SIGKILL)
+                if lines[0] == "5":
+                    raise ValueError("five\nis never done")
+                return {"number": numpy.array([int(line) for line in lines])}
+
+            return run
+
+    return Fragile()
+
+
+def processes(job: Any) -> Executor:
+    return Processes(job, 2)
+
+
+def dask(job: Any) -> Executor:
+    pytest.importorskip("distributed", reason="dask distributed runs the workers")
+    from nucleoscope.scan.clusters import Dask
+
+    return Dask(job, 2)
+
+
+@pytest.mark.parametrize("start", [processes, pytest.param(dask, marks=pytest.mark.slow)])
+def test_a_killed_worker_loses_nothing(tmp_path: Path, start: Callable[[Any], Executor]) -> None:
+    pytest.importorskip("cloudpickle", reason="the job is a local class")
+    folder = Folder(tmp_path / "o")
+    lines(folder, 9)
+    executor = start(fragile(tmp_path / "deaths"))
+    try:
+        drive(folder, executor, range(9), 1, Progress("none", 9, 0, "items"))
+    finally:
+        executor.close()
+    assert (tmp_path / "deaths").exists()
+    assert [n for n in range(9) if not folder.is_done(n)] == [5]
+    assert dict(folder.failures()) == {5: "ValueError: five is never done"}
+    assert all(folder.read(n)["number"] == n for n in range(9) if n != 5)
+
+
+def test_a_shard_that_kills_every_worker_is_given_up_alone(tmp_path: Path) -> None:
+    pytest.importorskip("cloudpickle", reason="the job is a local class")
+    folder, told = Folder(tmp_path / "o"), StringIO()
+    lines(folder, 5)
+    executor = Processes(fragile(tmp_path / "deaths", always=True), 2)
+    try:
+        drive(folder, executor, range(5), 0, Progress("json", 5, 0, "items", told))
+    finally:
+        executor.close()
+    assert dict(folder.failures()) == {3: "its worker died"}
+    assert '"failed": 1' in told.getvalue()
+
+
+def test_no_more_in_flight_than_there_are_slots(tmp_path: Path) -> None:
+    class Counting(Inline):
+        most = 0
+
+        def submit(self, shard: Any) -> None:
+            super().submit(shard)
+            self.most = max(self.most, len(self._waiting))
+
+    folder = Folder(tmp_path / "o")
+    lines(folder, 5)
+    executor = Counting(fragile(tmp_path / "deaths"))
+    executor.slots = 2
+    (tmp_path / "deaths").touch()
+    drive(folder, executor, range(5), 0, Progress("none", 5, 0, "items"))
+    assert executor.most == 2
+    assert all(folder.is_done(n) for n in range(5))
+
+
+def test_what_cannot_travel_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    from nucleoscope.scan.shipping import packed
+
+    monkeypatch.setitem(sys.modules, "cloudpickle", None)
+    with pytest.raises(TypeError, match="cannot travel to a worker"):
+        packed(lambda: None)
