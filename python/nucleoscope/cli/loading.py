@@ -49,7 +49,8 @@ def _called(name: str) -> nn.Module:
     module, colon, path = name.partition(":")
     if not (module and colon and path):
         raise click.BadParameter(
-            f"{name!r}: write module:callable, or name a .pt2 or .pt file", param_hint="--model"
+            f"{name!r}: write module:callable, or name a .pt2 file, or a .pt file of a whole model",
+            param_hint="--model",
         )
     _look_here()
     try:
