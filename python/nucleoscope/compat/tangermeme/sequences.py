@@ -15,7 +15,7 @@ def written(X: Tensor, motif: Any, start: int | None, alphabet: Sequence[str]) -
 
     By default its middle lies in the middle of the sequence.
     """
-    columns = encoded(motif, alphabet) if isinstance(motif, str) else motif.detach().to(X)
+    columns = encoded(motif, alphabet) if isinstance(motif, str) else motif.detach().cpu()
     if columns.ndim != 3 or columns.shape[1] != X.shape[1] or len(columns) not in (1, len(X)):
         raise ValueError(
             f"motif: expected letters, or one-hot [1 or {len(X)}, {X.shape[1]}, W]; got shape "
