@@ -147,6 +147,8 @@ class Folder:
         (self.path / "complete").touch()
         for folder in (self.path / "shards", self.path / "failed", self.scratch):
             shutil.rmtree(folder, ignore_errors=True)
+        for left in self.path.glob(".*.partial"):  # of processes that were killed as they wrote
+            left.unlink()
 
     def fail(self, number: int, reason: str) -> None:
         """Record a shard that was tried often enough."""

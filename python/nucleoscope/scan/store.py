@@ -63,10 +63,11 @@ def _pieces(folder: Folder, numbers: list[int]) -> Iterator[tuple[list[Piece], M
 def _rows(folder: Folder, root: zarr.Group, done: list[int]) -> None:
     count, scores = int(folder.manifest["items"]), None
     names = list(folder.manifest["sizes"])
+    numbers = {name: number for number, name in enumerate(names)}
     places: npt.NDArray[np.int64] = np.zeros((3, count), np.int64)
     for number in range(len(folder)):
         for piece in map(Piece.read, folder.shard(number).lines):
-            places[:, piece.row] = names.index(piece.chromosome), piece.start, piece.end
+            places[:, piece.row] = numbers[piece.chromosome], piece.start, piece.end
     for pieces, arrays in _pieces(folder, done):
         block = arrays["scores"]
         if scores is None:
