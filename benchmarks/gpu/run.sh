@@ -6,13 +6,13 @@
 #
 # Needs torch, triton, pybind11, scikit-build-core, cmake, pytest and a C++ compiler, or wheels of what is
 # missing: WHEELS names a folder, made where there is a network by
-#   pip download -d wheels tangermeme==1.6.0 pytest pytest-xdist scikit-build-core pybind11 cmake ninja tqdm click pyfaidx
+#   pip download -d wheels tangermeme==1.6.0 pytest pytest-xdist hypothesis matplotlib scikit-build-core pybind11 cmake ninja tqdm click pyfaidx
 # (leave torch's own wheels out of it). Further arguments go to `python -m benchmarks.gpu.measure`.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 : "${PYTHON:=python3}" "${WHEELS:=}" "${OUT:=benchmarks/results/gpu}"
 begun=$SECONDS
-left() { echo $((470 - (SECONDS - begun))); }
+left() { local rest=$((470 - (SECONDS - begun))); echo $((rest > 1 ? rest : 1)); }
 
 if [[ " $* " != *" --device cpu "* ]] && ! "$PYTHON" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'
 then
@@ -31,7 +31,10 @@ if [[ -n $WHEELS ]]; then
 fi
 lacking=$("$python" - <<'END'
 from importlib.util import find_spec
-need = ("torch", "pybind11", "scikit_build_core", "pytest", "numpy", "click", "pyfaidx", "tqdm")
+need = (
+    "torch", "triton", "pybind11", "scikit_build_core", "pytest", "hypothesis", "matplotlib", "numpy", "click",
+    "pyfaidx", "tqdm",
+)
 print(*(name for name in need if find_spec(name) is None))
 END
 )
@@ -48,12 +51,12 @@ echo "built after $((SECONDS - begun)) s"
 
 mkdir -p "$OUT" && rm -f "$OUT"/results.*
 tests=0
-timeout 200 "$python" -m pytest -q -m gpu --junit-xml="$OUT/tests.xml" -p no:cacheprovider tests \
+timeout 240 "$python" -m pytest -q -m gpu --junit-xml="$OUT/tests.xml" -p no:cacheprovider tests \
   > "$OUT/tests.txt" 2>&1 || tests=$?
 tail -n 3 "$OUT/tests.txt"
 echo "tests: exit status $tests after $((SECONDS - begun)) s (5: none was run)"
 
-timeout "$(left)" "$python" -m benchmarks.gpu.measure --out "$OUT" --seconds "$(( $(left) - 20 ))" "$@" ||
+timeout "$(left)" "$python" -m benchmarks.gpu.measure --out "$OUT" --seconds "$(( $(left) > 21 ? $(left) - 20 : 1 ))" "$@" ||
   echo "run.sh: the measurement ended early; what it had is in $OUT" >&2
 [[ -e $OUT/results.json ]]
 "$python" - "$OUT" "$tests" <<'END'

@@ -18,12 +18,16 @@ from tests.nets import ZOO, build
 from tests.parts import sequences
 from tests.truth import engine
 
+NAMES = ["CUDA", "Python", "torch's CPU allocator", "driver", "cuBLAS", "Triton"]
 KINDS = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"),
     MemoryError(),
     RuntimeError(
         "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 1"
     ),
+    RuntimeError("CUDA error: out of memory"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("Triton Error [CUDA]: out of memory"),
 ]
 
 
@@ -48,7 +52,9 @@ def small_machine(monkeypatch: pytest.MonkeyPatch) -> Any:
     return set_up
 
 
-@pytest.mark.parametrize("error", KINDS, ids=["CUDA", "Python", "torch's CPU allocator"])
+@pytest.mark.parametrize(
+    "error", KINDS, ids=["CUDA", "Python", "torch's CPU allocator", "driver", "cuBLAS", "Triton"]
+)
 def test_batches_are_halved_and_the_numbers_stay(error: Exception, small_machine: Any) -> None:
     model, (_, length, target, _) = build("bpnet"), ZOO["bpnet"]
     X = sequences(3, length)
@@ -71,7 +77,9 @@ def test_windows_of_a_half_are_those_of_the_whole(name: str, small_machine: Any)
     assert gap <= 1e-6 * whole.abs().max()  # a tail's sums may be taken in another order
 
 
-@pytest.mark.parametrize("error", KINDS, ids=["CUDA", "Python", "torch's CPU allocator"])
+@pytest.mark.parametrize(
+    "error", KINDS, ids=["CUDA", "Python", "torch's CPU allocator", "driver", "cuBLAS", "Triton"]
+)
 def test_one_site_that_does_not_fit_says_what_to_do(error: Exception, small_machine: Any) -> None:
     small_machine(0, error)
     model, (_, length, target, _) = build("bpnet"), ZOO["bpnet"]

@@ -92,6 +92,7 @@ def test_running_out_of_memory_halves_the_batch(monkeypatch: pytest.MonkeyPatch)
     assert max(sizes) > 7
 
 
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode")  # that it is a prototype
 def test_a_batch_does_not_wait_for_the_device() -> None:
     model, X, target = case("bpnet", count=4)
     engine(model, X, target=target)  # kernels are compiled and weights are packed

@@ -91,14 +91,24 @@ def _no_kernels(place: torch.device) -> str | None:
             f"need {CAPABILITY[0]}.{CAPABILITY[1]} (A100 and later)."
         )
     need = ".".join(map(str, TRITON))
-    try:
-        version = importlib.metadata.version("triton")
-    except importlib.metadata.PackageNotFoundError:
+    version = _triton()
+    if version is None:
         return (
             f"the kernels need triton {need} or later, which is not installed: pip install triton."
         )
     if tuple(map(int, re.findall(r"\d+", version)[:2])) < TRITON:
-        return f"the kernels need triton {need} or later, and {version} is installed: pip install -U triton."
+        return (
+            f"the kernels need triton {need} or later, and {version} is installed. torch brings its own: "
+            "pip install -U torch."
+        )
+    return None
+
+
+def _triton() -> str | None:
+    """The installed triton's version, whatever the distribution that brought it is called."""
+    for distribution in ("triton", "pytorch-triton", "pytorch-triton-rocm"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            return importlib.metadata.version(distribution)
     return None
 
 

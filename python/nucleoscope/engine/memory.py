@@ -9,6 +9,9 @@ from typing import Generic, Protocol, TypeVar
 
 import torch
 
+# How torch's CPU allocator, CUDA, cuBLAS and Triton say that memory was not to be had.
+SAID = ("can't allocate memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+
 
 class Job(Protocol):
     """Something that can be done in two halves."""
@@ -31,7 +34,8 @@ def budget(memory: int | None, device: torch.device) -> int:
             raise ValueError(f"memory={memory}: bytes; give at least 1 MiB (1 << 20)")
         return int(memory)
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0] // 4
+        held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return (torch.cuda.mem_get_info(device)[0] + held) // 4  # torch's own cache is free as well
     return free_memory() // 4
 
 
@@ -48,7 +52,7 @@ def ran_out(error: BaseException) -> bool:
     """Whether an error says that memory was not to be had."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return isinstance(error, RuntimeError) and any(said in str(error) for said in SAID)
 
 
 class Halving(Generic[AnyJob, Made]):

@@ -16,7 +16,9 @@ What = TypeVar("What")
 # Batches whose answers may still be on their way: the next is being launched while the last one runs.
 BEHIND = 2
 
-WORD = 8  # bytes; the largest number type in a packed buffer, to which every array is aligned
+WORD = (
+    16  # bytes to which every array is aligned: a kernel is compiled anew for pointers that are not
+)
 
 
 def apart(device: torch.device) -> bool:
