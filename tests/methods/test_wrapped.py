@@ -81,6 +81,7 @@ def test_distributed_wrappers_are_taken_off() -> None:
     assert got.facts["model_taken"] == "out of DistributedDataParallel"
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # people still have such models
 @pytest.mark.parametrize("how", ["script", "trace", "frozen", "within"])
 def test_scripted_models_run_the_plain_loop_with_the_reason(how: str) -> None:
     model = small()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 
@@ -34,11 +35,36 @@ def merge(pieces: Pieces, slack: int = 0) -> Pieces:
         near = touch.any() and bool((touch | (apart & (lo - last_hi <= slack))).all())
         if near:
             merged[-1] = (np.minimum(last_lo, lo), np.maximum(last_hi, hi))
+            _join_back(merged)
         elif apart.all():
             merged.append((lo, hi))
         else:
             raise Mixed(touch if touch[0] else apart)
+    _check_room(merged)
     return merged
+
+
+def _join_back(merged: Pieces) -> None:
+    """Join the last piece to those before it that it reaches by now: behind a flip other sites have another
+    order than the first, by which pieces are sorted.
+    """
+    while len(merged) > 1:
+        (before_lo, before_hi), (lo, hi) = merged[-2:]
+        clear = lo > before_hi
+        if clear.all():
+            return
+        if clear.any():
+            raise Mixed(clear)
+        merged[-2:] = [(np.minimum(before_lo, lo), np.maximum(before_hi, hi))]
+
+
+def _check_room(merged: Pieces) -> None:
+    """Mixed where the widest site's piece, which is every site's in a batch, would run into the next."""
+    for (lo, hi), (after, _) in pairwise(merged):
+        wide = hi - lo
+        tight = lo + wide.max() > after
+        if tight.any():
+            raise Mixed(wide == wide[0] if tight.all() else tight)
 
 
 def tighten(

@@ -192,7 +192,11 @@ def in_double(model: nn.Module) -> nn.Module:
         with quiet():  # torch.export's own attributes warn when they are copied
             memo: dict[int, Any] = {id(t): d for t, d in zip(weights, double, strict=True)}
             memo |= {id(each): each for each in of_training(model)}
-            return copy.deepcopy(model, memo)
+            made = copy.deepcopy(model, memo)
+    for norm in made.modules():  # an eps that is left open is the number type's own
+        if isinstance(norm, nn.RMSNorm) and norm.eps is None:
+            norm.eps = torch.finfo(torch.float32).eps
+    return made
 
 
 def _double(tensor: Tensor) -> Tensor:

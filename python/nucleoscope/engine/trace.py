@@ -17,7 +17,16 @@ from torch.export.graph_signature import InputKind
 
 from nucleoscope.engine.fuse import fuse
 from nucleoscope.engine.graph import Axes, Graph, Node, NotLocal, Untraceable
-from nucleoscope.engine.rules import REWRITES, RULES, SEAMS, Lowering, log_odds, spread_out, steep
+from nucleoscope.engine.rules import (
+    REWRITES,
+    RULES,
+    SEAMS,
+    Lowering,
+    log_odds,
+    rms_norm,
+    spread_out,
+    steep,
+)
 from nucleoscope.engine.rules.registry import value
 from nucleoscope.engine.step import Alias
 
@@ -58,6 +67,7 @@ def _export(model: nn.Module, example: Tensor, others: tuple[Tensor, ...]) -> Ex
             functional: ExportedProgram = exported.run_decompositions(dict(REWRITES))
             spread_out.spread_before_softmax(functional.graph)
             log_odds.before_saturation(functional.graph)
+            rms_norm.pin_eps(functional.graph)
             return functional
     except Exception as error:  # torch.export raises many kinds; all mean the same to the caller
         raise Untraceable(_first_lines(error)) from error

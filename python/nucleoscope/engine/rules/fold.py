@@ -57,10 +57,13 @@ def fold(low: Lowering, node: torch.fx.Node) -> Fold | Alias:
     ids = torch.arange(prod(sizes)).view(1, *sizes)
     mark = torch.zeros(1, *axes.shape, dtype=torch.bool)
     mark.select(within, min(1, cells - 1)).fill_(True)
-    moved, where = (node.target(t, *node.args[1:])[0] for t in (ids, mark))  # type: ignore[operator]
+    order = torch.arange(cells).view(-1, *[1] * (len(axes.shape) - within)).expand(1, *axes.shape)
+    moved, where, kept = (node.target(t, *node.args[1:])[0] for t in (ids, mark, order))  # type: ignore[operator]
     if shape == axes.shape and bool((moved == ids[0]).all() and (where == mark[0]).all()):
         return Alias(low.ripple(source), axes)  # a slice that takes all
     at = cells_dim(where, cells)
+    if not bool((kept.movedim(at, -1) == torch.arange(cells)).all()):
+        raise NotLocal("it changes the order of the cells of a length")
     out = (
         Axes(shape, prod(shape[:at]), cells, prod(shape[at + 1 :])) if cells > 1 else vector(shape)
     )

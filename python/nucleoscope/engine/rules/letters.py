@@ -15,6 +15,11 @@ from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule, sa
 from nucleoscope.engine.rules.seams import SEAMS
 from nucleoscope.engine.step import Step
 
+SAME_NUMBERS = (
+    aten.transpose.int, aten.permute.default, aten.view.default, aten.reshape.default, aten._to_copy.default,
+    aten.to.dtype, aten.clone.default, aten.contiguous.default,
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Tokens(Rule):
@@ -57,7 +62,7 @@ def lower_tokens(low: Lowering, node: torch.fx.Node) -> Tokens:
     axes = low.axes(source)
     dim = argument(node, 1, "dim", None)
     channel = [d for d, size in enumerate(axes.shape) if size == axes.channels and d != axes.dim]
-    plain = low.is_edited(low.ripple(source)) and len(axes.shape) == 2 and axes.length > 1
+    plain = _itself(low, source) and len(axes.shape) == 2 and axes.length > 1
     if (
         not plain
         or dim is None
@@ -68,6 +73,13 @@ def lower_tokens(low: Lowering, node: torch.fx.Node) -> Tokens:
     if any(user.target is not aten.embedding.default for user in node.users):
         raise NotLocal(SEAMS[aten.one_hot.default])
     return Tokens((low.ripple(source),), Axes((axes.length,), 1, axes.length, 1), ())
+
+
+def _itself(low: Lowering, source: Any) -> bool:
+    """Whether this is the sequence and nothing else: x + 1 has its delta, and other largest letters."""
+    while source.op == "call_function" and source.target in SAME_NUMBERS:
+        source = source.args[0]
+    return source.op == "placeholder" and low.is_edited(low.ripple(source))
 
 
 @rule(aten.embedding.default)

@@ -98,6 +98,13 @@ def lower_einsum(low: Lowering, node: torch.fx.Node) -> Einsum:
     where = out[1:].find(length) if length else -1
     made = vector(shape) if where < 0 else _around(shape, where)
     along = bool(length) and length not in out
+    held = (
+        constant.meta["val"].shape[two.index(length)] if length and length in two else axes.length
+    )
+    if held != axes.length:
+        raise NotLocal(
+            "a constant that is the same for every position: einsum without that axis is local"
+        )
     if along and length not in two:
         raise NotLocal("an einsum that sums the length")
     names = dict(zip(dict.fromkeys(one + two), "abcdefghijklmnopqrst", strict=False))

@@ -26,7 +26,7 @@ class RMSNorm(Rule):
 
     wide: int
     weight: str | None
-    eps: float | None
+    eps: float
 
     def pack(self, static: Static) -> Tensor | None:
         return None if self.weight is None else static(self.weight).reshape(-1)
@@ -35,9 +35,8 @@ class RMSNorm(Rule):
         given = step.seen(0)
         assert given is not None
         z, d = (t.unflatten(3, (-1, self.wide)) for t in (step.original(self.reads[0]), given))
-        eps = torch.finfo(d.dtype).eps if self.eps is None else self.eps
-        was = (z.square().mean(-1, keepdim=True) + eps).sqrt()
-        now = ((z + d).square().mean(-1, keepdim=True) + eps).sqrt()
+        was = (z.square().mean(-1, keepdim=True) + self.eps).sqrt()
+        now = ((z + d).square().mean(-1, keepdim=True) + self.eps).sqrt()
         more = ((2.0 * z + d) * d).mean(-1, keepdim=True)
         made = (d - z * (more / (was * (was + now)))) / now
         made = made if step.packed is None else made * step.packed
@@ -46,6 +45,16 @@ class RMSNorm(Rule):
         lost = (size > limit * torch.minimum(was, now)) | (changed > limit * now)
         made = made.masked_fill(lost & (changed > 0), torch.nan)
         return zero_outside(made.flatten(3), step.rows)
+
+
+def pin_eps(graph: torch.fx.Graph) -> None:
+    """An eps that is left open is the number type's own, which is the model's and not the engine's."""
+    for node in graph.nodes:
+        if node.target is aten.rms_norm.default and argument(node, 3, "eps", None) is None:
+            source, over = node.args[:2]
+            eps = torch.finfo(source.meta["val"].dtype).eps
+            node.args = (source, over, argument(node, 2, "weight", None), eps)
+            node.kwargs = {}
 
 
 @rule(aten.rms_norm.default)
