@@ -157,7 +157,7 @@ def main() -> None:
     if given.device != "cpu" and not torch.cuda.is_available():
         raise SystemExit(
             "torch.cuda.is_available() is false: there is no GPU to measure. To try the command without one: "
-            "--device cpu --tiny --out /tmp/gpu"
+            "--device cpu --tiny --out build/gpu"
         )
     tell(table(run(torch.device(given.device), given.tiny, given.seconds, given.out)))
 
