@@ -101,5 +101,9 @@ case(aten.cumsum.default, name="cut, then on")(
 )
 case(aten.cumsum.default, name="strands")(lambda op: lambda net, h: op(h + h.flip(2), 2))
 case(aten.rms_norm.default)(lambda op: lambda net, h: op(h.mT, [6], net.norm.weight, 1e-5).mT)
-case(aten.rms_norm.default, name="plain")(lambda op: lambda net, h: op(h.mT, [3 * 2]).mT)
-case(aten.rms_norm.default, name="vector")(lambda op: lambda net, h: op(h.mean(2), [6], net.bias))
+case(aten.rms_norm.default, name="plain")(
+    lambda op: lambda net, h: op(h.mT, [3 * 2], None, 1e-6).mT
+)
+case(aten.rms_norm.default, name="vector")(
+    lambda op: lambda net, h: op(h.mean(2), [6], net.bias, 1e-6)
+)

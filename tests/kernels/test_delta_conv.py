@@ -220,7 +220,9 @@ def full_launch(
 
 
 @pytest.mark.parametrize("capability", [80, 90])
-@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16", "fp64"])
+@pytest.mark.parametrize(
+    "precision", ["fp32", "tf32", "bf16", pytest.param("fp64", marks=pytest.mark.slow)]
+)
 def test_every_tile_fits(precision: str, capability: int, compile_ahead: Any) -> None:
     tiles = TILES[f"sm_{capability}"][precision]
     assert [tile_of(f"sm_{capability}", precision, t.channels) for t in tiles] == list(tiles)
