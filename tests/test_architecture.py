@@ -139,7 +139,7 @@ LAW = {
     "engine.cache": engine(
         "trace", "forward", "steady", "marks", "graph", "read", "outputs", "saturation"
     ),
-    "engine.marks": engine(),
+    "engine.marks": engine("wrapped"),
     "engine.capture": engine("windows"),
     "engine.trace": engine("fuse", "rules", "step", "graph", "windows"),
     "engine.fuse": engine("rules", "graph", "windows"),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import statistics
-import time
 import warnings
 from collections.abc import Callable
 
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 import nucleoscope
+from benchmarks.methods.bench_saturation_mutagenesis import seconds
 from benchmarks.nets import Basset, BPNetCounts
 from nucleoscope.naive.methods.edited import changes
 
@@ -31,12 +31,6 @@ NETS: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "Basset": (Basset, 600),
     "BPNet": (BPNetCounts, 2114),
 }
-
-
-def seconds(job: Callable[[], object]) -> float:
-    begun = time.perf_counter()
-    job()
-    return time.perf_counter() - begun
 
 
 def ready(name: str, count: int) -> tuple[nn.Module, Tensor]:

@@ -74,7 +74,7 @@ def _modules_in(held: Any, depth: int) -> Iterator[nn.Module]:
 
 def _held_by(each: Any) -> list[Any]:
     if isinstance(each, types.FunctionType):
-        cells = [c.cell_contents for c in each.__closure__ or () if _filled(c)]
+        cells = [c.cell_contents for c in each.__closure__ or () if filled(c)]
         named = [each.__globals__[n] for n in each.__code__.co_names if n in each.__globals__]
         plain = [v for v in named if isinstance(v, nn.Module | types.FunctionType | list | dict)]
         return [*cells, *(each.__defaults__ or ()), *(each.__kwdefaults__ or {}).values(), *plain]
@@ -90,7 +90,8 @@ def _held_by(each: Any) -> list[Any]:
     return [] if foreign else list(vars(each).values())
 
 
-def _filled(cell: types.CellType) -> bool:
+def filled(cell: types.CellType) -> bool:
+    """Whether a function's free name is bound by now."""
     try:
         return cell.cell_contents is not cell
     except ValueError:  # a name that was not bound yet

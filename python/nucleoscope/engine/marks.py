@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nucleoscope.wrapped import filled
+
 Key = tuple[Any, ...]
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks")
@@ -133,7 +135,7 @@ class _Marks:
 
     def _of_object(self, value: Any) -> Key:
         if isinstance(value, types.FunctionType):
-            cells = [cell.cell_contents for cell in value.__closure__ or () if _filled(cell)]
+            cells = [cell.cell_contents for cell in value.__closure__ or () if filled(cell)]
             held = (*cells, value.__defaults__, value.__kwdefaults__)
             return (value.__code__, *map(self.of, held))
         if isinstance(value, types.MethodType):
@@ -157,13 +159,6 @@ def _fields(value: Any) -> Iterator[tuple[str, Any]]:
         for name in (slots,) if isinstance(slots, str) else slots:
             if hasattr(value, name):
                 yield name, getattr(value, name)
-
-
-def _filled(cell: types.CellType) -> bool:
-    try:
-        return cell.cell_contents is not cell
-    except ValueError:  # a name that was not bound yet
-        return False
 
 
 def _place(tensor: Tensor) -> int:

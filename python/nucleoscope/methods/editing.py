@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,15 +22,13 @@ from nucleoscope.engine.steady import answer, check_steady
 from nucleoscope.engine.table import Table
 from nucleoscope.engine.verify import Disagreement, verify_effects
 from nucleoscope.methods.running import (
-    NaiveFallback,
-    UntracedFunc,
     exactly,
     facts_of,
-    levels_to_the_caller,
-    meanwhile,
     read_func,
     read_verify,
     versions,
+    warn_of_the_loop,
+    warn_of_whole_outputs,
 )
 from nucleoscope.naive.methods import edited as naive
 from nucleoscope.result import Check
@@ -105,22 +102,12 @@ class Request:
         try:
             found = edited(asked, self.read, table, between)
         except Untraceable as why:
-            warnings.warn(
-                "the model cannot be traced, so the plain loop runs instead (slower, and as exact as "
-                f"the model): {why}{meanwhile(self.rounding)}",
-                NaiveFallback,
-                stacklevel=levels_to_the_caller(),
-            )
+            warn_of_the_loop(why, self.rounding)
             found = self._by_the_loop(table, between, 1 if isinstance(why, FixedBatch) else 64)
             self._check_finite(found)
             said = "none needed: the plain loop is the definition"
             return found, "plain loop", (Check("verification", True, said),)
-        if found.untraced:
-            warnings.warn(
-                f"func cannot be traced, so whole outputs are made for it: {found.untraced}",
-                UntracedFunc,
-                stacklevel=levels_to_the_caller(),
-            )
+        warn_of_whole_outputs(found.untraced)
         self._check_finite(found)
         engine = "delta" if found.local else "delta, then the model's own tail"
         count = read_verify(self.options.verify)

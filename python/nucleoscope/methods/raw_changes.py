@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -22,12 +21,10 @@ from nucleoscope.engine.steady import answer, check_steady
 from nucleoscope.engine.verify import Disagreement
 from nucleoscope.engine.verify import verify as verify_edits
 from nucleoscope.methods.running import (
-    NaiveFallback,
-    UntracedFunc,
     exactly,
     facts_of,
-    levels_to_the_caller,
-    meanwhile,
+    warn_of_the_loop,
+    warn_of_whole_outputs,
 )
 from nucleoscope.naive.methods.saturation_mutagenesis import saturation_mutagenesis as naive
 from nucleoscope.result import Check
@@ -82,22 +79,12 @@ def _changes(
         try:
             found = by_deltas(asked, read, bar.update)
         except Untraceable as why:
-            warnings.warn(
-                "the model cannot be traced, so the plain loop runs instead (slower, and as exact as "
-                f"the model): {why}{meanwhile(rounding)}",
-                NaiveFallback,
-                stacklevel=levels_to_the_caller(),
-            )
+            warn_of_the_loop(why, rounding)
             batch = 1 if isinstance(why, FixedBatch) else 64
             found, engine = _by_the_loop(asked, read, bar.update, batch), "plain loop"
         else:
             engine = "delta" if found.local else "delta, then the model's own tail"
-            if found.untraced:
-                warnings.warn(
-                    f"func cannot be traced, so whole outputs are made for it: {found.untraced}",
-                    UntracedFunc,
-                    stacklevel=levels_to_the_caller(),
-                )
+            warn_of_whole_outputs(found.untraced)
     if not torch.isfinite(found.raw).all():
         who = (
             "model: some edits make its output"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import sys
+import warnings
 from collections.abc import Iterator
 from numbers import Integral
 from typing import Any
@@ -52,14 +53,28 @@ def exactly(asked: Asked) -> Iterator[list[str]]:
         yield rounding
 
 
-def meanwhile(rounding: list[str]) -> str:
-    """What a user should know whose own predictions are made under other settings than the plain loop's."""
-    if not rounding:
-        return ""
-    return (
-        f". Your settings round the model's products ({', '.join(rounding)}); the loop runs without: between "
-        "two outputs that are rounded, up to a sixth of all effects change their sign"
+def warn_of_the_loop(why: Exception, rounding: list[str]) -> None:
+    """Say that the plain loop runs, and why; `rounding` are the settings that it runs without."""
+    said = (
+        "the model cannot be traced, so the plain loop runs instead (slower, and as exact as "
+        f"the model): {why}"
     )
+    if rounding:
+        said += (
+            f". Your settings round the model's products ({', '.join(rounding)}); the loop runs without: "
+            "between two outputs that are rounded, up to a sixth of all effects change their sign"
+        )
+    warnings.warn(said, NaiveFallback, stacklevel=levels_to_the_caller())
+
+
+def warn_of_whole_outputs(untraced: str) -> None:
+    """Say that `func` is given whole outputs, where it is."""
+    if untraced:
+        warnings.warn(
+            f"func cannot be traced, so whole outputs are made for it: {untraced}",
+            UntracedFunc,
+            stacklevel=levels_to_the_caller(),
+        )
 
 
 def levels_to_the_caller() -> int:
