@@ -143,6 +143,7 @@ LAW = {
     "engine.capture": engine("windows"),
     "engine.trace": engine("fuse", "rules", "step", "graph", "windows"),
     "engine.fuse": engine("rules", "graph", "windows"),
+    "engine.program": engine("forward", "graph"),
     "engine.forward": engine("rules", "graph"),
     "engine.steady": engine("graph", "read", "outputs"),
     "engine.half": engine("marks", "outputs", "read"),
