@@ -1,10 +1,25 @@
-"""The engine's ops. One op, one file: its contract, its checks, its registration with torch.
+"""The ops of the engine and of attention. One op, one file: its contract, its checks, its registration.
 
 Each is also ``torch.ops.nucleoscope.<op>``, and goes by device: CPU to C++, CUDA to Triton, any
 other to ``nucleoscope.naive.ops``, which defines what it means.
 """
 
-from nucleoscope.naive.ops import Kept, Letters, Link, Original, Rows, change_of, normal_cdf
+from nucleoscope.naive.ops import (
+    Kept,
+    Letters,
+    Link,
+    Original,
+    Rows,
+    Scores,
+    Statistics,
+    change_of,
+    logits,
+    normal_cdf,
+)
+from nucleoscope.ops.attention_apply import attention_apply
+from nucleoscope.ops.attention_lse import attention_lse
+from nucleoscope.ops.attention_relevance import attention_relevance
+from nucleoscope.ops.attention_statistics import attention_statistics
 from nucleoscope.ops.delta_chain import delta_chain
 from nucleoscope.ops.delta_concat import delta_concat
 from nucleoscope.ops.delta_conv import delta_conv, has_bf16, pack_weight, to_bf16, to_tf32
@@ -22,6 +37,12 @@ __all__ = [
     "Link",
     "Original",
     "Rows",
+    "Scores",
+    "Statistics",
+    "attention_apply",
+    "attention_lse",
+    "attention_relevance",
+    "attention_statistics",
     "change_of",
     "delta_chain",
     "delta_concat",
@@ -34,6 +55,7 @@ __all__ = [
     "delta_sum",
     "edit_lookup",
     "has_bf16",
+    "logits",
     "normal_cdf",
     "pack_weight",
     "to_bf16",

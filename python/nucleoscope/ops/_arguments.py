@@ -17,7 +17,8 @@ class Arguments:
         self._lengths: dict[str, int] = {}  # axis -> length
 
     def read(self, name: str, tensor: Tensor, axes: str, *dtypes: torch.dtype) -> None:
-        """Check one tensor's dtype, rank, lengths and device; ``axes`` is a letter each, ``"WS"``.
+        """Check one tensor's dtype, rank, lengths and device; ``axes`` is a letter each, ``"WS"``;
+        one of any length is a dot.
 
         Raises:
             TypeError: its dtype is none of ``dtypes``.
@@ -36,6 +37,8 @@ class Arguments:
                 f"must have {len(axes)}: {_named(axes)}"
             )
         for axis, length in zip(axes, shape, strict=True):
+            if axis == ".":
+                continue
             known = self._lengths.setdefault(axis, length)
             if known != length:
                 origin, named = next(

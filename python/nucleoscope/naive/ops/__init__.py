@@ -2,6 +2,11 @@
 
 from nucleoscope.naive.ops._links import Kept, Letters, Link
 from nucleoscope.naive.ops._rows import Original, Rows
+from nucleoscope.naive.ops._scores import Scores, logits
+from nucleoscope.naive.ops.attention_apply import attention_apply
+from nucleoscope.naive.ops.attention_lse import attention_lse
+from nucleoscope.naive.ops.attention_relevance import attention_relevance
+from nucleoscope.naive.ops.attention_statistics import Statistics, attention_statistics
 from nucleoscope.naive.ops.delta_chain import delta_chain
 from nucleoscope.naive.ops.delta_concat import delta_concat
 from nucleoscope.naive.ops.delta_conv import delta_conv, pack_weight, to_bf16, to_tf32
@@ -19,6 +24,12 @@ __all__ = [
     "Link",
     "Original",
     "Rows",
+    "Scores",
+    "Statistics",
+    "attention_apply",
+    "attention_lse",
+    "attention_relevance",
+    "attention_statistics",
     "change_of",
     "delta_chain",
     "delta_concat",
@@ -30,6 +41,7 @@ __all__ = [
     "delta_softmax_pool",
     "delta_sum",
     "edit_lookup",
+    "logits",
     "normal_cdf",
     "pack_weight",
     "to_bf16",

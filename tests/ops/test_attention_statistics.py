@@ -1,0 +1,89 @@
+"""attention_statistics: the C++ gives what the definition gives in float64, whatever makes the logits."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from nucleoscope import _C
+from nucleoscope.naive import ops as naive
+from nucleoscope.ops import Statistics, attention_statistics
+from tests.ops.attention_cases import KINDS, SHAPES, Case, double, example, of, relative
+from tests.ops.rows import instruction_set, poisoned_malloc, strided
+
+NAMES = ("query", "key")
+
+
+def error(case: Case) -> float:
+    """The largest of all statistics, each over the largest value of the definition in float64."""
+    with poisoned_malloc():
+        got = attention_statistics(**of(case, *NAMES))
+    expected = naive.attention_statistics(**of(double(case), *NAMES))
+    scales = expected._replace(entropy=torch.ones(1))  # of one key it is 0: its error is in nats
+    return max(
+        float((g.double() - e).abs().max() / s.abs().max())
+        for g, e, s in zip(got, expected, scales, strict=True)
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_equals_naive(shape: tuple[int, ...], kind: str, device: torch.device) -> None:
+    assert error(example(shape, kind, device=device)) < 5e-6
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("isa", _C.available_isas())
+def test_every_instruction_set_and_thread_count(isa, count, threads) -> None:
+    threads(count)
+    for shape in SHAPES[2:5]:
+        for kind in ("plain", "window", "everything"):
+            with instruction_set(isa):
+                assert error(example(shape, kind)) < 5e-6
+
+
+@pytest.mark.parametrize("kind", ["plain", "causal", "everything"])
+@pytest.mark.parametrize("size", [4.0, 20.0])
+@pytest.mark.parametrize("isa", _C.available_isas())
+def test_large_logits(isa: str, size: float, kind: str) -> None:
+    """Of a standard deviation of 20 they lie hundreds apart: without a running maximum exp overflows."""
+    case = example((1, 2, 2, 300, 400, 64, 8, 2), kind, size=size)
+    with instruction_set(isa):
+        assert error(case) < 1e-5
+
+
+def test_what_each_statistic_is() -> None:
+    case = double(example(SHAPES[4], "everything"))
+    p = naive.logits(case.query, case.key, case.scores).softmax(-1)
+    for block in (None, 1, 16):
+        got = naive.attention_statistics(**of(case, *NAMES), block=block)
+        assert relative(got.entropy, -torch.special.xlogy(p, p).sum(-1)) < 1e-12
+        assert relative(got.columns, p.sum(-2)) < 1e-12
+        assert relative(got.peak, p.amax(-1)) < 1e-12
+        assert relative(got.squares, (p**2).sum(-1)) < 1e-12
+        assert relative(got.cubes, (p**3).sum(-1)) < 1e-12
+        assert relative(got.lse, naive.attention_lse(**of(case, *NAMES))) < 1e-12
+
+
+def test_even_attention_and_attention_to_one_key() -> None:
+    key = torch.zeros(1, 1, 40, 3)
+    even = attention_statistics(torch.zeros(1, 1, 2, 3), key)
+    torch.testing.assert_close(even.entropy, torch.full((1, 1, 2), 40.0).log())
+    torch.testing.assert_close(even.squares, torch.full((1, 1, 2), 1 / 40))
+    key[0, 0, 17] = 1000.0
+    one = attention_statistics(torch.ones(1, 1, 2, 3), key)
+    assert (one.entropy == 0).all()
+    assert (one.peak == 1).all()
+    assert one.columns[0, 0, 17] == 2
+
+
+def test_strided_arguments() -> None:
+    case = example(SHAPES[4], "everything")
+    apart = case._replace(**{name: strided(getattr(case, name)) for name in NAMES})
+    assert not apart.query.is_contiguous()
+    got, expected = (
+        attention_statistics(**of(apart, *NAMES)),
+        attention_statistics(**of(case, *NAMES)),
+    )
+    assert isinstance(got, Statistics)
+    torch.testing.assert_close(got, expected, rtol=0, atol=0)
