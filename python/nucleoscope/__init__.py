@@ -11,6 +11,7 @@ from nucleoscope import targets as targets
 from nucleoscope.effects import Effects as Effects
 from nucleoscope.effects import Pairs as Pairs
 from nucleoscope.methods.ablate import ablate as ablate
+from nucleoscope.methods.input_x_gradient import input_x_gradient as input_x_gradient
 from nucleoscope.methods.marginalize import marginalize as marginalize
 from nucleoscope.methods.mutagenesis import Disagreement as Disagreement
 from nucleoscope.methods.mutagenesis import NaiveFallback as NaiveFallback
@@ -19,6 +20,7 @@ from nucleoscope.methods.mutagenesis import UntracedFunc as UntracedFunc
 from nucleoscope.methods.mutagenesis import plan as plan
 from nucleoscope.methods.mutagenesis import saturation_mutagenesis as saturation_mutagenesis
 from nucleoscope.methods.pairwise import pairwise as pairwise
+from nucleoscope.methods.saliency import saliency as saliency
 from nucleoscope.methods.seqlets import seqlets as seqlets
 from nucleoscope.methods.space import space as space
 from nucleoscope.methods.substitution_effect import substitution_effect as substitution_effect
@@ -42,9 +44,11 @@ __all__ = [
     "Untraceable",
     "UntracedFunc",
     "ablate",
+    "input_x_gradient",
     "marginalize",
     "pairwise",
     "plan",
+    "saliency",
     "saturation_mutagenesis",
     "scan",
     "seqlets",

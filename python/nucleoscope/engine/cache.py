@@ -184,19 +184,28 @@ def in_double(model: nn.Module) -> nn.Module:
     numbers, while a setting may have changed unseen.
     """
     with in_turn:
-        weights = [t for t in (*model.parameters(), *model.buffers()) if t.is_floating_point()]
         held = _held[model]
-        double = held.double or [_double(t) for t in weights]
+        double = held.double or [_double(t) for t in _floats(model)]
         if sum(t.numel() for t in double) <= KEPT_IN_DOUBLE:
             held.double = double
-        with quiet():  # torch.export's own attributes warn when they are copied
-            memo: dict[int, Any] = {id(t): d for t, d in zip(weights, double, strict=True)}
-            memo |= {id(each): each for each in of_training(model)}
-            made = copy.deepcopy(model, memo)
+        return doubled(model, double)
+
+
+def doubled(model: nn.Module, weights: list[Tensor] | None = None) -> nn.Module:
+    """A copy of the model in float64; `weights` are its own, cast already, where they are at hand."""
+    cast = [_double(t) for t in _floats(model)] if weights is None else weights
+    with in_turn, quiet():  # torch.export's own attributes warn when they are copied
+        memo: dict[int, Any] = {id(t): d for t, d in zip(_floats(model), cast, strict=True)}
+        memo |= {id(each): each for each in of_training(model)}
+        made = copy.deepcopy(model, memo)
     for norm in made.modules():  # an eps that is left open is the number type's own
         if isinstance(norm, nn.RMSNorm) and norm.eps is None:
             norm.eps = torch.finfo(torch.float32).eps
     return made
+
+
+def _floats(model: nn.Module) -> list[Tensor]:
+    return [t for t in (*model.parameters(), *model.buffers()) if t.is_floating_point()]
 
 
 def _double(tensor: Tensor) -> Tensor:

@@ -1,0 +1,166 @@
+"""Gradients of targets with respect to a model's inputs, by its own autograd, a batch at a time."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from nucleoscope.engine import kinks
+from nucleoscope.engine.blame import Cuts, not_finite
+from nucleoscope.engine.memory import ran_out
+
+# What autograd keeps of a batch, in bytes, on a CPU: larger batches are no faster there, and memory then
+# does not grow with the number of points that are asked about.
+CACHE = 64 << 20
+MOST = 256  # points in a batch
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """What the targets are at a batch of points, and which way they change."""
+
+    values: Tensor  # [B, T]
+    of: tuple[Tensor, ...]  # for each input that was asked about [B, T, *its shape]
+
+
+class Backward:
+    """Targets of a model and their gradients, for batches of inputs.
+
+    The model's weights take no gradient meanwhile, so that nothing is kept or computed for them. It is
+    asked about one point first: what that keeps decides how many go into a batch, and its graph says
+    whether the model is smooth.
+    """
+
+    def __init__(
+        self, model: nn.Module, ask: Callable[..., Tensor], example: tuple[Tensor, ...], wanted: int = 1,
+        memory: int = 1 << 30, single: bool = False,
+    ) -> None:  # fmt: skip
+        """`ask` gives [B, T] of inputs [B, ...]; gradients are with respect to the first `wanted` of them.
+
+        Raises ValueError, naming the piece, for a model that has no gradient.
+        """
+        self._model, self._ask, self.wanted, self.device = model, ask, wanted, example[0].device
+        cuts = Cuts()
+        with self._ready(), _saved(model) as kept, cuts:
+            values = ask(*self._leaves(tuple(t[:1] for t in example)))
+        if not values.requires_grad:
+            where = f"it stops at {cuts}" if str(cuts) else "no op of torch leads there"
+            raise ValueError(
+                f"model: what is read off its output has no gradient with respect to X: {where}. Gradients "
+                "explain what is computed by differentiable functions all the way; "
+                "nucleoscope.saturation_mutagenesis needs none."
+            )
+        found = kinks.names(values)
+        self.targets = values.shape[1]
+        self.kinks = kinks.kinks(found)
+        self.flat = sorted(found & kinks.FLAT)
+        self.cuts = [
+            each for each in dict.fromkeys(cuts.floating) if "nucleoscope/targets.py" not in each
+        ]
+        self.row = max(1, 2 * sum(kept.values()))
+        cache = CACHE if example[0].device.type == "cpu" else memory
+        self.rows = 1 if single else max(1, min(memory, cache) // self.row)
+        self.rows = min(self.rows, MOST)
+
+    def __call__(self, inputs: tuple[Tensor, ...]) -> Gradients:
+        """Values and gradients at a batch of points [B, ...] each.
+
+        Raises ValueError that names the layer where numbers stop being finite, or what forbids it.
+        """
+        with self._ready():
+            leaves = self._leaves(inputs)
+            try:
+                values = self._ask(*(t.clone() for t in leaves))  # forward may write into them
+                found = self._back(values, leaves[: self.wanted])
+            except RuntimeError as error:
+                if ran_out(error) or isinstance(error, NotImplementedError):
+                    raise
+                raise ValueError(_why(error)) from error
+        if not all(bool(torch.isfinite(t).all()) for t in (values, *found)):
+            self._blame(inputs, values, found)
+        return Gradients(values.detach(), found)
+
+    def values(self, inputs: tuple[Tensor, ...]) -> Tensor:
+        """The targets alone, [B, T]."""
+        with torch.no_grad():
+            return torch.cat(
+                [
+                    self._ask(*(t[i : i + self.rows].clone() for t in inputs))
+                    for i in range(0, len(inputs[0]), self.rows)
+                ]
+            )
+
+    def _leaves(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """The inputs, of which those that are asked about take a gradient."""
+        own = tuple(t.clone() if t.is_inference() else t.detach() for t in inputs)
+        return tuple(t.requires_grad_(i < self.wanted) for i, t in enumerate(own))
+
+    def _back(self, values: Tensor, leaves: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        each = []
+        for t in range(values.shape[1]):
+            last = t == values.shape[1] - 1
+            each.append(
+                torch.autograd.grad(
+                    values[:, t].sum(), leaves, retain_graph=not last, materialize_grads=True
+                )
+            )
+        return tuple(torch.stack(one, 1) for one in zip(*each, strict=True))
+
+    def _blame(self, inputs: tuple[Tensor, ...], values: Tensor, found: tuple[Tensor, ...]) -> None:
+        whole = [t.flatten(1).isfinite().all(1) for t in (values, *found)]
+        row = int((~torch.stack(whole).all(0)).nonzero()[0])
+        with self._ready():
+            where = not_finite(self._model, self._ask, tuple(t[row : row + 1] for t in inputs))
+        half = any(t.dtype in (torch.float16, torch.bfloat16) for t in inputs)
+        advice = " Half precision overflows beyond 65,504: call model.float()." if half else ""
+        raise ValueError(
+            f"model: NaN or infinite numbers, of which no scores can be made: {where}.{advice}"
+        )
+
+    @contextlib.contextmanager
+    def _ready(self) -> Iterator[None]:
+        """Gradients are on, whatever the caller is under, for inputs and not for weights."""
+        weights = [p for p in self._model.parameters() if p.requires_grad]
+        recurrent = any(isinstance(m, nn.RNNBase) for m in self._model.modules())
+        try:
+            for p in weights:
+                p.requires_grad_(False)
+            with contextlib.ExitStack() as stack:
+                stack.enter_context(torch.inference_mode(False))
+                stack.enter_context(torch.enable_grad())
+                if recurrent:  # cuDNN goes back through them in training mode only
+                    stack.enter_context(torch.backends.cudnn.flags(enabled=False))
+                yield
+        finally:
+            for p in weights:
+                p.requires_grad_(True)
+
+
+@contextlib.contextmanager
+def _saved(model: nn.Module) -> Iterator[dict[int, int]]:
+    """The bytes of each piece of memory that autograd keeps, the model's own weights left out."""
+    own = {t.untyped_storage().data_ptr() for t in (*model.parameters(), *model.buffers())}
+    kept: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        yield kept
+
+
+def _why(error: RuntimeError) -> str:
+    said = str(error)
+    if "inplace operation" in said or "in-place operation" in said:
+        return (
+            "model: its forward writes in place over values that its gradient needs, so there is none: "
+            f"{said.partition('Hint:')[0].strip()} Let it work on copies: x = x + y, not x += y."
+        )
+    return f"model: it cannot be differentiated: {said}"

@@ -1,0 +1,167 @@
+"""What the gradient methods share: a request checked, a model ready to be differentiated, views and their mean."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+
+from nucleoscope.engine.backward import Backward
+from nucleoscope.engine.cache import doubled, in_turn
+from nucleoscope.engine.graph import FixedBatch
+from nucleoscope.engine.half import check_half
+from nucleoscope.engine.marks import content, mark, structure
+from nucleoscope.engine.prepare import Asked, ask
+from nucleoscope.engine.read import Func, Read
+from nucleoscope.engine.reduce import project
+from nucleoscope.engine.steady import answer, check_finite, check_steady
+from nucleoscope.methods import ensemble
+from nucleoscope.methods.running import exactly, read_func, versions
+from nucleoscope.result import Attribution, Check
+
+CENTERS = ("mean", "none")
+# Models that were found to answer alike whenever asked, as they were then.
+_steady: weakref.WeakKeyDictionary[nn.Module, Any] = weakref.WeakKeyDictionary()
+
+
+@dataclass(frozen=True)
+class Opened:
+    """One view of a request, ready to be differentiated."""
+
+    asked: Asked
+    backward: Backward
+    inputs: tuple[Tensor, ...]  # as the model takes them
+    view: ensemble.View
+
+    def columns(self, gradient: Tensor) -> Tensor:
+        """[..., *shape of X's rows] with letters before sites, whatever the model's layout."""
+        return gradient if self.asked.sequences.layout == "NCL" else gradient.transpose(-1, -2)
+
+    def as_given(self, columns: Tensor) -> Tensor:
+        """Columns [..., A, L] as the model takes them, where it lies, in its number type."""
+        return self.columns(columns).to(self.inputs[0])
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a method makes of one view: what each letter would count if it stood there, [N, T, A, L]."""
+
+    raw: Tensor
+    original: Tensor  # [N, T]
+    facts: dict[str, Any] = field(default_factory=dict)
+    checks: tuple[Check, ...] = ()
+
+
+def attributed(
+    method: str, explain: Callable[[Opened], Found], model: Any, X: Tensor, args: tuple[Tensor, ...] | None, *,
+    target: Any, func: Func | None, center: str, hypothetical: bool, layout: str, alphabet: str,
+    precision: str, memory: int | None, reverse_complement: bool, shifts: Sequence[int],
+    finish: Callable[[Tensor], Tensor] = lambda raw: raw,
+) -> Attribution:  # fmt: skip
+    """Ask every model about every view, and average; `finish` is applied to a model's raw scores.
+
+    Raises what `saturation_mutagenesis` raises for arguments that both have.
+    """
+    if center not in CENTERS:
+        raise ValueError(f"center={center!r}: use one of {', '.join(map(repr, CENTERS))}")
+    if precision not in ("fp32", "fp64"):
+        raise ValueError(f"precision={precision!r}: gradients are computed in 'fp32' or 'fp64'")
+    read_func(func)
+    members, read, facts = ensemble.members(model), Read(target, func), []
+    settings: dict[str, Any] = {
+        "start": 0, "end": None, "layout": layout, "alphabet": alphabet, "precision": precision,
+        "memory": memory, "device": None,
+    }  # fmt: skip
+    with in_turn:
+        first = ask(members[0], X, args, **settings)
+        columns = first.sequences.columns.cpu()
+
+        def scored(raw: Tensor) -> Tensor:
+            made = finish(raw - raw.mean(2, keepdim=True) if center == "mean" else raw)
+            return made if hypothetical else project(made, columns)
+
+        ways = ensemble.views(len(members), reverse_complement, shifts, alphabet)
+        tally = ensemble.Tally(ways, (0, columns.shape[2]), columns.shape[2], scored, alphabet)
+        for view in tally.views:
+            asked = first
+            if view != tally.plain:
+                asked = ask(members[view.member], view.of(X, layout, alphabet), args, **settings)
+            with exactly(asked):
+                opened = opened_for(asked, read, view)
+                found = explain(opened)
+                checks = (*_differentiable(opened), *found.checks, *_of_half(asked, read, found))
+            begin, stop = tally.sites(view)
+            tally.add(view, found.raw[..., begin:stop], found.original, checks)
+            taken = {"model_taken": asked.taken} if asked.taken else {}
+            facts.append(
+                {"precision": str(found.raw.dtype).removeprefix("torch."), **found.facts, **taken}
+            )
+    many = isinstance(target, list)
+    said = {
+        "method": method, "target": str(read), "center": center, "hypothetical": hypothetical,
+        **ensemble.together(facts), **tally.facts, **versions(),
+    }  # fmt: skip
+    scores, spread = tally.result()
+    if not many:
+        scores, spread = scores[:, 0], None if spread is None else spread[:, 0]
+    axes = ("sequence", "target", "letter", "site") if many else ("sequence", "letter", "site")
+    return Attribution(
+        scores, axes, alphabet, 0, tally.original, said, tuple(tally.checks), columns, spread
+    )
+
+
+def opened_for(asked: Asked, read: Read, view: ensemble.View) -> Opened:
+    """The model asked what it minds, and then differentiated once."""
+    check_finite(asked.model)
+    inputs = asked.inputs
+    single = _is_single(asked, inputs, read)
+    model = asked.model
+    if asked.dtype != asked.native:
+        model = doubled(model)
+        inputs = tuple(t.to(asked.dtype) if t.is_floating_point() else t for t in inputs)
+
+    def targets(*given: Tensor) -> Tensor:
+        made = read.ask(model, *given)
+        where = read.leaves(made)
+        return where.read(where.joined(made))
+
+    backward = Backward(model, targets, inputs, memory=asked.memory, single=single)
+    return Opened(asked, backward, inputs, view)
+
+
+def _is_single(asked: Asked, inputs: tuple[Tensor, ...], read: Read) -> bool:
+    """Whether the model takes one sequence at a time; refuses one whose answers are not a sequence's own."""
+    shapes = tuple((tuple(t.shape[1:]), t.dtype) for t in inputs)
+    key = (structure(asked.model), content(asked.model), shapes, str(read), mark(read.func))
+    if _steady.get(asked.model, (None, False))[0] == key:
+        return bool(_steady[asked.model][1])
+    example, others = inputs[0], inputs[1:]
+    answer(asked.model, example, others)
+    try:
+        check_steady(asked.model, example, others, read, batch=2)
+        single = False
+    except FixedBatch:
+        single = True
+    key = (structure(asked.model), *key[1:])  # a first forward may make what it needs later
+    _steady[asked.model] = key, single
+    return single
+
+
+def _differentiable(opened: Opened) -> list[Check]:
+    """What of the model the gradient does not see, where there is such a thing."""
+    backward = opened.backward
+    said = [f"it does not pass {', '.join(backward.cuts)}"] if backward.cuts else []
+    said += [f"it is 0 through {', '.join(backward.flat)}"] if backward.flat else []
+    return [Check("gradient", False, "; ".join(said))] if said else []
+
+
+def _of_half(asked: Asked, read: Read, found: Found) -> tuple[Check, ...]:
+    if asked.half is None:
+        return ()
+    said = check_half(
+        asked.half, asked.part(0, 4), read, found.original[:4], float(found.raw.abs().max())
+    )
+    return (Check("half precision", True, said),)
