@@ -51,7 +51,7 @@ LAW = {
     "cli": room(FACE, "demo", "models", "plot", "files", "scan"),
     "compat": room(FACE, "naive.methods"),
     "scan": room(
-        "files", lazily=(FACE,)
+        "files", "engine.read", "naive.methods", lazily=(FACE,)
     ),  # the face offers it, so it takes methods from there by name
     "evaluate": room(FACE),
     "plot": room(FACE, "files"),

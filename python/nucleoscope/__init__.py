@@ -2,7 +2,7 @@
 
 `saturation_mutagenesis(model, X)` scores every base; `plan(model, X)` says what that will take.
 `variant_effect`, `substitution_effect`, `ablate`, `marginalize`, `space` and `pairwise` ask about edits.
-`scan(model, genome, regions, out)` takes a method over a genome.
+`scan(model, genome, regions, out)` takes a method over a genome, `variants(model, genome, vcf, out)` over a VCF.
 """
 
 from importlib.metadata import version as _version
@@ -29,6 +29,7 @@ from nucleoscope.result import Attribution as Attribution
 from nucleoscope.result import Check as Check
 from nucleoscope.scan.run import Scan as Scan
 from nucleoscope.scan.run import scan as scan  # the function, where the folder's name would stand
+from nucleoscope.scan.variants import variants as variants
 from nucleoscope.seqlet_table import Seqlets as Seqlets
 
 __version__ = _version("nucleoscope")
@@ -56,6 +57,7 @@ __all__ = [
     "substitution_effect",
     "targets",
     "variant_effect",
+    "variants",
 ]
 
 

@@ -12,10 +12,11 @@ from nucleoscope import __version__
 COMMANDS = {
     "demo": "Explain 131 kb of human DNA with a small splice-site net; no files needed.",
     "mutagenesis": "Score every base of regions of a genome with your own model.",
-    "merge": "Put the shards in FOLDER together as scores.zarr.",
+    "merge": "Put the shards in FOLDER together, as scores.zarr or variants.vcf.gz.",
     "plot": "Draw scores as a logo, a heat-map of substitutions, or a track.",
     "scan": "Score regions, or a whole genome, with your own model.",
     "seqlets": "Find the stretches whose scores stand out, at a false discovery rate.",
+    "variants": "Score the variants of a VCF with your own model.",
 }
 INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C ended
 

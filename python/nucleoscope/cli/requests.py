@@ -26,7 +26,7 @@ MODEL = (
         help="Open a .pt2, or a whole model in a .pt, although that can run code held in it.",
     ),
 )  # fmt: skip
-METHOD = (
+READING = (
     click.option(
         "--target", "targets", type=options.target, multiple=True, metavar="INDEX",
         help="What to read off the output of one sequence, as Python would index it: 3, 10:20 or "
@@ -41,6 +41,8 @@ METHOD = (
         "--alphabet", type=options.alphabet, default="ACGT", show_default=True,
         help="Order of the input's channels.",
     ),
+)  # fmt: skip
+SCORING = (
     click.option(
         "--center", type=click.Choice(["mean", "alternatives", "none"]), default="mean",
         show_default=True, help="What a score is measured against.",
@@ -48,6 +50,8 @@ METHOD = (
     click.option(
         "--hypothetical", is_flag=True, help="Keep the scores of letters that are not there."
     ),
+)  # fmt: skip
+COMPUTING = (
     click.option(
         "--precision", type=click.Choice(["fp32", "tf32", "bf16", "fp64"]), default="fp32",
         show_default=True,
@@ -65,8 +69,13 @@ def of_model(command: Command) -> Command:
 
 
 def of_method(command: Command) -> Command:
-    """Give a command the options of a method."""
-    return _with(command, METHOD)
+    """Give a command the options of a method that scores sites."""
+    return _with(command, (*READING, *SCORING, *COMPUTING))
+
+
+def of_edits(command: Command) -> Command:
+    """Give a command the options of a method on edits."""
+    return _with(command, (*READING, *COMPUTING))
 
 
 def _with(command: Command, given: tuple[Callable[[Command], Command], ...]) -> Command:

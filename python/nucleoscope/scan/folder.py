@@ -165,6 +165,17 @@ class Folder:
             if not self.is_done(held["shard"]):
                 yield held["shard"], held["reason"]
 
+    def given_up(self) -> dict[int, str]:
+        """The shards that failed, where all others are done. Raises ValueError where they are not."""
+        failed = dict(self.failures())
+        missing = [n for n in range(len(self)) if n not in failed and not self.is_done(n)]
+        if missing:
+            some = ", ".join(map(str, missing[:5])) + ", ..." * (len(missing) > 5)
+            raise ValueError(
+                f"{len(missing):,} of {len(self):,} shards are not done yet: {some}. Run them, or resume."
+            )
+        return failed
+
 
 def _plain(text: str) -> str:
     return text.replace("\t", "\\t").replace("\n", "\\n").encode("utf-8", "replace").decode()

@@ -24,7 +24,10 @@ Runner = Callable[[Sequence[str]], Arrays]  # the lines of a shard -> its arrays
 class Job(Protocol):
     """What travels to every worker once; items travel as the lines of `items.tsv`."""
 
-    threads: int
+    @property
+    def threads(self) -> int:
+        """Of torch, for every shard alike: the number decides last bits."""
+        ...
 
     def open(self, held: ExitStack) -> Runner:
         """Make ready on a worker; what is to be closed again goes into `held`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,8 +15,8 @@ from nucleoscope.scan.folder import Folder
 from nucleoscope.scan.genome import Genome, digest, open_genome
 from nucleoscope.scan.job import PLANNED, RegionJob
 from nucleoscope.scan.letters import one_hot
+from nucleoscope.scan.provenance import compare, of_call, versions
 from nucleoscope.scan.regions import Region, Reject
-from nucleoscope.scan.shipping import fingerprint
 from nucleoscope.scan.sources import Regions, Sieve, asked
 from nucleoscope.scan.tiling import Tiling, exact_tiling, fixed_tiling
 
@@ -92,9 +91,9 @@ def prepare(request: Request, folder: Folder, note: Callable[[str], None]) -> Re
         tiling = _tiling(request, genome)
         told = {"asked": _asked(request, tiling)}
         if folder.manifest_file.exists():
-            _compare(folder.manifest["asked"], told["asked"])
+            compare(folder.manifest["asked"], told["asked"])
         else:
-            provenance = {**told["asked"], **_meaning(request, tiling), **_versions()}
+            provenance = {**told["asked"], **_meaning(request, tiling), **versions()}
             sieve = Sieve(genome, request.length, tiling)
             facts = {
                 **told, "coordinates": request.along, "sizes": dict(genome.sizes),
@@ -137,22 +136,13 @@ def _asked(request: Request, tiling: Tiling | None) -> dict[str, Any]:
         source = {"regions": "all" if regions is None else "; ".join(regions)}
     return {
         "method": request.method,
-        "parameters": {k: _told(v) for k, v in sorted(request.given().items())},
-        "model": f"{type(request.model).__module__}.{type(request.model).__qualname__}",
-        "model_sha256": fingerprint(request.model),
-        "genome": request.genome.name,
-        "genome_sha256": digest(request.genome),
+        **of_call(request.model, request.genome, request.given()),
         **source,
         "length": request.length,
         "tiling": None if tiling is None else str(tiling),
         "skip_masked": request.skip_masked,
         "shard_bases": request.shard_bases,
     }
-
-
-def _told(value: object) -> str:
-    """As the manifest writes it; a function by its name, since its address changes."""
-    return getattr(value, "__qualname__", None) or repr(value)
 
 
 def _meaning(request: Request, tiling: Tiling | None) -> dict[str, str]:
@@ -162,14 +152,3 @@ def _meaning(request: Request, tiling: Tiling | None) -> dict[str, str]:
         "scores": "changes of the target, "
         + ("summed over the output's positions" if summed else f"as {request.method} gives them"),
     }
-
-
-def _versions() -> dict[str, str]:
-    return {name: importlib.metadata.version(name) for name in ("nucleoscope", "torch", "numpy")}
-
-
-def _compare(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    changed = [key for key in now if before.get(key) != now[key]]
-    if changed:
-        told = "; ".join(f"{key} was {before.get(key)!r}, now {now[key]!r}" for key in changed)
-        raise ValueError(f"this folder's scan asked for something else: {told}")

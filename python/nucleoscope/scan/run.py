@@ -17,6 +17,7 @@ from torch import nn
 from nucleoscope.scan.drive import drive
 from nucleoscope.scan.executors import Executor, Inline, Processes
 from nucleoscope.scan.folder import Folder
+from nucleoscope.scan.job import Job
 from nucleoscope.scan.progress import Progress
 from nucleoscope.scan.request import Request, prepare
 from nucleoscope.scan.sources import Regions
@@ -139,27 +140,51 @@ def scan(
         zarr.save(out, method(model, X, **parameters).scores)
     """
     given = locals()
-    part, parts = shard
-    if not 1 <= part <= parts:
-        raise ValueError(f"shard={shard}: (i, n) with 1 <= i <= n")
-    if workers < 1 or retries < 0:
-        raise ValueError(f"workers={workers}, retries={retries}: 1 or more, and 0 or more")
+    how = How(resume, shard, workers, dask, retries, progress, "bases")
     request = request_of(given)
-    folder = Folder(Path(out))
-    if folder.manifest_file.exists() and not resume and parts == 1:
+    return carried_out(Folder(Path(out)), lambda folder: prepare(request, folder, note), how)
+
+
+@dataclass(frozen=True)
+class How:
+    """How the shards of a folder are done; none of it decides a number."""
+
+    resume: bool
+    shard: tuple[int, int]
+    workers: int
+    dask: bool | str
+    retries: int
+    progress: str
+    unit: str
+
+    def __post_init__(self) -> None:
+        part, parts = self.shard
+        if not 1 <= part <= parts:
+            raise ValueError(f"shard={self.shard}: (i, n) with 1 <= i <= n")
+        if self.workers < 1 or self.retries < 0:
+            raise ValueError(
+                f"workers={self.workers}, retries={self.retries}: 1 or more, and 0 or more"
+            )
+
+
+def carried_out(folder: Folder, prepare: Callable[[Folder], Job], how: How) -> Scan:
+    """Prepare the folder, do what of its shards is ours and not done, and merge where all are ours."""
+    part, parts = how.shard
+    if folder.manifest_file.exists() and not how.resume and parts == 1:
         raise ValueError(f"{folder.path} holds a scan already: resume it, or name another folder")
     folder.make()
     with _alone(folder, f"part-{part}-of-{parts}"):
         with folder.lock("prepare", PREPARING):
-            job = prepare(request, folder, note)
+            job = prepare(folder)
         mine = [n for n in range(len(folder)) if n % parts == part - 1]
         left = [n for n in mine if not folder.is_done(n)]
         if left:
             weights, total = folder.weights, int(folder.weights[mine].sum())
-            shown = Progress(progress, total, total - int(weights[left].sum()), "bases")
-            executor = _executor(job, workers, dask)
+            before = total - int(weights[left].sum())
+            shown = Progress(how.progress, total, before, how.unit)
+            executor = _executor(job, how.workers, how.dask)
             try:
-                drive(folder, executor, left, retries, shown)
+                drive(folder, executor, left, how.retries, shown)
             finally:
                 executor.close()
                 shown.close()
@@ -169,22 +194,25 @@ def scan(
 def request_of(arguments: Mapping[str, Any]) -> Request:
     """What of the arguments of `scan` decides its scores."""
     held = {f.name: arguments[f.name] for f in dataclasses.fields(Request)}
-    held["threads"] = held["threads"] or _threads(arguments["workers"], arguments["dask"])
+    held["threads"] = held["threads"] or threads_of(arguments["workers"], arguments["dask"])
     return Request(**held | {"genome": Path(held["genome"])})
 
 
 def merge(out: Path | str) -> Scan:
-    """Put the shards of a finished scan together as `scores.zarr`; again where it is there already.
+    """Put the shards of a finished scan together as its store; again where it is there already.
 
     Raises ValueError where shards are missing, InUse where another process is at it.
     """
-    try:
-        from nucleoscope.scan.store import assemble
-    except ImportError as error:
-        raise ImportError(f"the store: {error}. pip install 'nucleoscope[scan]'") from error
     folder = Folder(Path(out))
     if not folder.manifest_file.exists():
         raise ValueError(f"{out} holds no scan: there is no {folder.manifest_file.name}")
+    try:
+        if folder.manifest["coordinates"] == "variants":
+            from nucleoscope.scan.annotate import assemble
+        else:
+            from nucleoscope.scan.store import assemble
+    except ImportError as error:
+        raise ImportError(f"the store: {error}. pip install 'nucleoscope[scan]'") from error
     with _alone(folder, "merge"):
         if not folder.complete:
             assemble(folder)
@@ -212,7 +240,8 @@ def export(
 def standing(folder: Folder) -> Scan:
     """How the scan in a folder stands."""
     done = sum(folder.is_done(n) for n in range(len(folder)))
-    failed, store = dict(folder.failures()), folder.path / "scores.zarr"
+    name = "variants.vcf.gz" if folder.manifest["coordinates"] == "variants" else "scores.zarr"
+    failed, store = dict(folder.failures()), folder.path / name
     return Scan(
         folder.path, store if store.exists() else None, len(folder), done, failed,
         folder.manifest["rejects"],
@@ -229,7 +258,8 @@ def _alone(folder: Folder, name: str) -> AbstractContextManager[object]:
         ) from error
 
 
-def _threads(workers: int, dask: bool | str) -> int:
+def threads_of(workers: int, dask: bool | str) -> int:
+    """Threads of each worker, where none are asked for: the cores, split."""
     if workers == 1 and not dask:
         return torch.get_num_threads()
     cores = (

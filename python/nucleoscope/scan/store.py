@@ -28,13 +28,7 @@ def assemble(folder: Folder) -> Path:
     [..., site] a chromosome below `chromosomes`. What was not scored is NaN. Raises ValueError where
     shards are neither done nor recorded as failed.
     """
-    failed = dict(folder.failures())
-    missing = [n for n in range(len(folder)) if n not in failed and not folder.is_done(n)]
-    if missing:
-        some = ", ".join(map(str, missing[:5])) + ", ..." * (len(missing) > 5)
-        raise ValueError(
-            f"{len(missing):,} of {len(folder):,} shards are not done yet: {some}. Run them, or resume."
-        )
+    failed = folder.given_up()
     partial, store = folder.path / f".{STORE}.partial", folder.path / STORE
     shutil.rmtree(partial, ignore_errors=True)
     root = zarr.open_group(partial, mode="w", zarr_format=3)

@@ -1,0 +1,42 @@
+"""What a scan was asked for and by what it was made, as its manifest and its files tell it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from nucleoscope.scan.genome import digest
+from nucleoscope.scan.shipping import fingerprint
+
+
+def of_call(model: nn.Module, genome: Path, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Model, genome and parameters, the first two by their contents."""
+    return {
+        "parameters": {k: told(v) for k, v in sorted(parameters.items())},
+        "model": f"{type(model).__module__}.{type(model).__qualname__}",
+        "model_sha256": fingerprint(model),
+        "genome": genome.name,
+        "genome_sha256": digest(genome),
+    }
+
+
+def told(value: object) -> str:
+    """As the manifest writes it; a function by its name, since its address changes."""
+    return getattr(value, "__qualname__", None) or repr(value)
+
+
+def versions() -> dict[str, str]:
+    """Of what decides numbers."""
+    return {name: importlib.metadata.version(name) for name in ("nucleoscope", "torch", "numpy")}
+
+
+def compare(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raise ValueError where a folder holds what was asked for otherwise, naming it."""
+    changed = [key for key in now if before.get(key) != now[key]]
+    if changed:
+        listed = "; ".join(f"{key} was {before.get(key)!r}, now {now[key]!r}" for key in changed)
+        raise ValueError(f"this folder's scan asked for something else: {listed}")

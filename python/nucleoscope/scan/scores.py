@@ -1,0 +1,128 @@
+"""What a variant does to an output, in the numbers that are reported: per target, from before and change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.floating[Any]]
+EVERY = ("difference", "log_ratio", "gain", "loss", "js")
+OF_PROFILES = ("gain", "loss", "js")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One number a variant and target, as it stands in tables and as an INFO field."""
+
+    name: str
+    whole: bool  # a whole number
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """Which scores, and what they need to know."""
+
+    scores: tuple[str, ...]
+    around: int | None  # bases either side of a variant whose outputs are looked at
+    pseudocount: float
+    logits: bool  # whether a profile is softmax of the output, and not the output over its sum
+
+    def check(self) -> None:
+        """Raise ValueError for scores that are not there, or cannot be had of one number."""
+        unknown = [name for name in self.scores if name not in EVERY]
+        if unknown or not self.scores:
+            raise ValueError(f"scores={self.scores}: name some of {', '.join(EVERY)}")
+        profiles = [name for name in self.scores if name in OF_PROFILES]
+        if profiles and self.around is None:
+            raise ValueError(
+                f"scores: {', '.join(profiles)} compare positions of the output; give around=, how many bases "
+                "either side of a variant to look at"
+            )
+        if (self.around or 0) < 0 or self.pseudocount < 0:
+            raise ValueError(
+                f"around={self.around}, pseudocount={self.pseudocount}: neither may be negative"
+            )
+
+    def columns(self) -> Iterator[Column]:
+        """What `of` gives, in order."""
+        what = "of the target" if self.around is None else f"summed over +-{self.around} bases"
+        told = {
+            "difference": f"ALT less REF, {what}",
+            "log_ratio": f"log2 of ALT over REF, {what}, {self.pseudocount:g} added to each",
+            "gain": f"Largest increase at a position within +-{self.around} bases",
+            "loss": f"Largest decrease at a position within +-{self.around} bases, as a positive number",
+            "js": f"Jensen-Shannon divergence in bits of the profiles within +-{self.around} bases",
+        }
+        for name in self.scores:
+            yield Column(name, False, told[name])
+            if name in ("gain", "loss"):
+                yield Column(f"{name}_at", True, f"Bases from POS to the {name}, in normal form")
+
+    def of(
+        self, before: Floats, change: Floats, offsets: npt.NDArray[np.int64]
+    ) -> dict[str, Floats]:
+        """Scores [M, T] by name, from REF's output and its change by ALT, [M, T, W].
+
+        `offsets` [W] say how far each position begins from its variant. The change is taken as it is given:
+        a small one is not the difference of two large numbers. Raises ValueError where a logarithm or a profile
+        is asked of negative outputs.
+        """
+        found: dict[str, Floats] = {}
+        for name in self.scores:
+            if name == "difference":
+                found[name] = change.sum(-1)
+            elif name == "log_ratio":
+                found[name] = self._log_ratio(before.sum(-1), change.sum(-1))
+            elif name == "js":
+                found[name] = self._divergence(before, before + change)
+            else:
+                signed = change if name == "gain" else -change
+                at = signed.argmax(-1)
+                found[name] = np.take_along_axis(signed, at[..., None], -1)[..., 0]
+                found[f"{name}_at"] = offsets[at].astype(change.dtype)
+        return found
+
+    def _log_ratio(self, before: Floats, change: Floats) -> Floats:
+        low = before + self.pseudocount
+        if (low <= 0).any() or (low + change <= 0).any():
+            raise ValueError(
+                "scores: log_ratio needs an output that is not negative, and a pseudocount where it may be zero; "
+                f"here it is as low as {min(before.min(), (before + change).min()):g}"
+            )
+        ratio: Floats = np.log1p(change / low) / np.log(2.0)
+        return ratio
+
+    def _divergence(self, before: Floats, after: Floats) -> Floats:
+        p, q = (self._profile(values) for values in (before, after))
+        middle = (p + q) / 2
+        return (_relative_entropy(p, middle) + _relative_entropy(q, middle)) / 2
+
+    def _profile(self, values: Floats) -> Floats:
+        """Of each target a distribution over its positions."""
+        if self.logits:
+            values = np.exp(values - values.max(-1, keepdims=True))
+        total = values.sum(-1, keepdims=True)
+        if (values < 0).any() or (total <= 0).any():
+            raise ValueError(
+                "scores: js compares the output's positions as parts of their sum, so none may be negative; "
+                "give logits=True where the output is what a softmax takes"
+            )
+        profile: Floats = values / total
+        return profile
+
+
+def _relative_entropy(p: Floats, q: Floats) -> Floats:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        parts = np.where(p > 0, p * np.log2(p / q), 0.0)
+    entropy: Floats = parts.sum(-1)
+    return entropy
+
+
+def stacked(found: Mapping[str, Floats]) -> Floats:
+    """All scores side by side: [M, columns, T]."""
+    return np.stack(list(found.values()), 1)

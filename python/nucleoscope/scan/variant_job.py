@@ -1,0 +1,204 @@
+"""Variants on a worker: their windows, what the model makes of both alleles, and the scores of that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from nucleoscope.engine.read import Read
+from nucleoscope.naive.methods.full_float32 import full_float32
+from nucleoscope.scan.aligned import aligned, stitched
+from nucleoscope.scan.alleles import Allele
+from nucleoscope.scan.genome import Genome, open_genome
+from nucleoscope.scan.job import Arrays, Runner
+from nucleoscope.scan.letters import one_hot
+from nucleoscope.scan.scores import Floats, Scoring, stacked
+
+AT_ONCE = 1 << 25  # bytes of windows in one call
+TOGETHER = 1 << 20  # bases in one batch of the model itself
+
+
+@dataclass(frozen=True)
+class Lay:
+    """Where the output's positions lie over a window: in its middle, `bin` bases each."""
+
+    length: int  # bases of a window
+    positions: int
+    bin: int
+
+    @property
+    def starts(self) -> npt.NDArray[np.int64]:
+        """The first base of each position, counted from the window's."""
+        first = (self.length - self.positions * self.bin) // 2
+        return first + self.bin * np.arange(self.positions)
+
+    def near(self, site: int, around: int) -> npt.NDArray[np.int64]:
+        """The positions that hold a base of [site - around, site + around]."""
+        starts = self.starts
+        return np.flatnonzero((starts + self.bin > site - around) & (starts <= site + around))
+
+
+@dataclass(frozen=True)
+class VariantJob:
+    """The model's output for both alleles of every variant, each in a window with the variant in its middle."""
+
+    model: nn.Module
+    genome: Path
+    scratch: Path
+    parameters: Mapping[str, Any]
+    scoring: Scoring
+    lay: Lay  # positions: 0 where targets are read as single numbers
+    shape: tuple[int, ...]  # of the output of one window
+    threads: int
+
+    @property
+    def centre(self) -> int:
+        """Where in its window a variant begins."""
+        return self.lay.length // 2
+
+    @property
+    def near(self) -> npt.NDArray[np.int64]:
+        """The positions that are looked at."""
+        assert self.scoring.around is not None
+        return self.lay.near(self.centre, self.scoring.around)
+
+    @property
+    def targets(self) -> list[Any]:
+        """As given, one or several."""
+        target = self.parameters.get("target")
+        return target if isinstance(target, list) else [target]
+
+    def open(self, held: ExitStack) -> Runner:
+        """Opens the genome; the runner gives `scores` [variant, column, target] of all lines."""
+        return _Opened(self, held.enter_context(open_genome(self.genome, self.scratch))).run
+
+
+def track(target: Any, shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
+    """The numbers of one sequence's output that a target selects, one a position.
+
+    Raises ValueError where that leaves other than one axis.
+    """
+    numbers = torch.arange(int(np.prod(shape))).view(shape)
+    picked = numbers if target is None else numbers[target]
+    if picked.ndim != 1:
+        raise ValueError(
+            f"target={target!r}: around= looks at positions of the output, whose shape for one sequence is "
+            f"{shape}; a target must name all but the axis of positions, such as 1 for shape (3, P) or "
+            "(slice(None), 1) for (P, 3)"
+        )
+    return picked.numpy()
+
+
+@dataclass
+class _Opened:
+    job: VariantJob
+    genome: Genome
+
+    def run(self, lines: Sequence[str]) -> Arrays:
+        alleles = [Allele.read(line) for line in lines]
+        size = max(AT_ONCE // (16 * self.job.lay.length), 1)
+        kept = [self._scores(alleles[at : at + size]) for at in range(0, len(alleles), size)]
+        return {"scores": np.concatenate(kept).astype(np.float32)}
+
+    def _scores(self, alleles: list[Allele]) -> Floats:
+        same = np.array([allele.same_length for allele in alleles])
+        before, change = self._by_deltas([a for a in alleles if a.same_length])
+        found = np.zeros((2, len(alleles), *before.shape[1:]))
+        found[:, same] = before, change
+        for at in np.flatnonzero(~same):
+            found[:, at] = self._by_the_model(alleles[at])
+        return stacked(self.job.scoring.of(found[0], found[1], self._offsets()))
+
+    def _offsets(self) -> npt.NDArray[np.int64]:
+        if self.job.scoring.around is None:
+            return np.zeros(1, np.int64)
+        return self.job.lay.starts[self.job.near] - self.job.centre
+
+    def _window(self, allele: Allele, more: int = 0) -> str:
+        """The bases of its window; behind it, or with a negative number before it, so many more."""
+        start = allele.start - self.job.centre
+        end = start + self.job.lay.length
+        return self.genome.bases(allele.chromosome, start + min(more, 0), end + max(more, 0))
+
+    def _hot(self, windows: list[str]) -> Tensor:
+        given = self.job.parameters
+        return one_hot(windows, given.get("alphabet", "ACGT"), given.get("layout", "NCL"))
+
+    def _by_deltas(self, alleles: list[Allele]) -> tuple[Floats, Floats]:
+        """REF's output and its change, [M, T, W], of alleles that shift nothing: many sites a call."""
+        job, count = self.job, len(self.job.targets)
+        targets = job.targets
+        if job.scoring.around is not None:
+            picked = [track(target, job.shape)[job.near] for target in targets]
+            targets = [at for row in picked for at in _indices(row, job.shape)]
+        if not alleles:
+            empty = np.zeros((0, count, len(targets) // count))
+            return empty, empty
+        import nucleoscope
+
+        places = {(a.chromosome, a.start): a for a in alleles}
+        rows = {place: row for row, place in enumerate(places)}
+        found = nucleoscope.variant_effect(
+            job.model, self._hot([self._window(a) for a in places.values()]),
+            [rows[a.chromosome, a.start] for a in alleles], [job.centre] * len(alleles),
+            [a.ref for a in alleles], [a.alt for a in alleles], **{**job.parameters, "target": targets},
+        )  # fmt: skip
+        shape = (len(alleles), count, -1)
+        before = found.before.double().expand_as(found.changes).reshape(shape).numpy()
+        return before, found.changes.double().reshape(shape).numpy()
+
+    def _by_the_model(self, allele: Allele) -> Floats:
+        """REF's output and its change, [2, T, W], of an insertion or a deletion."""
+        job, at = self.job, self.job.centre
+        ref, alt = len(allele.ref), len(allele.alt)
+        longer, length = max(ref - alt, 0), job.lay.length
+        behind, before = self._window(allele, longer), self._window(allele, -longer)
+        put = behind[:at] + allele.alt + behind[at + ref :]
+        windows = [behind[:length], put[:length]]
+        if job.lay.bin > 1 and job.scoring.around is not None:
+            put = before[: longer + at] + allele.alt + before[longer + at + ref :]
+            windows.append(put[-length:])
+        answers = list(self._answers(windows))
+        if job.scoring.around is None:
+            return np.stack([answers[0], answers[1] - answers[0]])
+        starts, site = job.lay.starts, at - int(job.lay.starts[0])
+        if job.lay.bin == 1:
+            there = aligned(answers[1], site, ref, alt)
+        else:
+            there = stitched(answers[1], answers[2], starts, job.lay.bin, at, ref, alt)
+        both = np.stack([answers[0], there - answers[0]])[..., job.near]
+        if np.isnan(both).any():
+            raise ValueError(
+                f"{allele}: the output ends within the {job.scoring.around} bases looked at"
+            )
+        return both
+
+    def _answers(self, windows: list[str]) -> Iterator[Floats]:
+        """What the model makes of each window: [T, 1], or [T, P] at all positions."""
+        job = self.job
+        target, func = job.parameters.get("target"), job.parameters.get("func")
+        read = Read(target if isinstance(target, list) else [target], func)
+        like = next((p for p in job.model.parameters() if p.is_floating_point()), torch.zeros(()))
+        size = max(TOGETHER // job.lay.length, 1)
+        for at in range(0, len(windows), size):
+            X = self._hot(windows[at : at + size]).to(like)
+            with torch.no_grad(), full_float32({X.device}):
+                if job.scoring.around is None:
+                    made = read(job.model(X))[..., None]
+                else:
+                    picked = np.stack([track(t, job.shape) for t in job.targets])
+                    made = job.model(X).flatten(1)[:, torch.from_numpy(picked)]
+            yield from made.double().cpu().numpy()
+
+
+def _indices(flat: npt.NDArray[np.int64], shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Flat numbers of an output as tuples that index it."""
+    return [tuple(map(int, at)) for at in np.transpose(np.unravel_index(flat, shape))]

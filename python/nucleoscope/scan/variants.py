@@ -1,0 +1,233 @@
+"""`variants`: what each variant of a VCF does to a model's output, into a folder that survives its process."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from nucleoscope.scan.folder import Folder
+from nucleoscope.scan.genome import digest, open_genome
+from nucleoscope.scan.letters import one_hot
+from nucleoscope.scan.provenance import compare, of_call, versions
+from nucleoscope.scan.request import MEMORY
+from nucleoscope.scan.run import How, Scan, carried_out, threads_of
+from nucleoscope.scan.scores import Scoring
+from nucleoscope.scan.variant_job import Lay, VariantJob, track
+from nucleoscope.scan.vcf import VariantSieve, header
+
+FIXED = {"model", "X", "sequence", "position", "ref", "alt", "args", "left", "progress"}
+
+
+def variants(
+    model: nn.Module,
+    genome: Path | str,
+    vcf: Path | str,
+    out: Path | str,
+    *,
+    length: int,
+    scores: Sequence[str] = ("difference",),
+    around: int | None = None,
+    bin: int = 1,
+    pseudocount: float = 1.0,
+    logits: bool = False,
+    resume: bool = False,
+    shard: tuple[int, int] = (1, 1),
+    workers: int = 1,
+    dask: bool | str = False,
+    threads: int | None = None,
+    shard_variants: int = 512,
+    retries: int = 2,
+    progress: str = "none",
+    note: Callable[[str], None] = lambda _: None,
+    **parameters: Any,
+) -> Scan:
+    """Scores of all alleles of a VCF, written back into it and as a table, in a folder that can be resumed.
+
+    The folder holds `variants.vcf.gz`, the VCF given with the scores as INFO fields (`NS_DIFFERENCE`, one
+    number an ALT; with several targets `NS_DIFFERENCE_0`, ...) and its index where it is sorted,
+    `variants.parquet`, a row an allele, and `rejects.tsv`. Every allele is checked against the genome, trimmed
+    and left-aligned, and stands with its first base in the middle of a window of `length` bases (index
+    ``length // 2``), N beyond the chromosome's ends. Alleles of one length (SNV, MNV) go through the engine as
+    deltas, many sites a call; insertions and deletions shift what follows and take two runs of the model.
+
+    Parameters
+    ----------
+    model, genome, out, resume, shard, workers, dask, threads, retries, progress, note
+        As in `scan`.
+    vcf
+        VCF, plain, gzipped or bgzipped, or BCF. Symbolic alleles, REF that is not the genome's, missing
+        chromosomes, duplicates and lines that cannot be read are counted in `rejects.tsv`; the rest goes on.
+    length
+        Bases of a window: what the model takes.
+    scores
+        ``"difference"``: ALT less REF. ``"log_ratio"``: log2((ALT + c) / (REF + c)), c the `pseudocount`.
+        With `around`, both of the output's sum over these positions (a centre mask), and also: ``"gain"`` and
+        ``"loss"``, the largest increase and decrease at a position, with how many bases from the variant it
+        begins (SpliceAI's delta scores and positions); ``"js"``, the Jensen-Shannon divergence of the two
+        profiles in bits (a profile is the output over its sum, or with `logits` its softmax).
+    around
+        Look at the output's positions that hold a base within so many of the variant's first. A target must then
+        name all but the axis of positions: ``1`` where the output is [3, P]. None: the target is one number.
+    bin
+        Bases of one position of the output, whose P positions lie in the middle of the window.
+    shard_variants
+        How many alleles are a shard: what a killed process loses at most.
+    parameters
+        What `variant_effect` takes besides: target, func, layout, alphabet, precision, memory, verify, device.
+
+    Insertions and deletions are aligned as SpliceAI does (`bin` 1: deleted positions are zero in ALT, inserted
+    ones count as one with their anchor, by their maximum) or as Borzoi does (`bin` above 1: what lies left of
+    the variant is read off a window that begins where REF's does, what lies right off one that ends there).
+
+    Returns
+    -------
+    Scan
+        What is done, failed and rejected; ``clean`` if all is well.
+
+    Raises ValueError and TypeError for arguments that cannot be meant, InUse where another process writes
+    into the folder, OSError where it cannot be written. What is done by then is kept.
+
+    Equivalent to::
+
+        for chromosome, position, ref, alt in vcf:
+            x = genome[chromosome][position - length // 2 :][:length]
+            score(model(one_hot(x)), model(one_hot(x[: length // 2] + alt + x[length // 2 + len(ref) :])))
+    """
+    how = How(resume, shard, workers, dask, retries, progress, "variants")
+    scoring = Scoring(
+        tuple([scores] if isinstance(scores, str) else scores), around, float(pseudocount), logits
+    )
+    request = Request(
+        model, Path(genome), Path(vcf), length, bin, scoring,
+        threads or threads_of(workers, dask), shard_variants, parameters,
+    )  # fmt: skip
+    return carried_out(Folder(Path(out)), lambda folder: prepare(request, folder, note), how)
+
+
+@dataclass(frozen=True)
+class Request:
+    """The arguments of `variants` that decide its scores."""
+
+    model: nn.Module
+    genome: Path
+    vcf: Path
+    length: int
+    bin: int
+    scoring: Scoring
+    threads: int
+    shard_variants: int
+    parameters: Mapping[str, Any]
+
+    def check(self) -> None:
+        """Raise ValueError or TypeError for what cannot be meant together."""
+        import nucleoscope
+
+        self.scoring.check()
+        known = set(inspect.signature(nucleoscope.variant_effect).parameters) - FIXED
+        unknown = sorted(set(self.parameters) - known)
+        if unknown:
+            raise TypeError(
+                f"variants takes no {', '.join(unknown)}; of variant_effect it takes {', '.join(sorted(known))}"
+            )
+        if min(self.length, self.bin, self.shard_variants, self.threads) < 1:
+            raise ValueError("length, bin, shard_variants and threads: 1 or more")
+        if self.scoring.around is not None and self.parameters.get("func") is not None:
+            raise ValueError(
+                "around: looks at the output's positions, which func may have none of; give one of both"
+            )
+
+    def given(self) -> dict[str, Any]:
+        """The method's parameters, with what a scan fixes."""
+        return {"memory": MEMORY, **self.parameters}
+
+    def asked(self) -> dict[str, Any]:
+        """What a folder that is gone on with must have been asked."""
+        return {
+            "method": "variant_effect",
+            **of_call(self.model, self.genome, self.given()),
+            "variants": self.vcf.name,
+            "variants_sha256": digest(self.vcf),
+            "length": self.length,
+            "bin": self.bin,
+            "scores": ", ".join(self.scoring.scores),
+            "around": self.scoring.around,
+            "pseudocount": self.scoring.pseudocount,
+            "logits": self.scoring.logits,
+            "shard_variants": self.shard_variants,
+        }  # fmt: skip
+
+
+def prepare(request: Request, folder: Folder, note: Callable[[str], None]) -> VariantJob:
+    """The job, and the folder's manifest for it: a new one, or one that asks for the very same."""
+    request.check()
+    shape, lay = _lay(request)
+    targets = request.given().get("target")
+    with open_genome(request.genome, folder.scratch, note) as genome:
+        asked = request.asked()
+        if folder.manifest_file.exists():
+            compare(folder.manifest["asked"], asked)
+        else:
+            sieve = VariantSieve(genome, _longest(request, lay))
+            header(request.vcf)
+            columns = [vars(column) for column in request.scoring.columns()]
+            facts = {
+                "asked": asked, "coordinates": "variants", "vcf": str(request.vcf.resolve()),
+                "columns": columns, "targets": len(targets) if isinstance(targets, list) else None,
+                "sizes": dict(genome.sizes), "threads": request.threads,
+                "provenance": {**asked, **versions()},
+            }  # fmt: skip
+            folder.prepare(sieve.items(request.vcf), request.shard_variants, facts)
+    return VariantJob(
+        request.model, request.genome, folder.scratch, request.given(), request.scoring, lay, shape,
+        folder.manifest["threads"],
+    )  # fmt: skip
+
+
+def _lay(request: Request) -> tuple[tuple[int, ...], Lay]:
+    """The shape of one window's output, and where its positions lie; both are asked of the model where needed."""
+    if request.scoring.around is None:
+        return (), Lay(request.length, 0, request.bin)
+    given = request.given()
+    X = one_hot(["A" * request.length], given.get("alphabet", "ACGT"), given.get("layout", "NCL"))
+    like = next((p for p in request.model.parameters() if p.is_floating_point()), torch.zeros(()))
+    with torch.no_grad():
+        made = request.model(X.to(like))
+    if not isinstance(made, torch.Tensor):
+        raise TypeError(f"around: the model must return one tensor, not {type(made).__name__}")
+    shape, target = tuple(made.shape[1:]), given.get("target")
+    sizes = {len(track(t, shape)) for t in (target if isinstance(target, list) else [target])}
+    if len(sizes) > 1:
+        raise ValueError(f"target: its targets have unlike numbers of positions, {sorted(sizes)}")
+    lay = Lay(request.length, sizes.pop(), request.bin)
+    around = request.scoring.around
+    if lay.positions * lay.bin > request.length:
+        raise ValueError(
+            f"bin={request.bin}: {lay.positions:,} positions of it are more than a window's {request.length:,}"
+        )
+    if _room(request, lay) < around:
+        raise ValueError(
+            f"around={around}: the output of a window covers {_room(request, lay):,} bases either side of a "
+            "variant"
+        )
+    return shape, lay
+
+
+def _room(request: Request, lay: Lay) -> int:
+    """Bases that the output covers either side of a variant's first."""
+    first, last = int(lay.starts[0]), int(lay.starts[-1]) + lay.bin
+    return min(request.length // 2 - first, last - 1 - request.length // 2)
+
+
+def _longest(request: Request, lay: Lay) -> int:
+    """Bases of the longest allele: what is looked at must be in the output after it has moved."""
+    if request.scoring.around is None:
+        return max(request.length // 2, 1)
+    if request.bin > 1:
+        return max(request.length // 2 - 1, 1)
+    return 1 + _room(request, lay) - request.scoring.around

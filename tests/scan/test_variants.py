@@ -1,0 +1,335 @@
+"""Variants end to end: the numbers of the definition for every kind of allele, and a VCF that others read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import nucleoscope
+from nucleoscope.scan import merge
+from nucleoscope.scan.letters import one_hot
+from tests.scan.genomes import CHR1, GENOME, bases, dense_net, write_fasta
+from tests.scan.test_vcf import write
+
+pysam = pytest.importorskip("pysam", reason="pysam writes VCF")
+parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow writes Parquet")
+
+
+@pytest.fixture
+def genome(tmp_path: Path) -> Path:
+    return write_fasta(tmp_path / "g.fa")
+
+
+class Peaks(nn.Module):
+    """Probabilities at every base but 9 either side: [N, 4, L] -> [N, 3, L - 18]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.net = nn.Sequential(
+            nn.Conv1d(4, 8, 7),
+            nn.ReLU(),
+            nn.Conv1d(8, 8, 7, dilation=2),
+            nn.ReLU(),
+            nn.Conv1d(8, 3, 1),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 3 * self.net(x).softmax(1)
+
+
+class Bins(nn.Module):
+    """Positive numbers in bins of 4: [N, 4, L] -> [N, 2, L / 4]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.net = nn.Sequential(
+            nn.Conv1d(4, 8, 9, padding=4),
+            nn.ReLU(),
+            nn.MaxPool1d(4),
+            nn.Conv1d(8, 2, 1),
+            nn.Softplus(),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.net(x)
+        return out
+
+
+def other(base: str) -> str:
+    return "ACGT"["ACGT".index(base) - 1]
+
+
+def at(position: int, ref: int, alt: str, chromosome: str = "chr1") -> str:
+    """A VCF line at a 1-based position whose REF is so many of the genome's bases."""
+    own = GENOME[chromosome][position - 1 : position - 1 + ref].upper()
+    return f"{chromosome}\t{position}\t.\t{own}\t{alt}"
+
+
+def ask(net: nn.Module, sequence: str) -> Any:
+    with torch.no_grad():
+        return net(one_hot([sequence]))[0].double().numpy()
+
+
+def window(position: int, length: int, more: int = 0, chromosome: str = "chr1") -> str:
+    held = GENOME[chromosome].upper()
+    start = position - 1 - length // 2
+    padded = "N" * length + held + "N" * length
+    return padded[start + length + min(more, 0) : start + 2 * length + max(more, 0)]
+
+
+def put(sequence: str, where: int, ref: int, alt: str) -> str:
+    return sequence[:where] + alt + sequence[where + ref :]
+
+
+def info(out: Path, name: str) -> list[Any]:
+    with pysam.VariantFile(str(out / "variants.vcf.gz")) as file:
+        return [record.info.get(name) for record in file]
+
+
+def test_one_number_a_variant(genome: Path, tmp_path: Path) -> None:
+    """SNV, both of a line, MNV, insertion, deletion, and windows that reach beyond both ends."""
+    snv, two = CHR1[99], "".join(c for c in "ACGT" if c != CHR1[201])[:2]
+    rows = [
+        at(3, 1, other(CHR1[2])), at(100, 1, other(snv)), at(202, 1, ",".join(two)),
+        at(300, 3, "".join(map(other, CHR1[299:302]))), at(400, 1, CHR1[399] + "GATTACA"),
+        at(451, 4, CHR1[450]), at(999, 1, other(CHR1[998])),
+    ]  # fmt: skip
+    vcf, net = write(tmp_path / "v.vcf", *rows), dense_net(60)
+    done = nucleoscope.variants(
+        net, genome, vcf, tmp_path / "o", length=60, target=[1, 0], shard_variants=3
+    )
+    assert done.clean, str(done)
+    assert (done.shards, done.done) == (3, 3)
+    found = info(tmp_path / "o", "NS_DIFFERENCE_0")
+    for row, given in enumerate(rows):
+        _, position, _, ref, alts = given.split("\t")
+        for number, alt in enumerate(alts.split(",")):
+            held = window(int(position), 60, max(len(ref) - len(alt), 0))
+            wanted = ask(net, put(held, 30, len(ref), alt)[:60])[1] - ask(net, held[:60])[1]
+            assert found[row][number] == pytest.approx(wanted, rel=1e-4, abs=1e-6), given
+    table = parquet.read_table(tmp_path / "o/variants.parquet").to_pydict()
+    assert table["record"] == [0, 1, 2, 2, 3, 4, 5, 6]
+    assert table["alternative"] == [0, 0, 0, 1, 0, 0, 0, 0]
+    assert table["position"][:3] == [3, 100, 202]
+    assert table["difference_0"][1] == pytest.approx(found[1][0], rel=1e-5)
+
+
+def spliceai(after: Any, middle: int, ref: int, alt: int) -> Any:
+    """SpliceAI's alignment, written as it has it: zeros for what is deleted, the maximum of what is put in."""
+    if ref > 1 and alt == 1:
+        gap = np.zeros((len(after), ref - alt))
+        return np.concatenate([after[:, : middle + alt], gap, after[:, middle + alt :]], 1)
+    if ref == 1 and alt > 1:
+        top = after[:, middle : middle + alt].max(1, keepdims=True)
+        return np.concatenate([after[:, :middle], top, after[:, middle + alt :]], 1)
+    return after
+
+
+def test_gains_and_losses_are_spliceai_s(genome: Path, tmp_path: Path) -> None:
+    """Against the whole outputs of both alleles, whose window is the longer or shorter by the allele."""
+    net, length, around = Peaks().eval(), 79, 8
+    random = np.random.default_rng(0)
+    rows = []
+    for position in sorted(random.choice(range(150, 450), 24, replace=False)):
+        held = CHR1[position - 1]
+        kind = random.integers(3)
+        if kind == 0:
+            rows.append(at(position, 1, other(held)))
+        elif kind == 1:  # an insertion that stands where it is: other than its anchor at its end
+            rows.append(at(position, 1, held + bases(4, int(position)) + other(held)))
+        elif CHR1[position - 1] != CHR1[position + 2]:
+            rows.append(at(position, 4, held))
+    vcf = write(tmp_path / "v.vcf", *rows)
+    done = nucleoscope.variants(
+        net, genome, vcf, tmp_path / "o", length=length, target=[1, 2], around=around,
+        scores=("gain", "loss", "difference", "log_ratio", "js"),
+    )  # fmt: skip
+    assert done.clean, str(done)
+    table = parquet.read_table(tmp_path / "o/variants.parquet").to_pylist()
+    assert len(table) == len(rows) > 15
+    assert len({len(row["ref"]) - len(row["alt"]) for row in table}) == 3
+    for row in table:
+        ref, alt = row["ref"], row["alt"]
+        held = window(row["position"], length)
+        before, after = ask(net, held), ask(net, put(held, length // 2, len(ref), alt))
+        middle = before.shape[1] // 2
+        after = spliceai(after, middle, len(ref), len(alt))
+        near = slice(middle - around, middle + around + 1)
+        for number, track in enumerate((1, 2)):
+            b, a = before[track, near], after[track, near]
+            assert row[f"gain_{number}"] == pytest.approx((a - b).max(), abs=1e-6)
+            assert row[f"loss_{number}"] == pytest.approx((b - a).max(), abs=1e-6)
+            assert row[f"gain_at_{number}"] == (a - b).argmax() - around
+            assert row[f"loss_at_{number}"] == (b - a).argmax() - around
+            assert row[f"difference_{number}"] == pytest.approx((a - b).sum(), abs=1e-5)
+            ratio = np.log2((a.sum() + 1) / (b.sum() + 1))
+            assert row[f"log_ratio_{number}"] == pytest.approx(ratio, abs=1e-5)
+            p, q = a / a.sum(), b / b.sum()
+            m = (p + q) / 2
+            p, q, m = p + 1e-300, q + 1e-300, m + 1e-300
+            js = ((p * np.log2(p / m)).sum() + (q * np.log2(q / m)).sum()) / 2
+            assert row[f"js_{number}"] == pytest.approx(js, abs=1e-6)
+
+
+def test_bins_are_stitched(genome: Path, tmp_path: Path) -> None:
+    """Left of the variant from a window that begins where REF's does, right of it from one that ends there."""
+    net, length = Bins().eval(), 64
+    rows = [
+        at(200, 1, other(CHR1[199])), at(210, 1, CHR1[209] + "G" + other(CHR1[209])),
+        at(300, 12, CHR1[299] + "T"),
+    ]  # fmt: skip
+    vcf = write(tmp_path / "v.vcf", *rows)
+    done = nucleoscope.variants(
+        net, genome, vcf, tmp_path / "o", length=length, bin=4, around=20, target=1
+    )
+    assert done.clean, str(done)
+    for row in parquet.read_table(tmp_path / "o/variants.parquet").to_pylist():
+        ref, alt, middle = row["ref"], row["alt"], length // 2
+        longer = max(len(ref) - len(alt), 0)
+        before = ask(net, window(row["position"], length))[1]
+        behind = window(row["position"], length, longer)
+        left = ask(net, put(behind, middle, len(ref), alt)[:length])[1]
+        ahead = window(row["position"], length, -longer)
+        right = ask(net, put(ahead, longer + middle, len(ref), alt)[-length:])[1]
+        total = 0.0
+        for number in range(16):
+            first = 4 * number
+            if not (first + 4 > middle - 20 and first <= middle + 20):
+                continue
+            after = right[number] if first >= middle + len(ref) else left[number]
+            if first >= middle + min(len(ref), len(alt)) and first + 4 <= middle + len(ref):
+                after = 0.0
+            total += after - before[number]
+        assert row["difference"] == pytest.approx(total, abs=1e-5)
+
+
+def test_the_vcf_is_kept_and_valid(genome: Path, tmp_path: Path) -> None:
+    text = (
+        '##fileformat=VCFv4.2\n##INFO=<ID=AF,Number=A,Type=Float,Description="x">\n'
+        '##INFO=<ID=NS_DIFFERENCE,Number=1,Type=Float,Description="of another run">\n'
+        '##FORMAT=<ID=GT,Number=1,Type=String,Description="g">\n'
+        "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tme\n"
+        f"1\t100\trs1\t{CHR1[99]}\t{other(CHR1[99])},<DEL>\t7\tPASS\tAF=0.1,0.2;NS_DIFFERENCE=5\tGT\t0/1\n"
+        f"1\t120\trs2\t{other(CHR1[119])}\tA\t.\t.\t.\tGT\t1/1\nbroken\n"
+    )
+    (tmp_path / "v.vcf").write_text(text)
+    done = nucleoscope.variants(
+        dense_net(60), genome, tmp_path / "v.vcf", tmp_path / "o", length=60, target=0
+    )
+    assert done.rejects == {"symbolic allele": 1, "REF is not the genome's": 1, "not a VCF line": 1}
+    assert not done.clean
+    with pysam.VariantFile(str(tmp_path / "o/variants.vcf.gz")) as file:
+        first, second = file
+        assert first.info["AF"] == pytest.approx((0.1, 0.2))
+        assert isinstance(first.info["NS_DIFFERENCE"][0], float)
+        assert first.info["NS_DIFFERENCE"][1] is None
+        assert first.samples["me"]["GT"] == (0, 1)
+        assert (first.id, first.qual, list(first.filter)) == ("rs1", 7, ["PASS"])
+        assert "NS_DIFFERENCE" not in second.info
+        assert file.header.contigs["1"].length == len(CHR1)
+        assert "model_sha256" in str(file.header)
+        assert [record.pos for record in file.fetch("1", 110, 130)] == [120]
+    assert {path.name for path in tmp_path.iterdir()} == {"g.fa", "g.fa.fai", "o", "v.vcf"}
+
+
+def test_unsorted_files_are_annotated_and_have_no_index(genome: Path, tmp_path: Path) -> None:
+    vcf = write(tmp_path / "v.vcf", at(300, 1, other(CHR1[299])), at(200, 1, other(CHR1[199])))
+    nucleoscope.variants(dense_net(60), genome, vcf, tmp_path / "o", length=60, target=0)
+    assert [None not in each for each in info(tmp_path / "o", "NS_DIFFERENCE")] == [True, True]
+    assert not (tmp_path / "o/variants.vcf.gz.tbi").exists()
+
+
+def test_parts_resume_and_merge(genome: Path, tmp_path: Path) -> None:
+    """In any order and after any stop the files are those of a run in one go, byte for byte."""
+    vcf = write(tmp_path / "v.vcf", *[at(p, 1, other(CHR1[p - 1])) for p in range(100, 160, 7)])
+    given: dict[str, Any] = {"length": 60, "target": 0, "shard_variants": 2}
+    net = dense_net(60)
+    whole = nucleoscope.variants(net, genome, vcf, tmp_path / "w", **given)
+    for part in (2, 1):
+        nucleoscope.variants(net, genome, vcf, tmp_path / "o", shard=(part, 2), **given)
+    assert whole.store is not None
+    merged = merge(tmp_path / "o")
+    assert merged.clean
+    for name in ("variants.vcf.gz", "variants.vcf.gz.tbi", "variants.parquet"):
+        assert (tmp_path / "o" / name).read_bytes() == (tmp_path / "w" / name).read_bytes()
+    again = nucleoscope.variants(net, genome, vcf, tmp_path / "o", resume=True, **given)
+    assert again.clean
+    with pytest.raises(ValueError, match=r"asked for something else: .*length was 60, now 80"):
+        nucleoscope.variants(
+            dense_net(80), genome, vcf, tmp_path / "o", resume=True, **given | {"length": 80}
+        )
+
+
+def test_a_file_of_rejects_only_and_an_empty_one(genome: Path, tmp_path: Path) -> None:
+    for name, rows in (("r", ["chr9\t5\t.\tA\tC"]), ("e", [])):
+        vcf = write(tmp_path / f"{name}.vcf", *rows)
+        done = nucleoscope.variants(
+            dense_net(60), genome, vcf, tmp_path / name, length=60, target=0
+        )
+        assert done.shards == 0
+        assert len(info(tmp_path / name, "NS_DIFFERENCE")) == len(rows)
+        assert parquet.read_table(tmp_path / name / "variants.parquet").num_rows == 0
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"scores": ("sum",)}, "name some of"),
+        ({"scores": ()}, "name some of"),
+        ({"scores": "gain"}, "give around="),
+        ({"around": -1}, "may be negative"),
+        ({"colour": 3}, "takes no colour; of variant_effect it takes alphabet"),
+        ({"X": 3}, "takes no X"),
+        ({"length": 0}, "1 or more"),
+        ({"around": 3}, "must name all but the axis of positions"),
+        ({"around": 3, "func": torch.sum}, "give one of both"),
+        ({"shard": (0, 2)}, "1 <= i <= n"),
+    ],
+)
+def test_arguments_that_cannot_be_meant(
+    genome: Path, tmp_path: Path, changed: dict[str, Any], message: str
+) -> None:
+    vcf = write(tmp_path / "v.vcf", at(300, 1, other(CHR1[299])))
+    given = {"length": 60, "target": 0} | changed
+    with pytest.raises((ValueError, TypeError), match=message):
+        nucleoscope.variants(dense_net(60), genome, vcf, tmp_path / "o", **given)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"around": 31}, "covers 30 bases either side"),
+        ({"around": 3, "bin": 2}, "more than a window's 79"),
+        ({"around": 3, "target": None}, "must name all but"),
+        ({"around": 3, "target": [1, (1, slice(0, 9))]}, "unlike numbers of positions"),
+    ],
+)
+def test_positions_that_are_not_there(
+    genome: Path, tmp_path: Path, changed: dict[str, Any], message: str
+) -> None:
+    vcf = write(tmp_path / "v.vcf", at(300, 1, other(CHR1[299])))
+    given = {"length": 79, "target": 0} | changed
+    with pytest.raises(ValueError, match=message):
+        nucleoscope.variants(Peaks().eval(), genome, vcf, tmp_path / "o", **given)
+
+
+def test_negative_outputs_have_no_ratio_and_no_profile(genome: Path, tmp_path: Path) -> None:
+    vcf = write(tmp_path / "v.vcf", at(300, 1, other(CHR1[299])))
+    net = nn.Sequential(nn.Conv1d(4, 2, 3), nn.Tanh()).eval()
+    for score, why in (("log_ratio", "not negative"), ("js", "logits=True")):
+        done = nucleoscope.variants(
+            net, genome, vcf, tmp_path / score, length=21, target=0, around=5, scores=score,
+            pseudocount=0, retries=0,
+        )  # fmt: skip
+        assert why in done.failed[0]
+    done = nucleoscope.variants(
+        net, genome, vcf, tmp_path / "o", length=21, target=0, around=5, scores="js", logits=True
+    )
+    assert done.clean
