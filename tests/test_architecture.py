@@ -109,6 +109,7 @@ LAW = {
         "transfer",
         "ops",
     ),
+    "engine.shuffle": engine("reading", "ops"),
     "engine.device": engine(),
     "engine.memory": engine(),
     "engine.transfer": engine(),

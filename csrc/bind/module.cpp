@@ -18,6 +18,7 @@
 #include "ops/delta_product.h"
 #include "ops/delta_softmax_pool.h"
 #include "ops/delta_sum.h"
+#include "ops/dinucleotide_shuffle.h"
 #include "ops/edit_lookup.h"
 #include "support/indices.h"
 #include "support/isa.h"
@@ -31,6 +32,22 @@ namespace {
 template <class... Arguments>
 void define_op(py::module_& m, const std::string& name, void (*op)(Arguments...)) {
   m.def(name.c_str(), op, py::call_guard<py::gil_scoped_release>());
+}
+
+template <class T>
+void define_shuffle(py::module_& m, const std::string& type) {
+  define_op(
+      m, "dinucleotide_shuffle_" + type,
+      +[](Address letters, Address out, Size N, Size n, Size L, Size A, std::uint64_t seed,
+          int threads) {
+        const DinucleotideShuffle call{.letters = at<const std::int8_t>(letters),
+                                       .N = N,
+                                       .n = n,
+                                       .L = L,
+                                       .A = A,
+                                       .seed = seed};
+        NUCLEOSCOPE_SELECT(dinucleotide_shuffle<T>)(call, at<T>(out), threads);
+      });
 }
 
 template <class T>
@@ -250,6 +267,9 @@ PYBIND11_MODULE(_C, m) {
                              nucleoscope::Size length) {
     return nucleoscope::indices_within(nucleoscope::at<const std::int32_t>(indices), count, length);
   });
+  nucleoscope::define_shuffle<std::int8_t>(m, "int8");
+  nucleoscope::define_shuffle<float>(m, "float32");
+  nucleoscope::define_shuffle<double>(m, "float64");
   nucleoscope::define_ops<float>(m, "float32");
   nucleoscope::define_ops<double>(m, "float64");
 }

@@ -11,6 +11,7 @@ from nucleoscope import targets as targets
 from nucleoscope.effects import Effects as Effects
 from nucleoscope.effects import Pairs as Pairs
 from nucleoscope.methods.ablate import ablate as ablate
+from nucleoscope.methods.dinucleotide_shuffle import dinucleotide_shuffle as dinucleotide_shuffle
 from nucleoscope.methods.input_x_gradient import input_x_gradient as input_x_gradient
 from nucleoscope.methods.marginalize import marginalize as marginalize
 from nucleoscope.methods.mutagenesis import Disagreement as Disagreement
@@ -45,6 +46,7 @@ __all__ = [
     "Untraceable",
     "UntracedFunc",
     "ablate",
+    "dinucleotide_shuffle",
     "input_x_gradient",
     "marginalize",
     "pairwise",

@@ -29,6 +29,7 @@ from nucleoscope.ops.delta_pointwise import delta_pointwise
 from nucleoscope.ops.delta_product import delta_product
 from nucleoscope.ops.delta_softmax_pool import delta_softmax_pool
 from nucleoscope.ops.delta_sum import delta_sum
+from nucleoscope.ops.dinucleotide_shuffle import dinucleotide_shuffle
 from nucleoscope.ops.edit_lookup import edit_lookup
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "delta_product",
     "delta_softmax_pool",
     "delta_sum",
+    "dinucleotide_shuffle",
     "edit_lookup",
     "has_bf16",
     "logits",

@@ -16,6 +16,7 @@ from nucleoscope.naive.ops.delta_pointwise import change_of, delta_pointwise, no
 from nucleoscope.naive.ops.delta_product import delta_product
 from nucleoscope.naive.ops.delta_softmax_pool import delta_softmax_pool
 from nucleoscope.naive.ops.delta_sum import delta_sum
+from nucleoscope.naive.ops.dinucleotide_shuffle import dinucleotide_shuffle
 from nucleoscope.naive.ops.edit_lookup import edit_lookup
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "delta_product",
     "delta_softmax_pool",
     "delta_sum",
+    "dinucleotide_shuffle",
     "edit_lookup",
     "logits",
     "normal_cdf",
