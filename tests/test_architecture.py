@@ -29,7 +29,8 @@ def room(*rooms: str, lazily: tuple[str, ...] = (), outside: frozenset[str] | No
 
 
 def engine(*rooms: str, lazily: tuple[str, ...] = ()) -> Room:
-    names = [each if each in {"ops", "reading", "wrapped"} else f"engine.{each}" for each in rooms]
+    others = {"ops", "naive.ops", "reading", "wrapped"}
+    names = [each if each in others else f"engine.{each}" for each in rooms]
     return room(*names, lazily=lazily, outside=ARRAYS)
 
 
@@ -141,7 +142,7 @@ LAW = {
         "trace", "forward", "steady", "marks", "graph", "read", "outputs", "saturation"
     ),
     "engine.marks": engine("wrapped"),
-    "engine.capture": engine("windows"),
+    "engine.capture": engine("trace", "graph", "naive.ops", "ops"),
     "engine.quadrature": engine(),
     "engine.kinks": engine(),
     "engine.blame": engine("kinks"),

@@ -1,0 +1,166 @@
+"""A model with its attention taken out and put back: forwards that tell each layer's queries, keys and values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind
+from torch.fx import Graph, GraphModule, Interpreter, Node
+from torch.utils._pytree import tree_unflatten
+
+from nucleoscope.engine.capture.find import Refused, Site, find, tensors_of
+from nucleoscope.engine.capture.layer import Layer
+from nucleoscope.engine.capture.linear import LinearLayer
+from nucleoscope.engine.capture.logits import NotCaptured
+from nucleoscope.engine.graph import Untraceable
+from nucleoscope.engine.trace import module_path, quiet, refuse_scripted, source_line, uncompiled
+
+Attention = Layer | LinearLayer
+
+
+class Captured:
+    """A model's attention layers, in the order in which they run, and its forward without any matrix of weights.
+
+    Exported for one sequence at a time, once; the weights are the model's own. Raises Untraceable where
+    torch.export cannot follow the model, ValueError where it has no attention that can be taken apart.
+    """
+
+    def __init__(self, model: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        refuse_scripted(model)
+        with uncompiled(model), _slow_path():
+            self.program = _export(model, inputs)
+        graph = self.program.graph
+        self.sites, self.refused = find(graph)
+        if not self.sites:
+            raise NotCaptured(_nothing(self.refused))
+        self.names = [module_path(site.node) or site.node.name for site in self.sites]
+        self.lines = [source_line(site.node) for site in self.sites]
+        self.refusals = [f"{source_line(each.node)}: {each.why}" for each in self.refused]
+        self._told: Callable[[int, Attention, Tensor], Tensor] | None = None
+        run = Graph()  # a copy: what the sites know of theirs stays as it was
+        places: dict[Node, Any] = {}
+        run.output(run.graph_copy(graph, places))
+        for at, site in enumerate(self.sites):
+            self._take_out(run, places, at, site)
+        run.eliminate_dead_code()
+        self.module = GraphModule(torch.nn.Module(), run)
+
+    def _take_out(self, run: Graph, places: dict[Node, Any], at: int, site: Site) -> None:
+        def attention(*tensors: Tensor) -> Tensor:
+            layer = site.layer(tensors_of(site, tensors), self.names[at], self.lines[at])
+            made = layer.values()
+            if self._told is not None:
+                made = self._told(at, layer, made)
+            return _laid_out(site.shaped(made), strides)
+
+        strides = site.node.meta["val"].stride()
+        attention.__name__ = f"attention_{at}"
+        old = places[site.node]
+        with run.inserting_after(old):
+            put = run.call_function(attention, tuple(places[leaf] for leaf in site.leaves))
+        old.replace_all_uses_with(put, delete_user_cb=lambda user: user is not put)
+
+    def forward(
+        self, inputs: tuple[Tensor, ...], told: Callable[[int, Attention, Tensor], Tensor]
+    ) -> Any:
+        """The model's answer to one sequence; `told` is given (which, layer, what it gives) of every layer.
+
+        What it returns goes on in the place of what the layer gives.
+        """
+        self._told = told
+        try:
+            runner = Interpreter(self.module)
+            runner.extra_traceback = False  # errors are the layers' own words
+            made = runner.run(*self._arguments(inputs), enable_io_processing=False)
+        finally:
+            self._told = None
+        spec = self.program.call_spec.out_spec
+        return tree_unflatten(list(made), spec)
+
+    def layers(self, inputs: tuple[Tensor, ...], wanted: set[int] | None = None) -> list[Attention]:
+        """The layers of one sequence, all or those wanted, out of any graph of gradients."""
+        kept: list[Attention] = []
+
+        def keep(at: int, layer: Attention, made: Tensor) -> Tensor:
+            if wanted is None or at in wanted:
+                kept.append(layer.detached())
+            return made
+
+        with torch.no_grad():
+            self.forward(inputs, keep)
+        return kept
+
+    def layers_and_gradients(
+        self, inputs: tuple[Tensor, ...], read: Callable[[Any], Tensor]
+    ) -> tuple[list[Attention], list[Tensor], Tensor]:
+        """Layers, the gradient of a number of the output at what each gives [1, H, L, E], and that number."""
+        kept: list[Attention] = []
+        given: list[Tensor] = []
+
+        def keep(_at: int, layer: Attention, made: Tensor) -> Tensor:
+            kept.append(layer.detached())
+            given.append(made if made.requires_grad else made.detach().requires_grad_(True))
+            return given[-1]
+
+        with torch.enable_grad():
+            number = read(self.forward(inputs, keep))
+            if number.numel() != 1:
+                raise ValueError("one number is needed for a gradient")
+            made = torch.autograd.grad(number.sum(), given, allow_unused=True)
+        filled = [torch.zeros_like(g) if d is None else d for g, d in zip(given, made, strict=True)]
+        half = (torch.float16, torch.bfloat16)
+        grads = [d.float() if d.dtype in half else d for d in filled]
+        return kept, grads, number.detach()
+
+    def _arguments(self, inputs: tuple[Tensor, ...]) -> Iterator[Any]:
+        given = iter(inputs)
+        state, constants = self.program.state_dict, self.program.constants
+        for spec in self.program.graph_signature.input_specs:
+            if spec.kind is InputKind.USER_INPUT:
+                yield next(given)
+            elif spec.target in state:
+                yield state[spec.target].detach()
+            else:
+                yield constants[spec.target]
+
+
+def _export(model: nn.Module, inputs: tuple[Tensor, ...]) -> ExportedProgram:
+    try:
+        with quiet(), torch.no_grad():
+            exported = torch.export.export(model, inputs, strict=False)
+            functional: ExportedProgram = exported.run_decompositions({})
+            return functional
+    except Exception as error:  # torch.export raises many kinds; all mean the same to the caller
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        told = " ".join(lines[:3])[:400]
+        raise Untraceable(f"{type(error).__name__}: {told}") from error
+
+
+def _laid_out(tensor: Tensor, strides: tuple[int, ...]) -> Tensor:
+    """The same numbers with the axes in the order of these strides: views of a trace rely on it."""
+    order = sorted(range(tensor.ndim), key=lambda at: -strides[at])
+    back = [order.index(at) for at in range(tensor.ndim)]
+    return tensor.permute(order).contiguous().permute(back)
+
+
+@contextmanager
+def _slow_path() -> Iterator[None]:
+    """nn.TransformerEncoder in single ops, not in one that keeps its attention to itself."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+
+
+def _nothing(refused: list[Refused]) -> str:
+    if not refused:
+        return "model: there is no attention in it: no softmax of products of queries with keys, and no linear one"
+    first = refused[0]
+    return f"model: its attention cannot be taken apart: {source_line(first.node)}: {first.why}"
