@@ -9,15 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.nets import (
-    Basset,
-    Beluga,
-    BPNetCounts,
-    FactorizedBasset,
-    Gated,
-    OneOutput,
-    SpliceNet10k,
-)
+from benchmarks.nets import BPNetCounts, Gated, OneOutput
+from nucleoscope.models import Basset, Beluga, FactorizedBasset, SpliceAI
 
 
 @dataclass(frozen=True)
@@ -86,7 +79,7 @@ CASES = {
         Beluga, 2000, 128, peer_sites=32, peer_batches=(32,), loop_sites=4, judged=3
     ),
     "SpliceAI-10k, 15 kb, one output": Case(
-        lambda: OneOutput(SpliceNet10k()),
+        lambda: OneOutput(SpliceAI()),
         15000,
         192,
         peer_sites=16,

@@ -15,9 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.nets import SpliceNet10k
 from nucleoscope.demo import load_sequence
-from nucleoscope.models import SpliceNet
+from nucleoscope.models import SpliceAI, SpliceNet
 from nucleoscope.scan.letters import one_hot
 from training.ci_spliceai import Teacher, load
 
@@ -139,7 +138,7 @@ def _element(data: Path, name: str, length: int = 145) -> str:
 
 def _ci_spliceai(wheel: Path) -> Trained:
     """The first of CI-SpliceAI's five networks (CC BY 4.0), on 5 kb of chr22 and 5 kb either side."""
-    teacher, made = load(wheel)[0], SpliceNet10k().eval()
+    teacher, made = load(wheel)[0], SpliceAI().eval()
     for mine, theirs in zip(_convolutions(made), teacher.convolutions(), strict=True):
         mine.weight.data, mine.bias.data = (
             theirs.weight.data.squeeze(2).contiguous(),
@@ -156,7 +155,7 @@ def _ci_spliceai(wheel: Path) -> Trained:
     return Trained("CI-SpliceAI, first of five, 15 kb", model, X, counted, timed, gates)
 
 
-def _convolutions(made: SpliceNet10k) -> Iterator[nn.Conv1d]:
+def _convolutions(made: SpliceAI) -> Iterator[nn.Conv1d]:
     """In the order in which the stored ones come."""
     yield from (made.first, made.skip)
     for units, join in zip(made.groups, made.joins, strict=True):

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.nets import Basset, BPNetCounts
+from benchmarks.nets import BPNetCounts
+from nucleoscope.models import Basset
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,13 @@ import torch
 from torch import nn
 
 import nucleoscope
-from benchmarks.nets import Basset, Beluga, BPNetCounts
+from benchmarks.nets import BPNetCounts
 from nucleoscope.engine.plan import Plan
 from nucleoscope.engine.rows import Rows
 from nucleoscope.engine.rules.conv import Conv
 from nucleoscope.engine.windows import Stencil
 from nucleoscope.kernels._tiles import Tile, tile_of
+from nucleoscope.models import Basset, Beluga
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 SAMPLE = 64  # sites of a sequence, evenly spread

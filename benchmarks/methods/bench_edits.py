@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 import nucleoscope
 from benchmarks.methods.bench_saturation_mutagenesis import seconds
-from benchmarks.nets import Basset, BPNetCounts
+from benchmarks.nets import BPNetCounts
+from nucleoscope.models import Basset
 from nucleoscope.naive.methods.edited import changes
 
 with warnings.catch_warnings():

@@ -3,38 +3,30 @@
 from __future__ import annotations
 
 import pytest
-import torch
-from torch import Tensor
 
 import nucleoscope
+from nucleoscope.models import CATALOG
 from tests.field import FIELD, published
-from tests.parts import sequences
-from tests.truth import assert_exact
+from tests.truth import assert_close, engine, largest, truth
+
+SITES = 12
 
 
-def inputs(name: str) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Two sequences, and further inputs where the model takes some."""
-    given = FIELD[name]
-    X = sequences(2, given.length)
-    X[1, :, 7] = 0.25
-    return X, tuple(torch.randn(2, channels, given.length) for channels in given.others)
+def test_every_model_of_the_catalog_is_here() -> None:
+    assert set(CATALOG) <= {given.model or name for name, given in FIELD.items()}
 
 
 @pytest.mark.parametrize("name", FIELD)
-def test_locality_ends_where_it_must(name: str) -> None:
-    X, others = inputs(name)
-    graph = nucleoscope.plan(published(name), X, others or None).graph
+def test_locality_ends_where_it_must_and_numbers_are_the_definition_s(name: str) -> None:
+    net, X, others, told = published(name)
+    middle = X.shape[2] // 2
+    request = {"start": middle, "end": middle + SITES, "target": [0, -1]}
+    graph = nucleoscope.plan(net, X, others or None, precision="fp64", **request, **told).graph
     found = {n.name: str(n.target) for n in graph.fx}
     assert tuple(found[seam.name] for seam in graph.seams) == FIELD[name].seams
     assert all("no delta rule" not in seam.reason for seam in graph.seams)
-    assert all("field.py" in seam.source for seam in graph.seams)
-
-
-@pytest.mark.parametrize("name", FIELD)
-def test_its_numbers_are_the_definition_s(name: str) -> None:
-    X, others = inputs(name)
-    end = FIELD[name].length
-    assert_exact(
-        published(name), X, others, target=[0, -1], start=3, end=min(end, 40),
-        local=not FIELD[name].seams,
-    )  # fmt: skip
+    assert all("models/" in seam.source or "field.py" in seam.source for seam in graph.seams)
+    want = truth(net, X, others, **request)
+    got = engine(net, X, others, precision="fp64", **request, **told)
+    assert_close(got, want, 1e-10 * largest(want) + 1e-14)
+    assert (largest(want) > 0).all()

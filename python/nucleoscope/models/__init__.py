@@ -1,5 +1,47 @@
-"""Architectures of the field, one a file, in plain torch: what nucleoscope explains."""
+"""Architectures of the field, one a file, in plain torch: what nucleoscope explains.
 
+Each is made with its published geometry, and with a small one of the same graph for ``small=True``; weights are
+random. `CATALOG` holds what is published of each.
+"""
+
+from nucleoscope.models.basset import Basset
+from nucleoscope.models.beluga import Beluga
+from nucleoscope.models.borzoi import Borzoi
+from nucleoscope.models.bpnet import BPNet, BPNetOriginal
+from nucleoscope.models.c_origami import COrigami
+from nucleoscope.models.catalog import CATALOG
+from nucleoscope.models.chrom_bpnet import ChromBPNet
+from nucleoscope.models.danq import DanQ
+from nucleoscope.models.deep_cre import DeepCRE
+from nucleoscope.models.deep_sea import DeepSEA
+from nucleoscope.models.deep_starr import DeepSTARR
+from nucleoscope.models.enformer import Enformer
+from nucleoscope.models.epibert import EpiBERT
+from nucleoscope.models.factorized_basset import FactorizedBasset
+from nucleoscope.models.puffin import Puffin
+from nucleoscope.models.puffin_d import PuffinD
+from nucleoscope.models.splice_ai import SpliceAI
 from nucleoscope.models.splice_net import SpliceNet, SpliceSiteCount
 
-__all__ = ["SpliceNet", "SpliceSiteCount"]
+__all__ = [
+    "CATALOG",
+    "BPNet",
+    "BPNetOriginal",
+    "Basset",
+    "Beluga",
+    "Borzoi",
+    "COrigami",
+    "ChromBPNet",
+    "DanQ",
+    "DeepCRE",
+    "DeepSEA",
+    "DeepSTARR",
+    "Enformer",
+    "EpiBERT",
+    "FactorizedBasset",
+    "Puffin",
+    "PuffinD",
+    "SpliceAI",
+    "SpliceNet",
+    "SpliceSiteCount",
+]
