@@ -147,6 +147,7 @@ LAW = {
     "engine.kinks": engine(),
     "engine.blame": engine("kinks"),
     "engine.backward": engine("blame", "kinks", "memory"),
+    "engine.integral": engine("backward", "path", "quadrature"),
     "engine.path": engine("backward", "memory", "quadrature"),
     "engine.trace": engine("fuse", "rules", "step", "graph", "windows"),
     "engine.fuse": engine("rules", "graph", "windows"),

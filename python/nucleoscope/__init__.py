@@ -13,6 +13,8 @@ from nucleoscope.effects import Pairs as Pairs
 from nucleoscope.methods.ablate import ablate as ablate
 from nucleoscope.methods.dinucleotide_shuffle import dinucleotide_shuffle as dinucleotide_shuffle
 from nucleoscope.methods.input_x_gradient import input_x_gradient as input_x_gradient
+from nucleoscope.methods.integrated_gradients import NotConverged as NotConverged
+from nucleoscope.methods.integrated_gradients import integrated_gradients as integrated_gradients
 from nucleoscope.methods.marginalize import marginalize as marginalize
 from nucleoscope.methods.mutagenesis import Disagreement as Disagreement
 from nucleoscope.methods.mutagenesis import NaiveFallback as NaiveFallback
@@ -40,6 +42,7 @@ __all__ = [
     "Disagreement",
     "Effects",
     "NaiveFallback",
+    "NotConverged",
     "Pairs",
     "Scan",
     "Seqlets",
@@ -48,6 +51,7 @@ __all__ = [
     "ablate",
     "dinucleotide_shuffle",
     "input_x_gradient",
+    "integrated_gradients",
     "marginalize",
     "pairwise",
     "plan",

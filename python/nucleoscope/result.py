@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import anndata
     import xarray
 
-TENSORS = ("scores", "original", "sequences", "spread")
+TENSORS = ("scores", "original", "sequences", "spread", "error_bar", "gap")
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,8 @@ class Attribution:
     spread: Tensor | None = (
         None  # standard deviation of the scores over several models, shaped as they are
     )
+    error_bar: Tensor | None = None  # what a sequence's scores are off by, of their size, [N, T]
+    gap: Tensor | None = None  # what the scores' sum misses of the change it should be, [N, T]
 
     def __repr__(self) -> str:
         shape = ", ".join(f"{a}={n}" for a, n in zip(self.axes, self.scores.shape, strict=True))

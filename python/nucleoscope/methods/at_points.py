@@ -1,27 +1,30 @@
-"""The mean gradient over a sequence's own column, or over noisy copies of it."""
+"""The gradient at the sequences themselves."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
 
 import numpy as np
+import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from nucleoscope.engine.path import Points, sums
-from nucleoscope.methods.gradients import Opened
+from nucleoscope.methods.gradients import Found, Opened
 
 
-def mean_over(
-    opened: Opened, progress: bool, many: int = 1, copies: Callable[[Points], Tensor] | None = None
-) -> tuple[Tensor, Tensor]:  # [N, T, A, L], [N, T]
-    """The mean gradient over `many` copies of each sequence, and the targets of the sequences themselves."""
-    X, *rest = opened.inputs
+def at_sequences(opened: Opened, progress: bool) -> Found:
+    """The gradient of each target at each sequence, and the targets."""
+    found = []
+    with tqdm(total=len(opened), unit=" gradients", disable=not progress, unit_scale=True) as bar:
+        for _, inputs in opened.blocks():
+            place = functools.partial(_placed, inputs)
+            (total,) = sums(opened.backward, place, len(inputs[0]), np.ones((1, 1)), bar.update)
+            found.append((total[0], opened.backward.values(inputs).cpu()))
+    raw, original = (torch.cat(part) for part in zip(*found, strict=True))
+    return Found(opened.columns(raw), original)
 
-    def place(points: Points) -> tuple[Tensor, ...]:
-        row = points.row.to(X.device)
-        return (X[row] if copies is None else copies(points), *(t[row] for t in rest))
 
-    with tqdm(total=len(X) * many, unit=" gradients", disable=not progress, unit_scale=True) as bar:
-        (total,) = sums(opened.backward, place, len(X), np.full((1, many), 1 / many), bar.update)
-    return opened.columns(total[0]), opened.backward.values(opened.inputs).cpu()
+def _placed(inputs: tuple[Tensor, ...], points: Points) -> tuple[Tensor, ...]:
+    row = points.row.to(inputs[0].device)
+    return tuple(t[row] for t in inputs)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nucleoscope.methods.ensemble import View
 from nucleoscope.reading import Sequences
 
 NAMES = ("uniform", "zeros")
@@ -34,6 +35,28 @@ def read_baselines(baselines: Any, sequences: Sequences) -> Tensor:  # [N or 1, 
             f"baselines={baselines!r}: use one of {', '.join(map(repr, NAMES))}, or a tensor laid out as X"
         )
     return _given(baselines.detach(), sequences)
+
+
+def in_view(baselines: Any, view: View, layout: str, alphabet: str) -> Any:
+    """Baselines as a view shows its sequences."""
+    if (
+        not isinstance(baselines, Tensor)
+        or baselines.ndim not in (3, 4)
+        or view == View(view.member)
+    ):
+        return baselines
+    flat = view.of(baselines.reshape(-1, *baselines.shape[-2:]), layout, alphabet)
+    return flat.view(*baselines.shape[:-2], *flat.shape[1:])
+
+
+def one_for_each(baselines: Tensor) -> Tensor:  # [N or 1, n, A, L] -> [N or 1, A, L]
+    """The same where there is one a sequence. Raises ValueError where there are several."""
+    if baselines.shape[1] != 1:
+        raise ValueError(
+            f"baselines: {baselines.shape[1]} for each sequence; one path has one. "
+            "nucleoscope.expected_gradients averages over several."
+        )
+    return baselines[:, 0]
 
 
 def _given(baselines: Tensor, sequences: Sequences) -> Tensor:

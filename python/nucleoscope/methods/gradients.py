@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,7 @@ from nucleoscope.methods.running import exactly, read_func, versions
 from nucleoscope.result import Attribution, Check
 
 CENTERS = ("mean", "none")
+BLOCK = 64  # sequences whose sums are held together
 # Models that were found to answer alike whenever asked, as they were then.
 _steady: weakref.WeakKeyDictionary[nn.Module, Any] = weakref.WeakKeyDictionary()
 
@@ -33,8 +34,20 @@ class Opened:
 
     asked: Asked
     backward: Backward
-    inputs: tuple[Tensor, ...]  # as the model takes them
     view: ensemble.View
+
+    def __len__(self) -> int:
+        return len(self.asked.sequences.letters)
+
+    def blocks(self) -> Iterator[tuple[slice, tuple[Tensor, ...]]]:
+        """Some sequences after others, as the model takes them: X may be larger than the device."""
+        for first in range(0, len(self), BLOCK):
+            rows = slice(first, min(first + BLOCK, len(self)))
+            part = self.asked.part(rows.start, rows.stop)
+            yield (
+                rows,
+                tuple(t.to(self.asked.dtype) if t.is_floating_point() else t for t in part),
+            )
 
     def columns(self, gradient: Tensor) -> Tensor:
         """[..., *shape of X's rows] with letters before sites, whatever the model's layout."""
@@ -42,7 +55,7 @@ class Opened:
 
     def as_given(self, columns: Tensor) -> Tensor:
         """Columns [..., A, L] as the model takes them, where it lies, in its number type."""
-        return self.columns(columns).to(self.inputs[0])
+        return self.columns(columns).to(self.asked.home, self.asked.dtype)
 
 
 @dataclass(frozen=True)
@@ -59,7 +72,7 @@ def attributed(
     method: str, explain: Callable[[Opened], Found], model: Any, X: Tensor, args: tuple[Tensor, ...] | None, *,
     target: Any, func: Func | None, center: str, hypothetical: bool, layout: str, alphabet: str,
     precision: str, memory: int | None, reverse_complement: bool, shifts: Sequence[int],
-    finish: Callable[[Tensor], Tensor] = lambda raw: raw,
+    finish: Callable[[Tensor], Tensor] = lambda raw: raw, more: dict[str, Any] | None = None,
 ) -> Attribution:  # fmt: skip
     """Ask every model about every view, and average; `finish` is applied to a model's raw scores.
 
@@ -102,7 +115,7 @@ def attributed(
     many = isinstance(target, list)
     said = {
         "method": method, "target": str(read), "center": center, "hypothetical": hypothetical,
-        **ensemble.together(facts), **tally.facts, **versions(),
+        **(more or {}), **ensemble.together(facts), **tally.facts, **versions(),
     }  # fmt: skip
     scores, spread = tally.result()
     if not many:
@@ -116,7 +129,7 @@ def attributed(
 def opened_for(asked: Asked, read: Read, view: ensemble.View) -> Opened:
     """The model asked what it minds, and then differentiated once."""
     check_finite(asked.model)
-    inputs = asked.inputs
+    inputs = asked.part(0, 1)
     single = _is_single(asked, inputs, read)
     model = asked.model
     if asked.dtype != asked.native:
@@ -129,7 +142,7 @@ def opened_for(asked: Asked, read: Read, view: ensemble.View) -> Opened:
         return where.read(where.joined(made))
 
     backward = Backward(model, targets, inputs, memory=asked.memory, single=single)
-    return Opened(asked, backward, inputs, view)
+    return Opened(asked, backward, view)
 
 
 def _is_single(asked: Asked, inputs: tuple[Tensor, ...], read: Read) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from nucleoscope.engine.read import Func
-from nucleoscope.methods.at_points import mean_over
-from nucleoscope.methods.gradients import Found, Opened, attributed
+from nucleoscope.methods.at_points import at_sequences
+from nucleoscope.methods.gradients import attributed
 from nucleoscope.result import Attribution
 
 Model = nn.Module | Callable[..., Any]
@@ -76,10 +77,7 @@ def saliency(
         scores if hypothetical else scores * X
     """
 
-    def explain(opened: Opened) -> Found:
-        raw, original = mean_over(opened, progress)
-        return Found(raw, original)
-
+    explain = functools.partial(at_sequences, progress=progress)
     return attributed(
         "saliency", explain, model, X, args, target=target, func=func, center=center,
         hypothetical=hypothetical, layout=layout, alphabet=alphabet, precision=precision, memory=memory,
