@@ -12,6 +12,7 @@ from nucleoscope.effects import Effects as Effects
 from nucleoscope.effects import Pairs as Pairs
 from nucleoscope.methods.ablate import ablate as ablate
 from nucleoscope.methods.dinucleotide_shuffle import dinucleotide_shuffle as dinucleotide_shuffle
+from nucleoscope.methods.expected_gradients import expected_gradients as expected_gradients
 from nucleoscope.methods.input_x_gradient import input_x_gradient as input_x_gradient
 from nucleoscope.methods.integrated_gradients import NotConverged as NotConverged
 from nucleoscope.methods.integrated_gradients import integrated_gradients as integrated_gradients
@@ -25,6 +26,7 @@ from nucleoscope.methods.mutagenesis import saturation_mutagenesis as saturation
 from nucleoscope.methods.pairwise import pairwise as pairwise
 from nucleoscope.methods.saliency import saliency as saliency
 from nucleoscope.methods.seqlets import seqlets as seqlets
+from nucleoscope.methods.smooth_grad import smooth_grad as smooth_grad
 from nucleoscope.methods.space import space as space
 from nucleoscope.methods.substitution_effect import substitution_effect as substitution_effect
 from nucleoscope.methods.variant_effect import variant_effect as variant_effect
@@ -50,6 +52,7 @@ __all__ = [
     "UntracedFunc",
     "ablate",
     "dinucleotide_shuffle",
+    "expected_gradients",
     "input_x_gradient",
     "integrated_gradients",
     "marginalize",
@@ -59,6 +62,7 @@ __all__ = [
     "saturation_mutagenesis",
     "scan",
     "seqlets",
+    "smooth_grad",
     "space",
     "substitution_effect",
     "targets",

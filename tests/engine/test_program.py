@@ -103,5 +103,5 @@ def test_nothing_to_differentiate() -> None:
 def test_further_inputs_are_counted() -> None:
     X = on_a_path(2, 33, torch.float32)
     held = program(lively(controlled(33, "add")), X, (torch.randn(2, 2, 33),))
-    with pytest.raises(ValueError, match="args: 0 further inputs are given, .* takes 1"):
+    with pytest.raises(ValueError, match=r"args: 0 further inputs are given, .* takes 1"):
         held.gradient(X, read=some_numbers)

@@ -91,7 +91,8 @@ def orders(letters: list[int]) -> list[tuple[int, ...]]:
 @pytest.mark.parametrize(
     ("spelled", "count"),
     [
-        ("AACAGATCA", 24), ("AATATAGTT", 27),
+        ("AACAGATCA", 24),
+        ("AATATAGTT", 27),
         ("ACAGATACA", 12),
         ("ACGACTAG", 4),
         ("CCAACATC", 12),

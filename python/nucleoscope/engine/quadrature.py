@@ -59,7 +59,7 @@ def rule(name: str, n: int) -> Rule:
         weights[[0, -1]] /= 2
     else:
         nodes = (steps + {"midpoint": 0.5, "left": 0.0, "right": 1.0}[kind]) / n
-    return Rule(kind, nodes, weights, _halves(weights))
+    return Rule(kind, nodes, weights, halves(weights))
 
 
 def signs(n: int) -> Numbers:
@@ -67,7 +67,7 @@ def signs(n: int) -> Numbers:
     return np.where(np.isin(np.arange(n) % 4, (0, 3)), 1.0, -1.0)
 
 
-def _halves(weights: Numbers) -> Numbers:
+def halves(weights: Numbers) -> Numbers:
     """Half the difference between what the nodes marked + and those marked - give as rules of their own."""
     sign = signs(len(weights))
     if len(weights) == 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,8 +12,9 @@ from tqdm import tqdm
 
 from nucleoscope.engine.backward import Backward
 from nucleoscope.engine.integral import Integral, Paths, relative
+from nucleoscope.methods.baselines import Baselines
 from nucleoscope.methods.gradients import Opened
-from nucleoscope.result import Check
+from nucleoscope.result import Attribution, Check
 
 Take = Callable[[Backward, Paths, Callable[[int], object]], Integral]
 
@@ -76,14 +77,14 @@ class Walk:
         return {"n_steps": str(least) if least == most else f"{least} to {most}"}
 
 
-def walk(opened: Opened, starts: Tensor, take: Take, nodes: int, progress: bool) -> Walk:
-    """Integrate from `starts` [N or 1, A, L] to the sequences; about `nodes` gradients each."""
+def walk(opened: Opened, starts: Baselines, take: Take, nodes: int, progress: bool) -> Walk:
+    """Integrate from each sequence's baseline to it; about `nodes` gradients each."""
     parts = []
     with tqdm(
         total=len(opened) * nodes, unit=" gradients", disable=not progress, unit_scale=True
     ) as bar:
         for rows, inputs in opened.blocks():
-            start = opened.as_given(starts[rows] if len(starts) > 1 else starts)
+            start = opened.as_given(starts.of(rows)[:, 0])
             parts.append(
                 _one_block(opened, Paths((start,), inputs[:1], inputs[1:]), take, bar.update)
             )
@@ -108,6 +109,15 @@ def _one_block(
         raw, after, after - before, along.sum(2), along.abs().sum(2), made.error, made.size,
         made.nodes,
     )  # fmt: skip
+
+
+def with_errors(made: Attribution, walks: list[Walk]) -> Attribution:
+    """The attribution with its error bar and gap, averaged over what was asked."""
+    error, size, gap = (
+        torch.stack([getattr(each, name) for each in walks]).mean(0)
+        for name in ("error", "size", "gap")
+    )
+    return replace(made, error_bar=relative(error, size), gap=gap)
 
 
 def _percent(share: Tensor) -> str:

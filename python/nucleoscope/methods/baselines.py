@@ -2,39 +2,63 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from nucleoscope.engine.shuffle import shuffles
 from nucleoscope.methods.ensemble import View
 from nucleoscope.reading import Sequences
 
-NAMES = ("uniform", "zeros")
 ROUNDING = 1e-3  # what a column of probabilities may be off by in its sum
 
 
-def read_baselines(baselines: Any, sequences: Sequences) -> Tensor:  # [N or 1, n, A, L]
-    """What was asked for as sequences or mixtures, n for each sequence, letters first.
+@dataclass(frozen=True)
+class Baselines:
+    """Checked baselines, which are made for some sequences at a time."""
 
-    "uniform": equal parts of all letters; "zeros": none (N). Or a tensor laid out as X: one for all
-    [1, A, L], one for each [N, A, L], or several for each [N, n, A, L]; its columns must be letters,
-    mixtures of them, or empty.
+    sequences: Sequences
+    given: Tensor | None  # [N or 1, n, A, L]; None: shuffles
+    count: int  # for each sequence
+    seed: int = 0
+
+    def of(self, rows: slice) -> Tensor:  # [rows or 1, n, A, L]
+        """Those of some sequences, letters first."""
+        if self.given is not None:
+            return self.given[rows] if len(self.given) > 1 else self.given
+        part = replace(
+            self.sequences, values=self.sequences.values[rows], letters=self.sequences.letters[rows]
+        )
+        return shuffles(part, self.count, self.seed, torch.float32)
+
+
+def read_baselines(
+    baselines: Any, sequences: Sequences, count: int | None = None, seed: int = 0
+) -> Baselines:
+    """What was asked for as sequences or mixtures of letters.
+
+    "uniform": equal parts of all letters; "zeros": none (N); "dinucleotide", where `count` says how many: shuffles
+    that keep each sequence's dinucleotides, from `seed` on. Or a tensor laid out as X: one for all
+    [1, A, L], one for each [N, A, L], or several for each [N, n, A, L]; its columns must be letters, mixtures
+    of them, or empty.
 
     Raises TypeError or ValueError that names `baselines` for anything else.
     """
-    columns = sequences.columns
-    length = columns.shape[2]
-    if isinstance(baselines, str):
-        if baselines == "uniform":
-            return columns.new_full((1, 1, sequences.size, length), 1.0 / sequences.size).float()
-        if baselines == "zeros":
-            return torch.zeros(1, 1, sequences.size, length, device=columns.device)
+    length, size = sequences.letters.shape[1], sequences.size
+    if isinstance(baselines, str) and baselines == "dinucleotide" and count is not None:
+        return Baselines(sequences, None, count, seed)
+    if isinstance(baselines, str) and baselines in ("uniform", "zeros"):
+        share = 1.0 / size if baselines == "uniform" else 0.0
+        return Baselines(sequences, torch.full((1, 1, size, length), share, dtype=torch.float64), 1)
     if not isinstance(baselines, Tensor):
+        names = ["uniform", "zeros"] + ["dinucleotide"] * (count is not None)
         raise TypeError(
-            f"baselines={baselines!r}: use one of {', '.join(map(repr, NAMES))}, or a tensor laid out as X"
+            f"baselines={baselines!r}: use one of {', '.join(map(repr, names))}, or a tensor laid out as X"
         )
-    return _given(baselines.detach(), sequences)
+    made = _given(baselines.detach(), sequences)
+    return Baselines(sequences, made, made.shape[1])
 
 
 def in_view(baselines: Any, view: View, layout: str, alphabet: str) -> Any:
@@ -47,16 +71,6 @@ def in_view(baselines: Any, view: View, layout: str, alphabet: str) -> Any:
         return baselines
     flat = view.of(baselines.reshape(-1, *baselines.shape[-2:]), layout, alphabet)
     return flat.view(*baselines.shape[:-2], *flat.shape[1:])
-
-
-def one_for_each(baselines: Tensor) -> Tensor:  # [N or 1, n, A, L] -> [N or 1, A, L]
-    """The same where there is one a sequence. Raises ValueError where there are several."""
-    if baselines.shape[1] != 1:
-        raise ValueError(
-            f"baselines: {baselines.shape[1]} for each sequence; one path has one. "
-            "nucleoscope.expected_gradients averages over several."
-        )
-    return baselines[:, 0]
 
 
 def _given(baselines: Tensor, sequences: Sequences) -> Tensor:
