@@ -20,6 +20,7 @@ NO_TWIN_YET: dict[str, dict[str, str]] = {
     "dinucleotide_shuffle": {
         "kernels": "a walk goes step by step, and letters are a few bytes: a GPU's are walked by the host"
     },
+    "conv": {"kernels": "a whole layer on a GPU is torch's own convolution, which is cuDNN's"},
 }
 PLACES = {
     "csrc/ops": ["{}.h", "{}.cpp"],

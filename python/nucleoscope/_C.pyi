@@ -41,6 +41,22 @@ def edit_lookup_float64(
     threads: int,
     /,
 ) -> None: ...
+def conv_float32(
+    read: list[int],
+    written: list[int],
+    sizes: list[int],
+    how: list[bool],
+    threads: int,
+    /,
+) -> None: ...
+def conv_float64(
+    read: list[int],
+    written: list[int],
+    sizes: list[int],
+    how: list[bool],
+    threads: int,
+    /,
+) -> None: ...
 
 # What Rows and Original are handed over as: addresses and sizes in the order of the C++ struct.
 _Rows = tuple[int, tuple[int, ...], int]

@@ -20,6 +20,7 @@ from nucleoscope.ops.attention_apply import attention_apply
 from nucleoscope.ops.attention_lse import attention_lse
 from nucleoscope.ops.attention_relevance import attention_relevance
 from nucleoscope.ops.attention_statistics import attention_statistics
+from nucleoscope.ops.conv import conv, conv_backward, pack_backward
 from nucleoscope.ops.delta_chain import delta_chain
 from nucleoscope.ops.delta_concat import delta_concat
 from nucleoscope.ops.delta_conv import delta_conv, has_bf16, pack_weight, to_bf16, to_tf32
@@ -45,6 +46,8 @@ __all__ = [
     "attention_relevance",
     "attention_statistics",
     "change_of",
+    "conv",
+    "conv_backward",
     "delta_chain",
     "delta_concat",
     "delta_conv",
@@ -59,6 +62,7 @@ __all__ = [
     "has_bf16",
     "logits",
     "normal_cdf",
+    "pack_backward",
     "pack_weight",
     "to_bf16",
     "to_tf32",

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-Made = Tensor | list[Tensor]
+Made = Tensor | list[Tensor] | tuple[Tensor, ...]
 
 _library = torch.library.Library("nucleoscope", "FRAGMENT")
 

@@ -7,6 +7,7 @@ from nucleoscope.naive.ops.attention_apply import attention_apply
 from nucleoscope.naive.ops.attention_lse import attention_lse
 from nucleoscope.naive.ops.attention_relevance import attention_relevance
 from nucleoscope.naive.ops.attention_statistics import Statistics, attention_statistics
+from nucleoscope.naive.ops.conv import conv, conv_backward, pack_backward
 from nucleoscope.naive.ops.delta_chain import delta_chain
 from nucleoscope.naive.ops.delta_concat import delta_concat
 from nucleoscope.naive.ops.delta_conv import delta_conv, pack_weight, to_bf16, to_tf32
@@ -32,6 +33,8 @@ __all__ = [
     "attention_relevance",
     "attention_statistics",
     "change_of",
+    "conv",
+    "conv_backward",
     "delta_chain",
     "delta_concat",
     "delta_conv",
@@ -45,6 +48,7 @@ __all__ = [
     "edit_lookup",
     "logits",
     "normal_cdf",
+    "pack_backward",
     "pack_weight",
     "to_bf16",
     "to_tf32",
