@@ -7,6 +7,7 @@
 #include <tuple>
 #include <vector>
 
+#include "ops/conv.h"
 #include "ops/delta_chain.h"
 #include "ops/delta_concat.h"
 #include "ops/delta_product.h"
@@ -59,6 +60,35 @@ template <class T>
 Part<T> part(const PartArgument& given) {
   const auto& [values, in, C, first] = given;
   return {at<const T>(values), rows(in), C, first};
+}
+
+template <class T>
+Conv<T> layer(const std::array<Address, 6>& read, const std::array<Address, 2>& written,
+              const std::array<Size, 10>& sizes, const std::array<bool, 4>& how) {
+  const auto& [given, gated, slope, weight, bias, residual] = read;
+  const auto& [N, V, L, C_in, C_out, G, K, stride, dilation, pad] = sizes;
+  return {.given = at<const T>(given),
+          .gated = at<const std::uint8_t>(gated),
+          .slope = at<const T>(slope),
+          .weight = at<const T>(weight),
+          .bias = at<const T>(bias),
+          .residual = at<const T>(residual),
+          .residual_first = how[0],
+          .relu = how[1],
+          .made = at<T>(written[0]),
+          .open = at<std::uint8_t>(written[1]),
+          .N = N,
+          .V = V,
+          .L = L,
+          .C_in = C_in,
+          .C_out = C_out,
+          .G = G,
+          .K = K,
+          .stride = stride,
+          .dilation = dilation,
+          .pad = pad,
+          .transposed = how[2],
+          .spread = how[3]};
 }
 
 template <class T>
