@@ -50,7 +50,16 @@ LAW = {
     ),
     "__main__": room("cli"),
     "cli": room(FACE, "demo", "models", "plot", "files", "scan"),
-    "compat": room(FACE, "naive.methods"),
+    "compat": room(
+        FACE,
+        "naive.methods",
+        "wrapped",
+        "engine.backward",
+        "engine.integral",
+        "engine.memory",
+        "engine.path",
+        "engine.quadrature",
+    ),
     "scan": room(
         "files", "engine.read", "naive.methods", lazily=(FACE,)
     ),  # the face offers it, so it takes methods from there by name
