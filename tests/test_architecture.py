@@ -83,7 +83,7 @@ LAW = {
     ),
     "engine.changes": engine("groups", "run", "prepare", "plan", "read", "step", "transfer"),
     "engine.edited": engine(
-        "groups", "table", "prepare", "plan", "read", "rows", "step", "transfer"
+        "groups", "table", "prepare", "plan", "read", "rows", "run", "step", "target", "transfer"
     ),
     "engine.table": engine("step", "rows"),
     "engine.groups": engine(
@@ -91,6 +91,7 @@ LAW = {
     ),
     "engine.prepare": engine(
         "cache",
+        "near",
         "plan",
         "read",
         "step",
@@ -130,6 +131,7 @@ LAW = {
     "engine.reduce": engine("ops"),
     "engine.context": engine("windows", lazily=("engine.plan",)),
     "engine.plan": engine(
+        "near",
         "report",
         "context",
         "batch_size",
@@ -144,7 +146,8 @@ LAW = {
         "windows",
     ),
     "engine.thin": engine("rules", "graph", "windows"),
-    "engine.spread": engine("batches", "graph", "rows"),
+    "engine.spread": engine("batches", "graph", "near", "rows"),
+    "engine.near": engine("rows", "transfer", "windows", lazily=("engine.graph",)),
     "engine.batches": engine("rows"),
     "engine.report": engine("device", lazily=("engine.plan", "engine.rows", "engine.windows")),
     "engine.cache": engine(

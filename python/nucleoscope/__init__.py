@@ -24,6 +24,7 @@ from nucleoscope.methods.mutagenesis import UntracedFunc as UntracedFunc
 from nucleoscope.methods.mutagenesis import plan as plan
 from nucleoscope.methods.mutagenesis import saturation_mutagenesis as saturation_mutagenesis
 from nucleoscope.methods.pairwise import pairwise as pairwise
+from nucleoscope.methods.profile_effect import profile_effect as profile_effect
 from nucleoscope.methods.saliency import saliency as saliency
 from nucleoscope.methods.seqlets import seqlets as seqlets
 from nucleoscope.methods.smooth_grad import smooth_grad as smooth_grad
@@ -58,6 +59,7 @@ __all__ = [
     "marginalize",
     "pairwise",
     "plan",
+    "profile_effect",
     "saliency",
     "saturation_mutagenesis",
     "scan",

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import nucleoscope
-from nucleoscope.scan import merge
+from nucleoscope.scan import merge, variant_job
 from nucleoscope.scan.letters import one_hot
 from tests.scan.genomes import CHR1, GENOME, bases, dense_net, write_fasta
 from tests.scan.test_vcf import write
@@ -276,6 +276,64 @@ def test_a_file_of_rejects_only_and_an_empty_one(genome: Path, tmp_path: Path) -
         assert done.shards == 0
         assert len(info(tmp_path / name, "NS_DIFFERENCE")) == len(rows)
         assert parquet.read_table(tmp_path / name / "variants.parquet").num_rows == 0
+
+
+def test_close_variants_share_a_sequence_and_have_the_same_scores(
+    genome: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Against the scores of each by itself, at an end of the chromosome too; and a wrong one is withheld."""
+    monkeypatch.setattr(variant_job, "SPAN", 120)
+    net = Peaks().eval()
+    places = [3, 9, 40, 77, 150, 151, 160, 170, 171, 190, 900, 1002]
+    rows = [at(p, 1, other(CHR1[p - 1])) for p in places] + [
+        at(400, 2, "".join(map(other, CHR1[399:401])))
+    ]
+    vcf = write(tmp_path / "v.vcf", *rows)
+    given: dict[str, Any] = {
+        "length": 41,
+        "target": [1, 2],
+        "around": 8,
+        "scores": ("gain", "difference"),
+    }
+    calls = []
+    real = nucleoscope.profile_effect
+
+    def counted(*args: Any, **more: Any) -> Any:
+        calls.append(len(args[2]))
+        return real(*args, **more)
+
+    monkeypatch.setattr(nucleoscope, "profile_effect", counted)
+    assert nucleoscope.variants(net, genome, vcf, tmp_path / "o", **given).clean
+    assert calls == [1, 4, 6]  # what it reads; then two groups, and two variants by themselves
+    monkeypatch.setattr(variant_job._Opened, "_shared", lambda *_: [])
+    assert nucleoscope.variants(net, genome, vcf, tmp_path / "w", **given).clean
+    shared, alone = (
+        parquet.read_table(tmp_path / f"{n}/variants.parquet").to_pydict() for n in "ow"
+    )
+    for name in shared:
+        if name.startswith(("gain", "difference")):
+            np.testing.assert_allclose(shared[name], alone[name], rtol=1e-4, atol=2e-6)
+
+
+def test_a_shared_sequence_that_answers_otherwise_is_withheld(
+    genome: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(variant_job, "SPAN", 40)
+    both = variant_job._Opened._both
+    monkeypatch.setattr(variant_job._Opened, "_both", lambda *a: both(*a) * 1.01)
+    vcf = write(tmp_path / "v.vcf", *[at(p, 1, other(CHR1[p - 1])) for p in (100, 105, 110, 120)])
+    done = nucleoscope.variants(
+        Peaks().eval(),
+        genome,
+        vcf,
+        tmp_path / "o",
+        length=41,
+        target=1,
+        around=8,
+        scores="gain",
+        retries=0,
+    )
+    assert "Disagreement: the engine and the model disagree" in done.failed[0]
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,10 @@ from nucleoscope.engine.plan import Plan
 from nucleoscope.engine.prepare import Asked, forward, make_plan
 from nucleoscope.engine.read import Read
 from nucleoscope.engine.rows import Rows
+from nucleoscope.engine.run import Run
 from nucleoscope.engine.step import AnyEdits
 from nucleoscope.engine.table import Job, Table, jobs
+from nucleoscope.engine.target import Target
 from nucleoscope.engine.transfer import landed
 
 Between = Callable[[int], None]  # hears how many edits were done
@@ -71,9 +73,11 @@ def _pass(asked: Asked, read: Read, table: Table, between: Between, found: Edite
             return some or (found is None and tile == tiles[0])
 
         for first, run in runs(asked, held.forward, plan, tiles, wanted):
-            before = whole(run.output) if whole else target.of_values(run.output)
+            before = _read(run, whole, target)
             if raw is None:
-                raw = before.new_zeros(len(table), before.shape[1], device="cpu")
+                near = plan.near
+                wide = near.width * len(near.channels) if near else before.shape[1]
+                raw = before.new_zeros(len(table), wide, device="cpu")
             originals[first] = before.cpu()
             for job in made:
                 chosen = _within(job.edits, plan, tiles, first, first + len(before), run.sites)
@@ -88,6 +92,14 @@ def _pass(asked: Asked, read: Read, table: Table, between: Between, found: Edite
         return replace(found, raw=raw)
     original = torch.cat([originals[first] for first in sorted(originals)])
     return Edited(raw, original, exact, plan.local, untraced=held.untraced)
+
+
+def _read(run: Run, whole: Read | None, target: Target) -> Tensor:
+    """What is asked of a group's originals: [N, T], or of outputs near edits all positions [N, T * L]."""
+    if run.plan.near is not None:
+        rows = run.plan.output_axes.rows(run.output)
+        return run.plan.near.of_values(rows).flatten(1)
+    return whole(run.output) if whole else target.of_values(run.output)
 
 
 def _tiles(plan: Plan, made: list[Job]) -> list[Span]:

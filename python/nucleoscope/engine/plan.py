@@ -16,6 +16,7 @@ from nucleoscope.engine.batch_size import Load, sites_per_batch
 from nucleoscope.engine.context import Context, context
 from nucleoscope.engine.forward import forward_work
 from nucleoscope.engine.graph import Axes, Graph, Rule
+from nucleoscope.engine.near import Near
 from nucleoscope.engine.report import report
 from nucleoscope.engine.rows import Ints, Pieces, Rows
 from nucleoscope.engine.spread import Chunk, Spread
@@ -36,6 +37,7 @@ class Plan:
     sites: tuple[int, int]  # the range that is edited
     workers: int  # batches that are in the making at one time
     device: torch.device
+    near: Near | None = None  # outputs that are read where an edit is, and not the target's mean
     thinned: Thinned = field(init=False)  # the graph, each layer where it is read
     order: list[str] = field(init=False)  # rippling nodes with a rule, as they are computed
     cones: dict[str, tuple[int, int]] = field(init=False)
@@ -45,7 +47,8 @@ class Plan:
         self.thinned = thin(self.traced, self._asked())
         self.order = self.graph.needed
         self.cones = self._cones()
-        self.spread = Spread(self.graph, self.order, self.cones)
+        near = self.near.cones(self.graph, self.order, self._out) if self.near else None
+        self.spread = Spread(self.graph, self.order, self.cones, near)
 
     @property
     def graph(self) -> Graph:
@@ -57,6 +60,10 @@ class Plan:
         """The sites that the target can see at all; edits elsewhere change nothing, exactly."""
         lo, hi = hull((0, 0), self.cones[self.graph.edited])
         return max(lo, self.sites[0]), min(hi, self.sites[1])
+
+    @property
+    def _out(self) -> str:
+        return self.graph.resolve(self.graph.output)
 
     @property
     def local(self) -> bool:

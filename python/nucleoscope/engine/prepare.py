@@ -13,6 +13,7 @@ from nucleoscope.engine.cache import Traced, traced
 from nucleoscope.engine.device import choose, home
 from nucleoscope.engine.half import half_type, in_float32
 from nucleoscope.engine.memory import budget
+from nucleoscope.engine.near import Near
 from nucleoscope.engine.plan import Plan
 from nucleoscope.engine.precision import check as check_precision
 from nucleoscope.engine.read import Read
@@ -49,6 +50,7 @@ class Asked:
     half: nn.Module | None = (
         None  # the user's model, where it is in half precision and this is a float32 copy
     )
+    near: Near | None = None  # outputs that are read where an edit is
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
@@ -106,7 +108,9 @@ def make_plan(asked: Asked, held: Traced) -> Plan:
     sites = (asked.start, asked.end)
     number, workers = held.forward.like.element_size(), side_by_side(asked.device)
     graph = held.forward.graph
-    return Plan(graph, read, size - plain, number, asked.memory, sites, workers, asked.device)
+    return Plan(
+        graph, read, size - plain, number, asked.memory, sites, workers, asked.device, asked.near
+    )
 
 
 def substitutions(sequences: Sequences, start: int, end: int) -> list[Edits]:

@@ -117,7 +117,10 @@ class Run:
             if plan.target is None:
                 return self._lay(graph.output, delta, edits).view(*shape, *self.output.shape[1:])
             if delta is None:
-                return self.forward.like.new_zeros((*shape, len(plan.target)))
+                width = plan.near.width * len(plan.near.channels) if plan.near else len(plan.target)
+                return self.forward.like.new_zeros((*shape, width))
+            if plan.near is not None:
+                return plan.near.of_delta(delta, edits.pieces[0][0])
             return self._reader(delta)
         laid = {n: self._lay(n, deltas.get(graph.resolve(n)), edits) for n in graph.frontier}
         which = sent(np.repeat(edits.sequence, shape[1]), self.output.device)

@@ -10,6 +10,7 @@ import numpy as np
 
 from nucleoscope.engine.batches import Loose, Mixed, cut_batches, merge
 from nucleoscope.engine.graph import Graph, Rule
+from nucleoscope.engine.near import clipped
 from nucleoscope.engine.rows import Ints, Pieces, Rows
 
 # Sites planned at one time: enough that the planning of a layer is one pass, few enough to be small.
@@ -47,6 +48,9 @@ class Spread:
     graph: Graph
     order: list[str]  # rippling nodes with a rule, as they are computed
     cones: dict[str, tuple[int, int]]
+    near: dict[str, tuple[int, int]] | None = (
+        None  # what is read of each layer, from an edit's first base
+    )
 
     def rows(self, pieces: Pieces) -> dict[str, Rows]:
         """The rows every layer keeps for edits of these pieces.
@@ -84,6 +88,9 @@ class Spread:
                 loose[name] = [(one, one + 1)]
             else:
                 loose[name] = merge(list(self._pieces(name, loose)), slack)
+            if self.near is not None and name in self.near:
+                edit = pieces[0][0], pieces[-1][1]
+                loose[name] = clipped(loose[name], edit, self.near[name])
         return loose
 
     def _pieces(self, name: str, loose: Loose) -> Iterator[tuple[Ints, Ints]]:

@@ -59,10 +59,10 @@ class Target:
         return Lattice.through(int(first), int(np.gcd.reduce(positions - first)))
 
     def _positions(self, axes: Axes) -> np.ndarray[Any, Any]:
-        return np.concatenate([self._places(p, axes)[0] for p in self.picks])
+        return np.concatenate([self.places(p, axes)[0] for p in self.picks])
 
     @staticmethod
-    def _places(pick: Tensor, axes: Axes) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    def places(pick: Tensor, axes: Axes) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         """(position, channel) of each picked number."""
         flat = pick.numpy()
         rest, right = flat // axes.right, flat % axes.right
@@ -72,7 +72,7 @@ class Target:
         """The same reading for deltas of an output with these axes, which is made on a lattice."""
         weights = torch.zeros(axes.length, axes.channels, len(self.picks), dtype=torch.float64)
         for at, pick in enumerate(self.picks):
-            position, channel = (torch.from_numpy(p) for p in self._places(pick, axes))
+            position, channel = (torch.from_numpy(p) for p in self.places(pick, axes))
             weights[position, channel, at] = 1.0 / len(pick)
         weights = weights[made.cut]
         even = bool((weights == weights[:1]).all())

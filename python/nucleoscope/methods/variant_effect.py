@@ -63,7 +63,7 @@ def variant_effect(
     """
     options = Options(target, func, layout, alphabet, precision, memory, verify, progress, device)
     with request(model, X, args, options, "variant_effect") as asked:
-        variants = _read(sequence, position, ref, alt, alphabet)
+        variants = read_variants(sequence, position, ref, alt, alphabet)
         variants.check(asked.letters, alphabet)
         same = variants.same
         found = _by_deltas(asked, variants, same)
@@ -84,7 +84,9 @@ def variant_effect(
 
 
 @dataclass(frozen=True)
-class _Variants:
+class Variants:
+    """Variants as they were given, letters as indices."""
+
     sequence: Ints
     position: Ints
     ref: list[Ints]
@@ -97,6 +99,20 @@ class _Variants:
     def same(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Which keep the length."""
         return np.array([len(r) == len(a) for r, a in zip(self.ref, self.alt, strict=True)])
+
+    def part(self, at: int) -> Variants:
+        """One of them."""
+        cut = slice(at, at + 1)
+        return Variants(self.sequence[cut], self.position[cut], self.ref[cut], self.alt[cut])
+
+    def table(self, chosen: Ints) -> Table:
+        """Some that keep the length, as edits."""
+        sizes = [len(self.alt[at]) for at in chosen]
+        edit = np.repeat(np.arange(len(chosen)), sizes)
+        begins = np.repeat(np.cumsum([0, *sizes[:-1]]), sizes)
+        position = self.position[chosen][edit] + np.arange(len(edit)) - begins
+        letter = np.concatenate([self.alt[at] for at in chosen])
+        return Table(self.sequence[chosen], edit, position, letter)
 
     def check(self, letters: Ints, alphabet: str) -> None:
         """Hold the variants to the sequences."""
@@ -136,7 +152,8 @@ class _Variants:
         return held
 
 
-def _read(sequence: Any, position: Any, ref: Any, alt: Any, alphabet: str) -> _Variants:
+def read_variants(sequence: Any, position: Any, ref: Any, alt: Any, alphabet: str) -> Variants:
+    """Check the four lists by themselves."""
     for name, alleles in (("ref", ref), ("alt", alt)):
         if isinstance(alleles, str):
             raise TypeError(f"{name}={alleles!r}: give a list, one allele a variant")
@@ -166,11 +183,11 @@ def _read(sequence: Any, position: Any, ref: Any, alt: Any, alphabet: str) -> _V
         for name, given in (("ref", refs), ("alt", alts))
     )
     which, where = (each.astype(np.int64) for each in numbers.values())
-    return _Variants(which, where, old, new)
+    return Variants(which, where, old, new)
 
 
 def _by_deltas(
-    asked: Request, variants: _Variants, same: np.ndarray[Any, np.dtype[np.bool_]]
+    asked: Request, variants: Variants, same: np.ndarray[Any, np.dtype[np.bool_]]
 ) -> Measured:
     chosen = np.flatnonzero(same)
     sizes = [len(variants.alt[at]) for at in chosen]
@@ -180,14 +197,10 @@ def _by_deltas(
         found = asked.measure(table)
         none = replace(found, changes=found.changes[:0], checks=())
         return replace(none, facts=found.facts | {"engine": "the model itself"})
-    edit = np.repeat(np.arange(len(chosen)), sizes)
-    begins = np.repeat(np.cumsum([0, *sizes[:-1]]), sizes)
-    position = variants.position[chosen][edit] + np.arange(len(edit)) - begins
-    letter = np.concatenate([variants.alt[at] for at in chosen])
-    return asked.measure(Table(variants.sequence[chosen], edit, position, letter))
+    return asked.measure(variants.table(chosen))
 
 
-def _shifted(asked: Request, variants: _Variants, left: bool) -> Iterator[tuple[int, Tensor]]:
+def _shifted(asked: Request, variants: Variants, left: bool) -> Iterator[tuple[int, Tensor]]:
     """The sequences with an insertion or a deletion in them, at the length of X."""
     columns = asked.asked.sequences.columns.cpu()
     size, length = columns.shape[1:]

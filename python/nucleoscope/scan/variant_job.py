@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from nucleoscope.scan.scores import Floats, Scoring, stacked
 
 AT_ONCE = 1 << 25  # bytes of windows in one call
 TOGETHER = 1 << 20  # bases in one batch of the model itself
+SPAN = 1 << 14  # bases over which variants share one sequence
+VERIFIED = 1e-4  # of the output: by how much a float32 model's own answers may differ
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,9 @@ class VariantJob:
     scoring: Scoring
     lay: Lay  # positions: 0 where targets are read as single numbers
     shape: tuple[int, ...]  # of the output of one window
+    reads: (
+        tuple[int, int] | None
+    )  # bases around a variant that decide its scores, where variants may share
     threads: int
 
     @property
@@ -134,16 +140,33 @@ class _Opened:
 
     def _by_deltas(self, alleles: list[Allele]) -> tuple[Floats, Floats]:
         """REF's output and its change, [M, T, W], of alleles that shift nothing: many sites a call."""
-        job, count = self.job, len(self.job.targets)
-        targets = job.targets
-        if job.scoring.around is not None:
-            picked = [track(target, job.shape)[job.near] for target in targets]
-            targets = [at for row in picked for at in _indices(row, job.shape)]
-        if not alleles:
-            empty = np.zeros((0, count, len(targets) // count))
-            return empty, empty
+        targets = self._asked()
+        found = np.zeros(
+            (2, len(alleles), len(self.job.targets), len(targets) // len(self.job.targets))
+        )
+        shared = self._shared(alleles)
+        for group in shared:
+            found[:, group] = self._in_one([alleles[at] for at in group])
+        alone = np.setdiff1d(np.arange(len(alleles)), [at for group in shared for at in group])
+        if len(alone):
+            found[:, alone] = self._each([alleles[at] for at in alone], targets)
+        if shared:
+            self._verify([alleles[at] for at in shared[0]], found[:, shared[0]])
+        return found[0], found[1]
+
+    def _asked(self) -> list[Any]:
+        """The targets of a window with a variant in its middle: position by position, where they are looked at."""
+        job = self.job
+        if job.scoring.around is None:
+            return job.targets
+        picked = [track(target, job.shape)[job.near] for target in job.targets]
+        return [at for row in picked for at in _indices(row, job.shape)]
+
+    def _each(self, alleles: list[Allele], targets: list[Any]) -> Floats:
+        """In windows of their own, which alleles of one place share: [2, M, T, W]."""
         import nucleoscope
 
+        job = self.job
         places = {(a.chromosome, a.start): a for a in alleles}
         rows = {place: row for row, place in enumerate(places)}
         found = nucleoscope.variant_effect(
@@ -151,9 +174,66 @@ class _Opened:
             [rows[a.chromosome, a.start] for a in alleles], [job.centre] * len(alleles),
             [a.ref for a in alleles], [a.alt for a in alleles], **{**job.parameters, "target": targets},
         )  # fmt: skip
-        shape = (len(alleles), count, -1)
-        before = found.before.double().expand_as(found.changes).reshape(shape).numpy()
-        return before, found.changes.double().reshape(shape).numpy()
+        return self._both(found.before.expand_as(found.changes), found.changes)
+
+    def _shared(self, alleles: list[Allele]) -> list[list[int]]:
+        """Those that lie so close that one sequence for all is less work than a window each."""
+        if self.job.reads is None:
+            return []
+        order = sorted(
+            range(len(alleles)), key=lambda at: (alleles[at].chromosome, alleles[at].start)
+        )
+        groups: list[list[int]] = []
+        for at in order:
+            first = alleles[groups[-1][0]] if groups else None
+            near = first and first.chromosome == alleles[at].chromosome
+            if first and near and alleles[at].end - first.start <= SPAN:
+                groups[-1].append(at)
+            else:
+                groups.append([at])
+        enough = 1 + SPAN / self.job.lay.length
+        return [g for g in groups if len({alleles[at].start for at in g}) > enough]
+
+    def _in_one(self, alleles: list[Allele]) -> Floats:
+        """In one sequence for all, always of one length, so that it is traced once: [2, M, T, W]."""
+        import nucleoscope
+
+        job = self.job
+        assert job.reads is not None
+        assert job.scoring.around is not None
+        low = alleles[0].start + job.reads[0]
+        bases = self.genome.bases(
+            alleles[0].chromosome, low, alleles[0].start + SPAN + job.reads[1]
+        )
+        found = nucleoscope.profile_effect(
+            job.model, self._hot([bases]), [0] * len(alleles), [a.start - low for a in alleles],
+            [a.ref for a in alleles], [a.alt for a in alleles], around=job.scoring.around,
+            **{**job.parameters, "target": job.targets, "verify": 0},
+        )  # fmt: skip
+        return self._both(found.before, found.changes)
+
+    def _both(self, before: Tensor, change: Tensor) -> Floats:
+        shape = (2, len(change), len(self.job.targets), -1)
+        return torch.stack([before, change]).double().reshape(shape).numpy()
+
+    def _verify(self, alleles: list[Allele], found: Floats) -> None:
+        """Hold variants of a shared sequence to the model itself on windows of their own."""
+        import nucleoscope
+
+        count = min(self.job.parameters.get("verify", 2), len(alleles))
+        strongest = int(np.abs(found[1]).max((1, 2)).argmax())
+        others = (at for at in range(len(alleles)) if at != strongest)
+        for at in islice(chain([strongest], others), count):
+            held = self._window(alleles[at])
+            middle, allele = self.job.centre, alleles[at]
+            edited = held[:middle] + allele.alt + held[middle + len(allele.ref) :]
+            answers = np.stack(list(self._answers([held, edited])))[..., self.job.near]
+            off = np.abs(answers[1] - answers[0] - found[1, at]).max()
+            allowed = VERIFIED * (np.abs(answers).max() + np.abs(found[1]).max())
+            if not off <= allowed:
+                raise nucleoscope.Disagreement(
+                    f"the engine and the model disagree about {allele}: by {off:.1e}, allowed {allowed:.1e}"
+                )
 
     def _by_the_model(self, allele: Allele) -> Floats:
         """REF's output and its change, [2, T, W], of an insertion or a deletion."""

@@ -185,7 +185,7 @@ def prepare(request: Request, folder: Folder, note: Callable[[str], None]) -> Va
             folder.prepare(sieve.items(request.vcf), request.shard_variants, facts)
     return VariantJob(
         request.model, request.genome, folder.scratch, request.given(), request.scoring, lay, shape,
-        folder.manifest["threads"],
+        _reads(request, lay), folder.manifest["threads"],
     )  # fmt: skip
 
 
@@ -216,6 +216,31 @@ def _lay(request: Request) -> tuple[tuple[int, ...], Lay]:
             "variant"
         )
     return shape, lay
+
+
+def _reads(request: Request, lay: Lay) -> tuple[int, int] | None:
+    """Which bases around a variant decide its scores, where the model goes position by position at any length.
+
+    Then variants may share a longer sequence, since all that decides them lies in their own windows. None else.
+    """
+    import nucleoscope
+
+    scoring, length = request.scoring, request.length
+    if scoring.around is None or request.bin > 1:
+        return None
+    given, longer = request.given(), length + 64
+    X = one_hot(["A" * longer], given.get("alphabet", "ACGT"), given.get("layout", "NCL"))
+    target = given.get("target")
+    asked = {**given, "target": target if isinstance(target, list) else [target], "verify": 0}
+    try:
+        found = nucleoscope.profile_effect(
+            request.model, X, [0], [longer // 2], ["A"], ["C"], around=scoring.around, **asked
+        )
+    except (ValueError, RuntimeError, nucleoscope.Untraceable):  # one length, steps, or a seam
+        return None
+    reads: tuple[int, int] = found.facts["reads"]
+    inside = reads[0] >= -(length // 2) and reads[1] <= length - length // 2
+    return reads if inside and found.facts["positions"] == lay.positions + 64 else None
 
 
 def _room(request: Request, lay: Lay) -> int:

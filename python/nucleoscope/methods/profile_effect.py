@@ -1,0 +1,186 @@
+"""Variants at base resolution: what each does to the outputs around it, all of one sequence at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nucleoscope.effects import Effects
+from nucleoscope.engine.edited import Edited, edited
+from nucleoscope.engine.near import Near, NotNear
+from nucleoscope.engine.prepare import Asked, forward, make_plan
+from nucleoscope.engine.read import Read
+from nucleoscope.engine.rows import Ints
+from nucleoscope.engine.table import Table
+from nucleoscope.engine.verify import verify_effects
+from nucleoscope.methods.editing import Options, request
+from nucleoscope.methods.running import facts_of, read_verify, versions
+from nucleoscope.methods.variant_effect import Variants, read_variants
+from nucleoscope.result import Check
+
+
+def profile_effect(
+    model: nn.Module,
+    X: Tensor,  # [N, 4, L] one-hot
+    sequence: Any,  # [M] which sequence of X each variant lies in
+    position: Any,  # [M] where its first letter lies there, from 0
+    ref: Sequence[str],  # [M] what stands there
+    alt: Sequence[str],  # [M] what is put there, of the same length
+    args: tuple[Tensor, ...] | None = None,
+    *,
+    around: int,
+    target: Any = None,
+    layout: str = "NCL",
+    alphabet: str = "ACGT",
+    precision: str = "fp32",
+    memory: int | None = None,
+    verify: int = 2,
+    device: str | torch.device | None = None,
+) -> Effects:  # changes [M, T, 2 * around + 1]
+    """What each variant does to every output from `around` bases before it to `around` behind.
+
+    For models that give numbers at every base and go position by position (convolutions without stride,
+    such as SpliceAI's), whose output lies in the middle of the sequence. Many variants share one long
+    sequence: its original is made once, and of each variant's change only what reaches the outputs that
+    are looked at. A target names tracks, all but the axis of positions: ``1`` of an output [3, P]. Outputs
+    beyond the ends are NaN. ``facts["reads"]`` says which bases around a variant decide what is looked at.
+    The other arguments are those of `variant_effect`.
+
+    Raises
+    ------
+    NotNear
+        A ValueError: for a model with strides, pools or flips, or a target that is no whole track.
+    Untraceable
+        Where the model cannot be traced; ValueError where its locality ends before the output.
+    TypeError, ValueError, IndexError
+        For alleles of unlike lengths, and for what `variant_effect` refuses.
+    Disagreement
+        If the verification fails.
+
+    Equivalent to::
+
+        change = model(edited)[:, target] - model(X[n])[:, target]       # [T, P]
+        first = position - around - (L - P) // 2
+        change[:, first : first + 2 * around + 1]
+    """
+    if isinstance(around, bool) or not isinstance(around, int) or around < 0:
+        raise ValueError(f"around={around!r}: a number of bases, 0 or more")
+    options = Options(target, None, layout, alphabet, precision, memory, verify, False, device)
+    with request(model, X, args, options, "profile_effect") as asked:
+        variants = read_variants(sequence, position, ref, alt, alphabet)
+        variants.check(asked.letters, alphabet)
+        unlike = np.flatnonzero(~variants.same)
+        if len(unlike):
+            at = int(unlike[0])
+            raise ValueError(
+                f"ref[{at}] and alt[{at}] have unlike lengths: an insertion or deletion moves all outputs "
+                "behind it; `nucleoscope variants` lays them side by side"
+            )
+        tracks = _tracks(asked.asked, asked.read, around)
+        table = variants.table(np.arange(len(variants)))
+        spans = int(table.position.min()), int(table.position.max()) + 1
+        placed = replace(asked.asked, start=spans[0], end=spans[1], near=tracks.near)
+        found = edited(placed, asked.read, table, lambda _edits: None)
+        if not torch.isfinite(found.raw).all():
+            raise ValueError("model: some variants make its output NaN or infinite")
+        checks = _verified(asked.asked, tracks, found, table, variants, read_verify(verify))
+        facts = {
+            "method": "profile_effect", "target": str(asked.read), "edits": len(table),
+            "around": around, "reads": tracks.reads, "positions": tracks.picks.shape[1],
+            **facts_of(placed, asked.read, found, "delta"), **versions(),
+        }  # fmt: skip
+    before, changes = tracks.before(found, variants), tracks.changes(found, variants)
+    axes: tuple[str, ...] = ("variant", "target", "position")
+    if not asked.many:
+        changes, before, axes = changes[:, 0], before[:, 0], (axes[0], axes[2])
+    return Effects(changes, before, axes, facts, checks)
+
+
+@dataclass(frozen=True)
+class _Tracks:
+    """The channels that are asked for, and where their positions lie."""
+
+    near: Near
+    picks: Ints  # [T, P] numbers of one output
+    shape: tuple[int, ...]  # of one output
+    reads: tuple[int, int]  # the bases that they depend on, counted from a variant's first
+
+    def positions(self, variants: Variants) -> Ints:
+        """The output's positions that are looked at, [M, W]; some may lie beyond its ends."""
+        near = self.near
+        steps = np.arange(near.width) - near.around - near.offset
+        found: Ints = variants.position[:, None] + steps
+        return found
+
+    def _inside(self, variants: Variants) -> Tensor:
+        positions = self.positions(variants)
+        return torch.from_numpy((positions >= 0) & (positions < self.picks.shape[1]))
+
+    def before(self, found: Edited, variants: Variants) -> Tensor:
+        """The unedited outputs that are looked at, [M, T, W]."""
+        tracks, size = self.picks.shape
+        held = found.original.view(len(found.original), tracks, size)
+        at = torch.from_numpy(np.clip(self.positions(variants), 0, size - 1))[:, None]
+        own = held[torch.from_numpy(variants.sequence)]
+        values = own.gather(2, at.expand(-1, tracks, -1))
+        return values.masked_fill(~self._inside(variants)[:, None], torch.nan)
+
+    def changes(self, found: Edited, variants: Variants) -> Tensor:
+        """What the edits change of them, [M, T, W]."""
+        values = found.raw.view(len(found.raw), len(self.picks), self.near.width)
+        return values.masked_fill(~self._inside(variants)[:, None], torch.nan)
+
+
+def _tracks(asked: Asked, read: Read, around: int) -> _Tracks:
+    held = forward(asked, read)
+    plan = make_plan(asked, held)
+    if not plan.local or plan.target is None:
+        reasons = "; ".join(f"{n.reason} ({n.source})" for n in plan.traced.seams)
+        raise NotNear(f"locality ends before the output: {reasons}")
+    axes, length = plan.output_axes, asked.sequences.letters.shape[1]
+    channels = []
+    for pick in plan.target.picks:
+        positions, channel = plan.target.places(pick, axes)
+        if len(set(channel)) > 1 or not np.array_equal(positions, np.arange(axes.length)):
+            raise NotNear(
+                f"target={read}: it must name one channel at all {axes.length:,} positions of the output, "
+                f"whose shape for one sequence is {axes.shape}"
+            )
+        channels.append(int(channel[0]))
+    near = Near(tuple(channels), around, (length - axes.length) // 2)
+    cones = near.cones(plan.graph, plan.order, plan.graph.resolve(plan.graph.output))
+    picks = np.stack([pick.numpy() for pick in plan.target.picks])
+    return _Tracks(near, picks, axes.shape, cones[plan.graph.edited])
+
+
+def _verified(
+    asked: Asked, tracks: _Tracks, found: Edited, table: Table, variants: Variants, count: int
+) -> tuple[Check, ...]:
+    """The strongest variant and random ones through the model itself, at all outputs looked at."""
+    if not count:
+        return ()
+    strongest = int(found.raw.abs().amax(1).argmax())
+    random = np.random.default_rng(0).permutation(len(table))[:count].tolist()
+    positions, said = tracks.positions(variants), []
+    for at in list(dict.fromkeys([strongest, *random]))[:count]:
+        seen = np.flatnonzero((positions[at] >= 0) & (positions[at] < tracks.picks.shape[1]))
+        if not len(seen):
+            continue
+        numbers = tracks.picks[:, positions[at][seen]].ravel()
+        read = Read([tuple(map(int, each)) for each in _places(numbers, tracks.shape)])
+        raw = found.raw[at].view(len(tracks.picks), -1)[:, torch.from_numpy(seen)].reshape(1, -1)
+        own = tracks.before(found, variants.part(at))[0, :, torch.from_numpy(seen)].reshape(1, -1)
+        one = table.part(np.arange(len(table)) == at)
+        claim = replace(found, raw=raw, original=own.expand(len(found.original), -1))
+        said.append(str(verify_effects(asked, claim, one, read, 1, seed=0)))
+    return tuple(Check("verification", True, each) for each in said)
+
+
+def _places(numbers: Ints, shape: tuple[int, ...]) -> Ints:
+    found: Ints = np.transpose(np.unravel_index(numbers, shape))
+    return found
