@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from nucleoscope.engine.graph import Graph, Rule
+from nucleoscope.engine.long_conv import long_conv, takes
 from nucleoscope.engine.rules.registry import aten
 
 # What torch.export noted about the traced example's types and sizes; the engine may run another type.
@@ -123,6 +124,8 @@ class Forward:
             target is aten.view.default
         ):  # a value laid out anew need not have the strides it was traced with
             target = aten.reshape.default
+        if not kwargs and takes(target, args):
+            return long_conv(*args)
         return target(*args, **kwargs)
 
     def _role(self, name: str) -> str:
