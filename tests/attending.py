@@ -197,3 +197,22 @@ FORMS: dict[str, Callable[[int, int], nn.Module]] = {  # of channels and length
     "multihead, weights": lambda c, _: Multihead(c, need_weights=True),
     "encoder": lambda c, _: encoder(c),
 }
+
+
+class OneHot(nn.Module):
+    """One-hot DNA to tokens of 4 bases, blocks of attention of one form with residuals, an output a token."""
+
+    def __init__(self, form: str, length: int, layers: int = 2, channels: int = 8) -> None:
+        super().__init__()
+        self.stem = nn.Conv1d(4, channels, 5, padding=2)
+        self.blocks = nn.ModuleList([FORMS[form](channels, length // 4) for _ in range(layers)])
+        wide = channels if form.startswith(("multihead", "encoder")) else 4 * 3
+        self.out = nn.ModuleList([nn.Linear(wide, channels) for _ in range(layers)])
+        self.head = nn.Linear(channels, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = F.avg_pool1d(torch.tanh(self.stem(x)), 4).transpose(1, 2)
+        for block, out in zip(self.blocks, self.out, strict=True):
+            h = h + out(block(h))
+        made: Tensor = self.head(torch.tanh(h)).transpose(1, 2)
+        return made

@@ -11,6 +11,7 @@ from nucleoscope import targets as targets
 from nucleoscope.effects import Effects as Effects
 from nucleoscope.effects import Pairs as Pairs
 from nucleoscope.methods.ablate import ablate as ablate
+from nucleoscope.methods.attention_rollout import attention_rollout as attention_rollout
 from nucleoscope.methods.dinucleotide_shuffle import dinucleotide_shuffle as dinucleotide_shuffle
 from nucleoscope.methods.expected_gradients import expected_gradients as expected_gradients
 from nucleoscope.methods.input_x_gradient import input_x_gradient as input_x_gradient
@@ -52,6 +53,7 @@ __all__ = [
     "Untraceable",
     "UntracedFunc",
     "ablate",
+    "attention_rollout",
     "dinucleotide_shuffle",
     "expected_gradients",
     "input_x_gradient",

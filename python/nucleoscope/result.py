@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import anndata
     import xarray
 
-TENSORS = ("scores", "original", "sequences", "spread", "error_bar", "gap")
+TENSORS = ("scores", "original", "sequences", "spread", "error_bar", "gap", "controls")
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,9 @@ class Attribution:
     )
     error_bar: Tensor | None = None  # what a sequence's scores are off by, of their size, [N, T]
     gap: Tensor | None = None  # what the scores' sum misses of the change it should be, [N, T]
+    controls: Tensor | None = (
+        None  # what to compare the scores with, [control, *as the scores]; facts name them
+    )
 
     def __repr__(self) -> str:
         shape = ", ".join(f"{a}={n}" for a, n in zip(self.axes, self.scores.shape, strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from string import ascii_letters
 from typing import Any
 
 import torch
@@ -60,6 +61,23 @@ class SoftmaxSite:
         value = arranged(held[self.values[0]], self.values[1], lead, key + channel, self.head_shape)
         return read_layer(self.logits, held, value, Form(name, line, self.head_shape))
 
+    @property
+    def labels_of_output(self) -> tuple[str, str]:
+        """The axes of `node`, and their order as heads, query, channel."""
+        return self.made, self.labels[0] + self.labels[1] + self.labels[3]
+
+    @property
+    def heads(self) -> int:
+        """How many."""
+        return torch.Size(self.head_shape).numel()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(queries, keys)."""
+        value, labels = self.values
+        sizes = dict(zip(self.made, shape(self.node), strict=True))
+        return sizes[self.labels[1]], shape(value)[labels.index(self.labels[2])]
+
     def shaped(self, made: Tensor) -> Tensor:
         """What attention gives, [1, H, Lq, E], as the model has it there."""
         lead, query, _, channel = self.labels
@@ -98,6 +116,22 @@ class FusedSite:
         lead = tuple(shape(self.node)[:-2])
         scale: Any = self.node.kwargs.get("scale")
         return fused_layer(tensors, scale, Form(name, line, lead))
+
+    @property
+    def labels_of_output(self) -> tuple[str, str]:
+        """The axes of `node`, and their order as heads, query, channel."""
+        own = ascii_letters[: rank(self.node)]
+        return own, own
+
+    @property
+    def heads(self) -> int:
+        """How many."""
+        return torch.Size(shape(self.node)[:-2]).numel()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(queries, keys)."""
+        return shape(self.node)[-2], shape(self.node.args[1])[-2]  # type: ignore[arg-type]
 
     def shaped(self, made: Tensor) -> Tensor:
         """What attention gives, [1, H, Lq, E], as the model has it there."""

@@ -125,6 +125,25 @@ class LinearSite:
         lead = "".join(each for each in made if each not in (*channel, *query))
         return lead, query[0], channel[0]
 
+    @property
+    def labels_of_output(self) -> tuple[str, str]:
+        """The axes of `node`, and their order as heads, query, channel."""
+        return self.read.labels[2], "".join(self._labels)
+
+    @property
+    def heads(self) -> int:
+        """How many."""
+        sizes = dict(zip(self.read.labels[2], shape(self.read.node), strict=True))
+        return torch.Size(sizes[each] for each in self._labels[0]).numel()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(queries, keys)."""
+        sizes = dict(zip(self.read.labels[2], shape(self.read.node), strict=True))
+        return sizes[self._labels[1]], shape(self.summed.first)[
+            self.summed.labels[0].index(self.summed.summed)
+        ]
+
     def layer(self, held: dict[Node, Tensor], name: str, line: str) -> LinearLayer:
         """The layer of these tensors. Raises NotCaptured."""
         lead, query, _ = self._labels

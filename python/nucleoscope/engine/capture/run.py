@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,10 +18,14 @@ from nucleoscope.engine.capture.find import Refused, Site, find, tensors_of
 from nucleoscope.engine.capture.layer import Layer
 from nucleoscope.engine.capture.linear import LinearLayer
 from nucleoscope.engine.capture.logits import NotCaptured
+from nucleoscope.engine.capture.output import projection
 from nucleoscope.engine.graph import Untraceable
+from nucleoscope.engine.marks import Key, structure
 from nucleoscope.engine.trace import module_path, quiet, refuse_scripted, source_line, uncompiled
+from nucleoscope.naive.ops._scores import shared
 
 Attention = Layer | LinearLayer
+MOST_HELD = 4  # of one model, for as many shapes of inputs
 
 
 class Captured:
@@ -117,6 +122,39 @@ class Captured:
         grads = [d.float() if d.dtype in half else d for d in filled]
         return kept, grads, number.detach()
 
+    def norms(self, at: int, layer: Attention) -> Tensor:  # [1, H, Lk]
+        """The length of what each key hands on, head by head: of its value through the output projection.
+
+        Raises NotCaptured where what attention gives goes into no linear layer.
+        """
+        weight, columns = projection(self.sites[at].node, self.sites[at].labels_of_output)
+        held = self._value_of(weight).detach().to(layer.value)  # [D, H E]
+        per_head = held[:, columns.to(held.device)].movedim(0, -1)  # [H, E, D]
+        gram = per_head @ per_head.mT
+        value = shared(layer.value, layer.query)
+        return ((value @ gram) * value).sum(-1).clamp(min=0).sqrt()
+
+    def tokens_of(self, at: int) -> tuple[int, int]:
+        """(queries, keys) of a layer."""
+        return self.sites[at].size
+
+    def heads_of(self, at: int) -> int:
+        """The heads of a layer."""
+        return self.sites[at].heads
+
+    def bytes_of(self, at: int) -> int:
+        """What a layer's tensors take."""
+        held = (leaf.meta["val"] for leaf in self.sites[at].leaves)
+        return sum(t.numel() * max(t.element_size(), 4) for t in held if isinstance(t, Tensor))
+
+    def _value_of(self, node: Node) -> Tensor:
+        """A weight of the model, by the node that stands for it."""
+        for spec in self.program.graph_signature.input_specs:
+            if spec.arg.name == node.name:
+                held: Tensor = self.program.state_dict[str(spec.target)]
+                return held
+        raise NotCaptured(f"{node.name} is no weight of the model")
+
     def _arguments(self, inputs: tuple[Tensor, ...]) -> Iterator[Any]:
         given = iter(inputs)
         state, constants = self.program.state_dict, self.program.constants
@@ -127,6 +165,29 @@ class Captured:
                 yield state[spec.target].detach()
             else:
                 yield constants[spec.target]
+
+
+_held: weakref.WeakKeyDictionary[nn.Module, tuple[dict[str, Key], dict[Key, Captured]]]
+_held = weakref.WeakKeyDictionary()
+
+
+def captured(model: nn.Module, inputs: tuple[Tensor, ...]) -> Captured:
+    """The model taken apart for inputs of these shapes, kept as long as nothing but its weights changes.
+
+    Not for several threads at once. Raises as `Captured` does.
+    """
+    now = structure(model)
+    held = _held.get(model)
+    if held is None or held[0] != now:
+        held = _held[model] = (now, {})
+    key = tuple((tuple(each.shape), each.dtype) for each in inputs)
+    if key not in held[1]:
+        made = Captured(model, inputs)
+        held = _held[model] = (structure(model), held[1])  # what exporting wrote is no change
+        if len(held[1]) >= MOST_HELD:
+            held[1].pop(next(iter(held[1])))
+        held[1][key] = made
+    return held[1][key]
 
 
 def _export(model: nn.Module, inputs: tuple[Tensor, ...]) -> ExportedProgram:

@@ -43,7 +43,9 @@ def origins(path: tuple[Node, ...], begin: Node, others: dict[Node, Tensor]) -> 
 
     for node in path:
         args, kwargs = tree_map_only(Node, value, (list(node.args), dict(node.kwargs)))
-        made[node] = node.target(*args, **kwargs)  # type: ignore[operator]
+        viewed = node.target in (aten.view.default, aten._unsafe_view.default)
+        step: Any = aten.reshape.default if viewed else node.target  # clones between are left out
+        made[node] = step(*args, **kwargs)
     last: Tensor = made[path[-1]]
     return last
 
