@@ -154,7 +154,7 @@ LAW = {
         "trace", "forward", "steady", "marks", "graph", "read", "outputs", "saturation"
     ),
     "engine.marks": engine("wrapped"),
-    "engine.capture": engine("trace", "graph", "marks", "naive.ops", "ops"),
+    "engine.capture": engine("trace", "graph", "marks", "naive.ops", "ops", "wrapped"),
     "engine.fold": engine("capture"),
     "engine.conditioning": engine("capture"),
     "engine.quadrature": engine(),

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nucleoscope.engine.cache import in_turn
-from nucleoscope.engine.capture.run import Attention, Captured, captured
+from nucleoscope.engine.capture.run import Attention, Captured, captured, unwrapped
 from nucleoscope.engine.conditioning import Conditioning
 from nucleoscope.engine.device import home
 from nucleoscope.engine.shuffle import shuffles
@@ -21,7 +21,6 @@ from nucleoscope.methods.token_rows import Spans, TokenMap, read_rows, read_toke
 from nucleoscope.naive.methods.full_float32 import full_float32
 from nucleoscope.reading import Sequences, read_model, read_others, read_sequences
 from nucleoscope.result import Check
-from nucleoscope.wrapped import unwrapped
 
 LIMIT = 8 << 30  # bytes of queries, keys and values of one sequence that are kept at once
 

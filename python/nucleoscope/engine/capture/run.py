@@ -23,6 +23,7 @@ from nucleoscope.engine.graph import Untraceable
 from nucleoscope.engine.marks import Key, structure
 from nucleoscope.engine.trace import module_path, quiet, refuse_scripted, source_line, uncompiled
 from nucleoscope.naive.ops._scores import shared
+from nucleoscope.wrapped import unwrapped as unwrapped
 
 Attention = Layer | LinearLayer
 MOST_HELD = 4  # of one model, for as many shapes of inputs
