@@ -11,6 +11,8 @@ from nucleoscope import targets as targets
 from nucleoscope.effects import Effects as Effects
 from nucleoscope.effects import Pairs as Pairs
 from nucleoscope.methods.ablate import ablate as ablate
+from nucleoscope.methods.attention_maps import attention_maps as attention_maps
+from nucleoscope.methods.attention_relevance import attention_relevance as attention_relevance
 from nucleoscope.methods.attention_rollout import attention_rollout as attention_rollout
 from nucleoscope.methods.dinucleotide_shuffle import dinucleotide_shuffle as dinucleotide_shuffle
 from nucleoscope.methods.expected_gradients import expected_gradients as expected_gradients
@@ -53,6 +55,8 @@ __all__ = [
     "Untraceable",
     "UntracedFunc",
     "ablate",
+    "attention_maps",
+    "attention_relevance",
     "attention_rollout",
     "dinucleotide_shuffle",
     "expected_gradients",

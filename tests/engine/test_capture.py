@@ -192,6 +192,20 @@ def test_a_divisor_that_is_no_sum_of_weights_is_named() -> None:
         Captured(Halved(8, "behind").eval(), (x,)).layers((x,))
 
 
+def test_what_forward_writes_on_itself_holds_numbers_or_is_not_there() -> None:
+    class Keeps(ByHand):
+        def forward(self, x: Tensor) -> Tensor:
+            self.attention = super().forward(x)
+            return self.attention
+
+    model, x = Keeps(8, LENGTH).eval(), torch.randn(1, LENGTH, CHANNELS)
+    Captured(model, (x,)).layers((x,))
+    assert not hasattr(model, "attention")
+    before = model(x)
+    Captured(model, (x,))
+    assert model.attention is before
+
+
 def test_compiled_models_are_captured_and_left_compiled() -> None:
     model = encoder(8, 1).eval()
     x = torch.randn(1, LENGTH, CHANNELS)

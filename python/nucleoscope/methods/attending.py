@@ -39,6 +39,13 @@ class Attending:
     places: TokenMap | None
     memory: int
 
+    @property
+    def columns(self) -> Tensor | None:
+        """The sequences as an attribution keeps them, [N, 4, L]; None of tokens."""
+        if self.sequences is None:
+            return None
+        return self.sequences.columns.detach().cpu().to(torch.int8)
+
     def inputs(self, at: int, X: Tensor | None = None) -> tuple[Tensor, ...]:
         """What the model is given of one sequence, or of another in its place."""
         given = self.X[at : at + 1] if X is None else X

@@ -223,11 +223,7 @@ def _attribution(
     if per_base and asked.places is not None:
         scores, held = asked.places.to_bases(scores), asked.places.to_bases(held)
         axes = (*axes[:-1], "site")
-    letters = (
-        asked.sequences.columns.detach().cpu().to(torch.int8)
-        if asked.sequences is not None
-        else None
-    )
+    empty = torch.empty(len(found), 0)
     return Attribution(
-        scores, axes, "", 0, torch.empty(len(found), 0), facts, tuple(checks), letters, controls=held
-    )  # fmt: skip
+        scores, axes, "", 0, empty, facts, tuple(checks), asked.columns, controls=held
+    )

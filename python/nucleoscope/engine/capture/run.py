@@ -38,7 +38,7 @@ class Captured:
 
     def __init__(self, model: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         refuse_scripted(model)
-        with uncompiled(model), _slow_path():
+        with uncompiled(model), _slow_path(), _attributes_kept(model):
             self.program = _export(model, inputs)
         graph = self.program.graph
         self.sites, self.refused = find(graph)
@@ -184,7 +184,6 @@ def captured(model: nn.Module, inputs: tuple[Tensor, ...]) -> Captured:
     key = tuple((tuple(each.shape), each.dtype) for each in inputs)
     if key not in held[1]:
         made = Captured(model, inputs)
-        held = _held[model] = (structure(model), held[1])  # what exporting wrote is no change
         if len(held[1]) >= MOST_HELD:
             held[1].pop(next(iter(held[1])))
         held[1][key] = made
@@ -201,6 +200,19 @@ def _export(model: nn.Module, inputs: tuple[Tensor, ...]) -> ExportedProgram:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         told = " ".join(lines[:3])[:400]
         raise Untraceable(f"{type(error).__name__}: {told}") from error
+
+
+@contextmanager
+def _attributes_kept(model: nn.Module) -> Iterator[None]:
+    """What forward writes on its modules while it is exported is none of it afterwards: no numbers are in it."""
+    before = [(part, dict(vars(part))) for part in model.modules()]
+    try:
+        yield
+    finally:
+        for part, held in before:
+            for name in set(vars(part)) - set(held):
+                del vars(part)[name]
+            vars(part).update(held)
 
 
 def _laid_out(tensor: Tensor, strides: tuple[int, ...]) -> Tensor:
