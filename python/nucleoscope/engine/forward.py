@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from nucleoscope.engine.graph import Graph, Rule
 from nucleoscope.engine.long_conv import long_conv, takes
+from nucleoscope.engine.partial import Partial
 from nucleoscope.engine.rules.registry import aten
 
 # What torch.export noted about the traced example's types and sizes; the engine may run another type.
@@ -115,11 +116,11 @@ class Forward:
         def value(arg: torch.fx.Node) -> Any:
             return env[arg.name] if arg.name in env else self._constants[arg.name]
 
-        args = torch.fx.node.map_arg(node.args, value)
-        kwargs = dict(torch.fx.node.map_arg(node.kwargs, value))
+        return self._apply(node.target, *torch.fx.node.map_arg((node.args, node.kwargs), value))
+
+    def _apply(self, target: Any, args: Any, kwargs: Any) -> Any:
         args = tuple(self._here(a) for a in args)
         kwargs = {k: self._here(v) for k, v in kwargs.items()}
-        target: Any = node.target
         if (
             target is aten.view.default
         ):  # a value laid out anew need not have the strides it was traced with
@@ -131,13 +132,21 @@ class Forward:
     def _role(self, name: str) -> str:
         return self.graph.nodes[name].role
 
-    def original(self, inputs: dict[str, Tensor], keep: Callable[[str, Tensor], None]) -> Tensor:
-        """One ordinary forward; `keep` sees every activation [N, ...] as it is made."""
+    def original(
+        self, inputs: dict[str, Tensor], keep: Callable[[str, Tensor], None],
+        partial: Partial | None = None,
+    ) -> Tensor:  # fmt: skip
+        """One ordinary forward; `keep` sees every activation [N, ...] as it is made.
+
+        Where it is partial, each activation that is made has those of its positions that are wanted.
+        """
         env: dict[str, Any] = dict(inputs)
-        for name, value in inputs.items():
-            keep(name, value)
+        if partial is not None and partial.cuts.get(self.graph.edited):
+            env[self.graph.edited] = partial.input(inputs[self.graph.edited])
+        for name in inputs:
+            keep(name, env[name])
         roles = ("size", "original", "ripple", "tail")
-        return self._run(env, roles, len(next(iter(inputs.values()))), keep)
+        return self._run(env, roles, len(next(iter(inputs.values()))), keep, partial)
 
     def tail(self, laid: dict[str, Tensor], batch: int) -> Tensor:
         """The model from its seam on: `laid` holds every value [B, ...] that the tail reads."""
@@ -149,13 +158,21 @@ class Forward:
         roles: Iterable[str],
         batch: int,
         keep: Callable[[str, Tensor], None],
+        partial: Partial | None = None,
     ) -> Tensor:
         graph = self.graph
+
+        def made(arg: torch.fx.Node) -> Any:
+            return env[arg.name] if arg.name in env else self._constants[arg.name]
+
         for node in graph.fx:
             wanted = node.op == "call_function" and self._role(node.name) in roles
+            wanted = wanted and (partial is None or node.name in partial.cuts)
             if wanted and node.name not in env and node.target not in CLAIMS:
                 if node.target is aten.sym_size.int:
                     value: Any = _size(node, batch)
+                elif partial is not None and not partial.whole(node):
+                    value = partial.make(node, made, self._apply)
                 else:
                     value = self._call(node, env)
                 env[node.name] = value

@@ -19,7 +19,7 @@ def takes(target: Any, args: Sequence[Any]) -> bool:
     given, weight = args[:2]
     if given.ndim != 3 or given.dtype != torch.float64 or given.device.type != "cpu":
         return False
-    return given.shape[-1] * weight.shape[1] * weight.shape[2] * 8 > GATHERED
+    return bool(given.shape[-1] * weight.shape[1] * weight.shape[2] * 8 > GATHERED)
 
 
 def long_conv(

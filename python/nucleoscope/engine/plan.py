@@ -14,9 +14,11 @@ import torch
 
 from nucleoscope.engine.batch_size import Load, sites_per_batch
 from nucleoscope.engine.context import Context, context
+from nucleoscope.engine.cuts import Cut
 from nucleoscope.engine.forward import forward_work
-from nucleoscope.engine.graph import Axes, Graph, Rule
+from nucleoscope.engine.graph import Axes, Graph, Rule, batch_dim
 from nucleoscope.engine.near import Near
+from nucleoscope.engine.partial import Partial
 from nucleoscope.engine.report import report
 from nucleoscope.engine.rows import Ints, Pieces, Rows
 from nucleoscope.engine.spread import Chunk, Spread
@@ -127,6 +129,36 @@ class Plan:
                 here = at if by is None else rule.reach(by).cone(*at)
                 held[read] = hull(held[read], here)
         return {n: clip(*interval, kept[n].length) for n, interval in held.items()}
+
+    def partial(self, start: int, end: int) -> Partial:
+        """The original's forward where the edits at sites [start, end), and the request, read it."""
+        held = self.held(start, end)
+        wanted: list[tuple[str, Cut | None]] = [
+            (kept.name, Cut.of(kept.lattice, held[at])) for at, kept in self.kept.items()
+        ]
+        wanted += [(name, None) for name in (*self.whole(), *self.steady)]
+        wanted.append((self.traced.output, self.read))
+        return Partial(self.traced, wanted)
+
+    @cached_property
+    def read(self) -> Cut | None:
+        """The positions of the output that the target reads; None: all of it, or it has none."""
+        if not self.local or self.target is None or self.near or self.output_axes.dim is None:
+            return None
+        lattice, cone = self.target.lattice(self.output_axes), self.target.cone(self.output_axes)
+        return Cut.of(lattice, lattice.places(*cone))
+
+    @cached_property
+    def steady(self) -> dict[str, int | None]:
+        """Values that no edit reaches but that the tail reads, and which of their dimensions is the batch."""
+        nodes = self.traced.nodes
+        return {
+            arg.name: batch_dim(arg)
+            for node in self.traced.fx
+            if node.op == "call_function" and nodes[node.name].role == "tail"
+            for arg in node.all_input_nodes
+            if nodes[arg.name].role == "original"
+        }
 
     def rule(self, name: str) -> Rule:
         """How a layer takes deltas."""

@@ -30,7 +30,7 @@ def report(plan: Plan) -> str:
         "",
     ]
     lines += _layers(plan, rows)
-    lines += ["", _ending(plan), *_seams(plan), "", _arithmetic(plan, sites)]
+    lines += ["", _ending(plan), *_seams(plan), "", _arithmetic(plan, sites), _originals(plan)]
     batch = plan.sites_per_batch(sites)
     megabytes = [b / 1e6 for b in (plan.original_bytes(*plan.sites), plan.memory)]
     lines += [
@@ -96,6 +96,16 @@ def _arithmetic(plan: Plan, sites: np.ndarray[tuple[int], np.dtype[np.int64]]) -
             f"at most {naive / tail:.1f}x can be gained on the plain loop."
         )
     return said
+
+
+def _originals(plan: Plan) -> str:
+    """How much of the unedited forward is made, and what makes it whole."""
+    made = plan.partial(*plan.sites)
+    said = f"Of the original {made.share:.0%} of all numbers are made"
+    if not plan.local:
+        return f"{said}: the tail reads whole layers."
+    halts = [f"{name} ({plan.traced.nodes[name].source})" for name in reversed(made.halts[-3:])]
+    return f"{said}; whole layers before {', '.join(halts)}." if halts else f"{said}."
 
 
 def _count(number: float) -> str:

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from nucleoscope.engine.chain import Chain
+from nucleoscope.engine.cuts import Cut
 from nucleoscope.engine.forward import Forward
-from nucleoscope.engine.graph import Rule, batch_dim
+from nucleoscope.engine.graph import Rule
 from nucleoscope.engine.memory import Halving
 from nucleoscope.engine.plan import Plan
 from nucleoscope.engine.rows import Delta, Ints, Rows
@@ -53,14 +54,16 @@ class Run:
         for at, kept in plan.kept.items():
             self._keeps.setdefault(kept.name, []).append((at, kept))
         self._whole: dict[str, Tensor] = {}
-        self._steady_names = _steady_values(plan)
+        self._steady_names = plan.steady
         self._steady: dict[str, Tensor] = {}
         self._kept: dict[str, tuple[Tensor, int]] = {}
         # A tail subtracts two outputs: both must come of one arithmetic.
         source = forward.precise() if plan.local else forward
         kind = source.like.dtype
         given = {n: t.to(kind) if t.is_floating_point() else t for n, t in inputs.items()}
-        self.output = source.original(given, self._keep).to(forward.like.dtype)
+        self._partial = plan.partial(*sites)
+        output = source.original(given, self._keep, self._partial)
+        self.output = self._laid_out(output).to(forward.like.dtype)
         self.originals = Originals(self._kept)
         self._reads = _reader_counts(plan)
         self._rules = {name: self._rule(name) for name in plan.order}
@@ -71,13 +74,27 @@ class Run:
     def _keep(self, name: str, value: Tensor) -> None:
         for at, kept in self._keeps.get(name, ()):
             lo, hi = self._held[at]
-            rows = kept.axes.rows(value.expand(len(value), *kept.axes.shape))[:, kept.lattice.cut]
-            self._kept[at] = (rows[:, lo:hi].contiguous().to(self.forward.like.dtype), lo)
+            there = self._partial.cuts[name] or Cut.whole(kept.axes.length)
+            axes = kept.axes if kept.axes.dim is None else kept.axes.with_length(there.count)
+            rows = axes.rows(value.expand(len(value), *axes.shape))
+            rows = rows[:, there.index(Cut.of(kept.lattice, (lo, hi)))]
+            self._kept[at] = (rows.contiguous().to(self.forward.like.dtype), lo)
         if name in self._laid:
             whole = value.expand(len(value), *self.plan.axes(name).shape)
             self._whole[name] = whole.to(self.forward.like.dtype).contiguous()
         if name in self._steady_names:
             self._steady[name] = value
+
+    def _laid_out(self, output: Tensor) -> Tensor:
+        """The whole output; NaN where the target does not read it and it was not made."""
+        name = self.plan.traced.output
+        axes, there = self.plan.traced.nodes[name].axes, self._partial.cuts[name]
+        if axes is None or there is None or there == Cut.whole(axes.length):
+            return output
+        whole = output.new_full((len(output), *axes.shape), torch.nan)
+        assert axes.dim is not None
+        whole[(slice(None),) * (axes.dim + 1) + (Cut.whole(axes.length).index(there),)] = output
+        return whole
 
     def batches(self, edits: AnyEdits) -> Iterator[Batch]:
         """Run all edits, in the order given, batch by batch; neighbours share their windows best."""
@@ -231,18 +248,6 @@ def _reader_counts(plan: Plan) -> dict[str, int]:
     for name in kept:
         counts[graph.resolve(name)] += 1
     return counts
-
-
-def _steady_values(plan: Plan) -> dict[str, int | None]:
-    """Values that no edit reaches but that the tail reads, and which of their dimensions is the batch."""
-    nodes = plan.graph.nodes
-    return {
-        arg.name: batch_dim(arg)
-        for node in plan.graph.fx
-        if node.op == "call_function" and nodes[node.name].role == "tail"
-        for arg in node.all_input_nodes
-        if nodes[arg.name].role == "original"
-    }
 
 
 def _select(value: Tensor, dim: int | None, which: Tensor) -> Tensor:
