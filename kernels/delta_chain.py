@@ -58,7 +58,7 @@ def _launch(link: Any, two: list[Value], letters: Any, known: Tensor, out: Tenso
     """The op of a link on its two values."""
     (given, rows_in), (beside, rows) = two
     sequence = known if link.op == "delta_conv" else letters.sequence
-    z, other = (k and (k.values, sequence, k.first) for k in (link.original, link.pooled))
+    z, other = (k and (k.values, sequence, k.first) for k in (link.original, link.second))
     geometry: dict[str, Any] = {"stride": link.stride, "pad": link.pad, "length": link.length}
     spread = {**geometry, "dilation": link.dilation}
     cell: dict[str, Any] = {"taps": link.taps, "length_in": link.length_in}

@@ -38,7 +38,7 @@ def pool(link: int, on: Rows, channels: int, taps: int, length_in: int) -> Link:
     pooled = F.max_pool1d(values.mT, taps).mT.contiguous()
     return Link(
         "delta_max_pool", on, channels, length_in // taps, link, original=Kept(values),
-        pooled=Kept(pooled), taps=taps, stride=taps, length_in=length_in,
+        second=Kept(pooled), taps=taps, stride=taps, length_in=length_in,
     )  # fmt: skip
 
 

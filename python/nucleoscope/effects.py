@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from nucleoscope import npz
 from nucleoscope.result import Check
+
+OF_EDITS = ("changes", "before")
+OF_PAIRS = ("interactions", "singles", "original")
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +37,22 @@ class Effects:
     def __repr__(self) -> str:
         return _shown(self, self.changes, self.axes)
 
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write everything to one ``.npz`` file; it appears complete or not at all.
+
+        Raises ValueError for another ending, OSError where the folder cannot be written.
+        """
+        return npz.write(path, self, OF_EDITS, "a result on edits")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Effects:
+        """Read a file written by `save`; nothing in it is unpickled.
+
+        Raises FileNotFoundError where there is none, ValueError where it is not such a file.
+        """
+        made: Effects = npz.read(path, cls, Check, OF_EDITS, "a result on edits")
+        return made
+
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
@@ -51,6 +73,22 @@ class Pairs:
 
     def __repr__(self) -> str:
         return _shown(self, self.interactions, self.axes)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write everything to one ``.npz`` file; it appears complete or not at all.
+
+        Raises ValueError for another ending, OSError where the folder cannot be written.
+        """
+        return npz.write(path, self, OF_PAIRS, "a result on pairs")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Pairs:
+        """Read a file written by `save`; nothing in it is unpickled.
+
+        Raises FileNotFoundError where there is none, ValueError where it is not such a file.
+        """
+        made: Pairs = npz.read(path, cls, Check, OF_PAIRS, "a result on pairs")
+        return made
 
 
 def _shown(result: Effects | Pairs, numbers: Tensor, axes: tuple[str, ...]) -> str:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
-from nucleoscope import exports
-from nucleoscope.files import whole_file
+from nucleoscope import exports, npz
 
 if TYPE_CHECKING:
     import anndata
@@ -149,18 +144,7 @@ class Attribution:
 
         Raises ValueError for another ending, OSError where the folder cannot be written.
         """
-        path = Path(path)
-        if path.suffix != ".npz":
-            raise ValueError(f"path={str(path)!r}: an attribution is saved as .npz")
-        tensors = {name: getattr(self, name) for name in TENSORS if getattr(self, name) is not None}
-        facts = dataclasses.asdict(dataclasses.replace(self, **dict.fromkeys(TENSORS)))  # type: ignore[arg-type]
-        with whole_file(path) as file:
-            np.savez_compressed(
-                file,
-                facts=np.array(json.dumps(facts, default=str)),
-                **{name: tensor.cpu().numpy() for name, tensor in tensors.items()},
-            )
-        return path
+        return npz.write(path, self, TENSORS, "an attribution")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Attribution:
@@ -168,16 +152,5 @@ class Attribution:
 
         Raises FileNotFoundError where there is none, ValueError where it is not such a file.
         """
-        try:
-            with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as held:
-                facts = json.loads(str(held["facts"]))
-                tensors = {name: torch.from_numpy(held[name]) for name in TENSORS if name in held}
-            facts["axes"] = tuple(facts["axes"])
-            facts["checks"] = tuple(Check(**c) for c in facts["checks"])
-            return cls(**(facts | tensors))
-        except FileNotFoundError:
-            raise
-        except Exception as error:  # numpy, zipfile and json each have their own
-            raise ValueError(
-                f"{str(path)!r} is not a saved attribution, or it is damaged: {error}"
-            ) from error
+        made: Attribution = npz.read(path, cls, Check, TENSORS, "an attribution")
+        return made

@@ -88,7 +88,7 @@ class Chain:
         pooled = F.max_pool1d(values.mT, at.taps, at.stride, at.pad, at.dilation).mT.contiguous()
         return self._link(
             "delta_max_pool", given, channels, widths, at, length_in=length_in,
-            original=Kept(values), pooled=Kept(pooled),
+            original=Kept(values), second=Kept(pooled),
         )  # fmt: skip
 
     def pointwise(self, given: int, function: str = "relu", *parameters: float) -> int:
@@ -115,7 +115,7 @@ class Chain:
         )
         return self._link(
             "delta_softmax_pool", given, channels, widths, at, beside=beside, length_in=length_in,
-            original=Kept(x), pooled=Kept(logits), length_of=one,
+            original=Kept(x), second=Kept(logits), length_of=one,
         )  # fmt: skip
 
     def sum(
@@ -139,7 +139,7 @@ class Chain:
             Geometry(),
             beside=beside,
             original=a,
-            pooled=b,
+            second=b,
         )
 
     def concat(self, given: int, beside: int, widths: Widths, more: int = 0) -> int:
@@ -160,7 +160,7 @@ class Chain:
         """The same chain with every floating-point tensor changed."""
         links = [
             replace(link, **{name: converted(getattr(link, name), change)
-                             for name in ("weight", "original", "pooled")})
+                             for name in ("weight", "original", "second")})
             for link in self.links
         ]  # fmt: skip
         made = copy(self)

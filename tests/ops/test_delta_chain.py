@@ -80,7 +80,7 @@ def test_it_is_the_change_of_a_network(op: Callable[..., list[Tensor]]) -> None:
     whole, half = Rows(none - 2, (length + 4,)), Rows(none, (length // 2,))
     links = [
         Link("edit_lookup", whole, 7, length, weight=w1, taps=5, pad=2, original=Kept(z1)),
-        Link("delta_max_pool", half, 7, 7, 0, original=Kept(h1), pooled=Kept(pooled), taps=2,
+        Link("delta_max_pool", half, 7, 7, 0, original=Kept(h1), second=Kept(pooled), taps=2,
              stride=2, length_in=length),
         Link("delta_conv", half, 7, 7, 1, 1, weight2, Kept(z2), pad=1, residual_first=True),
         Link("delta_conv", half, 7, 7, 2, 2, weight3, Kept(z3), pad=2, dilation=2),

@@ -14,15 +14,15 @@ Values = list[tuple[Tensor, Rows]]
 NEEDS = {
     "edit_lookup": ("weight",),
     "delta_conv": ("weight",),
-    "delta_max_pool": ("given", "original", "pooled"),
+    "delta_max_pool": ("given", "original", "second"),
     "delta_pointwise": ("given", "original"),
     "delta_sum": ("given",),
-    "delta_product": ("original", "pooled"),
+    "delta_product": ("original", "second"),
     "delta_concat": (),
     "delta_layer_norm": ("given", "original"),
-    "delta_softmax_pool": ("original", "pooled"),
+    "delta_softmax_pool": ("original", "second"),
 }  # fmt: skip
-IN_PLACE = ("delta_pointwise", "delta_layer_norm")  # on the rows of their input
+KEEPS_ROWS = ("delta_pointwise", "delta_layer_norm")  # rows that are not their input's are refused
 
 
 def check(
@@ -54,7 +54,7 @@ def check(
         _check_link(part, link, channels, sequences)
         channels.append(link.channels)
         heights.append(sum(link.rows.widths))
-        if link.op in IN_PLACE and heights[link.given] != heights[-1]:
+        if link.op in KEEPS_ROWS and heights[link.given] != heights[-1]:
             part.refuse(
                 f"its rows are {heights[-1]} a site, those of its input {heights[link.given]}"
             )
@@ -119,7 +119,7 @@ def _check_link(
         part.refuse(f"wide={link.wide} channels a group do not divide {link.channels}")
     if link.weight is not None:
         _check_weight(part, link, link.weight, came)
-    for name, held in (("original", link.original), ("pooled", link.pooled)):
+    for name, held in (("original", link.original), ("second", link.second)):
         if held is not None:
             _check_kept(part, name, held, link.channels, sequences)
 
@@ -166,7 +166,7 @@ def _check_weight(part: Part, link: Link, weight: Tensor, came: int | None) -> N
 def _check_kept(
     part: Part, name: str, held: Kept, channels: int, sequences: tuple[int, int] | None
 ) -> None:
-    axes = {"original": "NLX", "pooled": "MOX"}[name]
+    axes = {"original": "NLX", "second": "MOX"}[name]
     part.read(f"{name}.values", held.values, axes)
     many, length, wide = held.values.shape
     if wide != channels:

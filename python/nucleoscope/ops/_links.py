@@ -45,7 +45,7 @@ def flatten(links: list[Link], outside: list[Rows]) -> Flat:
         function = _functions.number(
             f"delta_chain: links[{index}], {link.op}", link.function, link.parameters
         )
-        z, m = link.original or Kept(None), link.pooled or Kept(None)  # type: ignore[arg-type]
+        z, m = link.original or Kept(None), link.second or Kept(None)  # type: ignore[arg-type]
         sizes += (
             OPS.index(link.op), link.channels, link.length, link.given, link.beside,
             place(link.weight), place(z.values), z.first, place(m.values), m.first,
@@ -99,7 +99,7 @@ def numbers(link: Link, channels: list[int]) -> tuple[list[int], list[float]]:
         OPS.index(link.op), link.given, link.beside, wide, link.channels, groups, taps,
         link.stride, link.dilation, link.pad, link.length_in, link.length, link.residual_first, bf16,
         0 if weight is None else weight.data_ptr(),
-        *_place(link.original), *_place(link.pooled),
+        *_place(link.original), *_place(link.second),
         _functions.FUNCTIONS.index(link.function), link.wide,
     ], _factors(link)  # fmt: skip
 
@@ -123,5 +123,5 @@ def dense(link: Link) -> Link:
         rows=_rows.dense_rows(link.rows),
         weight=None if link.weight is None else link.weight.contiguous(),
         original=kept(link.original),
-        pooled=kept(link.pooled),
+        second=kept(link.second),
     )

@@ -76,7 +76,7 @@ class Product(Rule):
         a, b = map(place.kept, self.reads)
         beside = place.value(1) if len(self.inputs) > 1 else -1
         return place.link(
-            "delta_product", given=place.value(0), beside=beside, original=a, pooled=b
+            "delta_product", given=place.value(0), beside=beside, original=a, second=b
         )
 
 

@@ -53,7 +53,7 @@ class MaxPool(Rule):
     def link(self, place: Place) -> Link:
         s, (z, m) = self.stencil, map(place.kept, self.reads)
         return place.link(
-            "delta_max_pool", given=place.value(0), original=z, pooled=m, taps=s.taps,
+            "delta_max_pool", given=place.value(0), original=z, second=m, taps=s.taps,
             stride=s.stride, dilation=s.dilation, pad=s.pad, length_in=self.length_in,
         )  # fmt: skip
 

@@ -42,7 +42,7 @@ class SoftmaxPool(Rule):
         x, logits = map(place.kept, self.reads)
         return place.link(
             "delta_softmax_pool", given=place.value(0), beside=place.value(1), original=x,
-            pooled=logits, taps=self.stencil.taps, stride=self.stencil.stride,
+            second=logits, taps=self.stencil.taps, stride=self.stencil.stride,
             length_in=self.length_in,
         )  # fmt: skip
 

@@ -48,7 +48,9 @@ class Link:
     beside: int = -1  # a second value: delta_conv's residual, delta_softmax_pool's logits, ...
     weight: Tensor | None = None  # also edit_lookup's table, delta_sum's scale
     original: Kept | None = None  # of the input of what is not linear: a function, a pool, a norm
-    pooled: Kept | None = None  # a second original: a product's other factor, a softmax's logits
+    second: Kept | None = (
+        None  # a second original: a pool's output, a product's other factor, a softmax's logits
+    )
     taps: int = 1
     stride: int = 1
     dilation: int = 1

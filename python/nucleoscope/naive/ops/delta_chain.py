@@ -57,13 +57,13 @@ def _apply(link: Link, values: list[Value], letters: Letters, by: SimpleNamespac
     def original(kept: Kept | None) -> Original | None:
         return None if kept is None else Original(kept.values, letters.sequence, kept.first)
 
-    z, pooled = original(link.original), original(link.pooled)
+    z, second = original(link.original), original(link.second)
     made: Tensor
     if link.op == "edit_lookup":
         made = by.edit_lookup(link.weight, taps_of(link, letters.site), letters.old, letters.new)
         return made if z is None else _change(made, link, z, by)
     if link.op in ("delta_product", "delta_concat", "delta_softmax_pool"):
-        return _of_two(link, values, z, pooled, by)
+        return _of_two(link, values, z, second, by)
     source, rows = values[link.given] if link.given >= 0 else _nothing(link, letters)
     if link.op == "delta_pointwise":
         return _change(source, link, z, by)
@@ -82,7 +82,7 @@ def _apply(link: Link, values: list[Value], letters: Letters, by: SimpleNamespac
         )  # fmt: skip
     elif link.op == "delta_max_pool":
         made = by.delta_max_pool(
-            source, rows, link.rows, z, pooled, taps=link.taps, stride=link.stride,
+            source, rows, link.rows, z, second, taps=link.taps, stride=link.stride,
             dilation=link.dilation, pad=link.pad, length_in=link.length_in, length=link.length,
         )  # fmt: skip
     else:
