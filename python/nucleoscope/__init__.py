@@ -16,6 +16,8 @@ from nucleoscope.methods.attention_relevance import attention_relevance as atten
 from nucleoscope.methods.attention_rollout import attention_rollout as attention_rollout
 from nucleoscope.methods.dinucleotide_shuffle import dinucleotide_shuffle as dinucleotide_shuffle
 from nucleoscope.methods.expected_gradients import expected_gradients as expected_gradients
+from nucleoscope.methods.gradient_plan import GradientPlan as GradientPlan
+from nucleoscope.methods.gradient_plan import plan_gradients as plan_gradients
 from nucleoscope.methods.input_x_gradient import input_x_gradient as input_x_gradient
 from nucleoscope.methods.integrated_gradients import NotConverged as NotConverged
 from nucleoscope.methods.integrated_gradients import integrated_gradients as integrated_gradients
@@ -47,6 +49,7 @@ __all__ = [
     "Check",
     "Disagreement",
     "Effects",
+    "GradientPlan",
     "NaiveFallback",
     "NotConverged",
     "Pairs",
@@ -65,6 +68,7 @@ __all__ = [
     "marginalize",
     "pairwise",
     "plan",
+    "plan_gradients",
     "profile_effect",
     "saliency",
     "saturation_mutagenesis",

@@ -11,6 +11,7 @@ from nucleoscope import __version__
 # Loaded only when called for, so that a command does not wait for what another one needs.
 COMMANDS = {
     "demo": "Explain 131 kb of human DNA with a small splice-site net; no files needed.",
+    "gradients": "Score every base of regions of a genome by gradients of your own model.",
     "mutagenesis": "Score every base of regions of a genome with your own model.",
     "merge": "Put the shards in FOLDER together, as scores.zarr or variants.vcf.gz.",
     "plot": "Draw scores as a logo, a heat-map of substitutions, or a track.",

@@ -82,12 +82,12 @@ def mutagenesis(
                 progress=sys.stderr.isatty() if progress is None else progress,
             )  # fmt: skip
         took = time.perf_counter() - began
-        written = _with_regions(result, regions, model, fasta).save(out or "")
+        written = with_regions(result, regions, model, fasta).save(out or "")
     size = f"{len(regions):,} x {len(regions[0]):,} bases"
     click.echo(f"{result!r}\n{size} in {took:.1f} s: {written}")
 
 
-def _with_regions(
+def with_regions(
     result: nucleoscope.Attribution, regions: list[Region], model: str, fasta: Path
 ) -> nucleoscope.Attribution:
     """The result with what it was made from; regions are 0-based and half-open, as in BED."""

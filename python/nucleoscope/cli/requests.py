@@ -73,6 +73,11 @@ def of_method(command: Command) -> Command:
     return _with(command, (*READING, *SCORING, *COMPUTING))
 
 
+def of_reading(command: Command) -> Command:
+    """Give a command the options that say what is read off the model, and how its input is laid out."""
+    return _with(command, READING)
+
+
 def of_edits(command: Command) -> Command:
     """Give a command the options of a method on edits."""
     return _with(command, (*READING, *COMPUTING))

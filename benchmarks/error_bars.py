@@ -1,0 +1,151 @@
+"""How far integrated gradients are off on trained networks, and what their error bar says of it.
+
+    python -m benchmarks.error_bars NAME [SEQUENCES] [FINEST] [--wheel FILE]
+
+The finest rule's midpoints hold those of 8, 24 and 72 nodes, so that one pass over them gives the truth and what
+each rule makes of it; beside them Gauss-Legendre rules of 8, 16 and 32 nodes. The truth is made in float32, and
+held to float64 at 72 nodes first. Written: the network's part of benchmarks/results/error_bars.json. One target a
+network; the baseline is uniform.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from benchmarks.machine import conditions
+from benchmarks.trained import networks
+from nucleoscope.demo import load_sequence
+from nucleoscope.engine.backward import Backward
+from nucleoscope.engine.integral import Paths, integral
+from nucleoscope.engine.path import Straight, sums
+from nucleoscope.engine.quadrature import rule
+from nucleoscope.scan.letters import one_hot
+
+RESULTS = Path(__file__).parent / "results" / "error_bars.json"
+MIDPOINTS, GAUSS = (8, 24, 72), (8, 16, 32)
+TARGETS = {"MPRA": (5,), "SpliceNet": (2, -1), "CI-SpliceAI": (2, -1), "m6A": (0,), "mini": (0, 31)}
+
+
+def windows(length: int, count: int) -> Tensor:
+    """Stretches of the demo's human sequence, evenly spaced."""
+    bases = load_sequence()[1]
+    starts = np.linspace(0, len(bases) - length, count).astype(int)
+    return one_hot([bases[s : s + length] for s in starts])
+
+
+def target(name: str, model: nn.Module) -> Any:
+    """[B, ...] -> [B, 1]: the named output; of a profile its middle position."""
+    channel, place = (*next(v for k, v in TARGETS.items() if name.startswith(k)), None)[:2]
+
+    def ask(x: Tensor) -> Tensor:
+        out = model(x)
+        if place is None:
+            return out[:, channel : channel + 1]
+        at = out.shape[2] // 2 if place < 0 else place
+        return out[:, channel, at : at + 1]
+
+    return ask
+
+
+def shares(finest: int) -> np.ndarray[Any, Any]:
+    """Weights and null rule of each coarse rule, then the finest rule's weights, on its nodes."""
+    made = []
+    for n in MIDPOINTS:
+        coarse, step = rule("midpoint", n), finest // n
+        for part in (coarse.weights, coarse.null):
+            row = np.zeros(finest)
+            row[step // 2 :: step] = part
+            made.append(row)
+    return np.stack([*made, np.full(finest, 1 / finest)])
+
+
+def one(backward: Backward, x: Tensor, finest: int) -> dict[str, Any]:
+    """The error, the bar and the completeness gap of every rule for one sequence, relative to the map."""
+    paths = Paths((torch.full_like(x, 0.25),), (x,))
+    place = Straight(paths.start, paths.end, (), rule("midpoint", finest).nodes)
+    (found,) = sums(backward, place, 1, shares(finest))
+    truth, change = found[-1], backward.values((x,)) - backward.values(paths.start)
+    size = paths.along((truth,)).norm()
+
+    def said(mean: Tensor, null: Tensor) -> dict[str, float]:
+        off = paths.along((mean - truth,)).norm() / size
+        bar = paths.along((null,)).norm() / paths.along((mean,)).norm()
+        gap = (paths.along((mean,)).sum() - change).abs() / size
+        return {"error": float(off), "bar": float(bar), "gap": float(gap)}
+
+    made = {f"midpoint {n}": said(found[2 * i], found[2 * i + 1]) for i, n in enumerate(MIDPOINTS)}
+    for n in GAUSS:
+        held = integral(backward, paths, rule("gauss_legendre", n), lambda _points: None)
+        made[f"gauss_legendre {n}"] = said(held.mean[0], held.null[0])
+    return made
+
+
+def check(name: str, model: nn.Module, x: Tensor) -> float:
+    """What float32 itself is off by, of the map, at 72 nodes: a share that no rule's error comes near."""
+    double = copy.deepcopy(model).double()
+    maps = []
+    for each, given in ((model, x), (double, x.double())):
+        paths = Paths((torch.full_like(given, 0.25),), (given,))
+        backward = Backward(each, target(name, each), (given,))
+        made = integral(backward, paths, rule("midpoint", MIDPOINTS[-1]), lambda _points: None)
+        maps.append(paths.along(made.mean))
+    off = float((maps[0] - maps[1]).norm() / maps[1].norm())
+    if off > 1e-3:
+        raise ValueError(f"{name}: float32 is off by {off:.1e}; make the truth in float64")
+    return off
+
+
+def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Over sequences: the median error, and how the bar and the gap compare with it."""
+    made = {}
+    for name in rows[0]:
+        error, bar, gap = (np.array([r[name][k] for r in rows]) for k in ("error", "bar", "gap"))
+        ratio = bar / error
+        made[name] = {
+            "error": float(np.median(error)), "bar / error": [float(v) for v in np.quantile(ratio, [0, 0.5, 1])],
+            "within 1 to 4": float(((ratio >= 1) & (ratio <= 4)).mean()), "below 1": float((ratio < 1).mean()),
+            "error / gap": [float(v) for v in np.quantile(error / gap, [0, 0.5, 1])],
+        }  # fmt: skip
+    return made
+
+
+def main() -> None:
+    """Measure one network and put it among the others."""
+    parse = argparse.ArgumentParser()
+    parse.add_argument("name")
+    parse.add_argument("sequences", type=int, nargs="?", default=20)
+    parse.add_argument("finest", type=int, nargs="?", default=1944)
+    parse.add_argument("--wheel", type=Path)
+    parse.add_argument("--length", type=int)
+    given = parse.parse_args()
+    net = next(n for n in networks(given.wheel) if n.name.startswith(given.name))
+    length = given.length or net.X.shape[2]
+    X = torch.cat([net.X[:, :, :length], windows(length, max(given.sequences - len(net.X), 1))])[
+        : given.sequences
+    ]
+    off = check(net.name, net.model, X[:1])
+    backward = Backward(net.model, target(net.name, net.model), (X[:1],))
+    rows: list[dict[str, Any]] = []
+    for n in range(len(X)):
+        rows.append(one(backward, X[n : n + 1], given.finest))
+        command = f"python -m benchmarks.error_bars {given.name} {given.sequences} {given.finest}"
+        result = {
+            "network": net.name, "command": command, **conditions(), "length": length, "sequences": len(rows),
+            "truth": f"midpoint, {given.finest} nodes, float32", "float32 is off by": off,
+            "kinks": backward.kinks, "rules": summary(rows), "each": rows,
+        }  # fmt: skip
+        held = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+        held[given.name] = result
+        RESULTS.write_text(json.dumps(held, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""`nucleoscope gradients`: regions of a genome and your model in, one .npz of gradient scores out."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+
+import nucleoscope
+from nucleoscope.cli import options
+from nucleoscope.cli.failures import one_message, plain_warnings, prompt_interrupt
+from nucleoscope.cli.fasta import read_sequences
+from nucleoscope.cli.loading import load_model
+from nucleoscope.cli.mutagenesis import with_regions
+from nucleoscope.cli.regions import parse_region, read_bed
+from nucleoscope.cli.requests import asked, of_model, of_reading
+from nucleoscope.scan.letters import one_hot
+
+# Each method and the options that are its own.
+METHODS = {
+    "saliency": ("center",),
+    "input_x_gradient": ("center",),
+    "integrated_gradients": ("center", "baselines", "n_steps", "rule", "tolerance"),
+    "expected_gradients": ("center", "n_shuffles", "n_steps", "random_state"),
+    "smooth_grad": ("center", "n_samples", "noise", "level", "random_state"),
+}
+OPTIONS = {"rule": "method"}  # named otherwise on the command line
+
+
+@click.command(epilog="Scores are read with nucleoscope.Attribution.load(FILE).")
+@click.option("--method", type=click.Choice(list(METHODS)), required=True)
+@of_model
+@click.option("--fasta", type=options.EXISTING, required=True, help="The genome, plain or gzipped.")
+@click.option(
+    "--bed", type=options.EXISTING, help="Regions: the first three columns of a BED file."
+)
+@click.option("--region", metavar="CHR:START-END", help="One region, 1-based, end included.")
+@click.option(
+    "--length", type=click.IntRange(min=1),
+    help="Cut or extend every region to this length about its midpoint.",
+)  # fmt: skip
+@of_reading
+@click.option("--hypothetical", is_flag=True, help="Keep the scores of letters that are not there.")
+@click.option(
+    "--center", type=click.Choice(["mean", "none"]), help="Less the mean over letters, or not."
+)
+@click.option(
+    "--baselines", type=click.Choice(["uniform", "zeros"]), help="Where integrated gradients begin."
+)
+@click.option("--n-steps", type=click.IntRange(min=1), help="Nodes on a path.")
+@click.option(
+    "--rule", metavar="NAME", help="auto, midpoint, gauss_legendre, trapezoid, left, right."
+)
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Refine until the error bar is this.",
+)
+@click.option("--n-shuffles", type=click.IntRange(min=2), help="Dinucleotide shuffles a sequence.")
+@click.option("--n-samples", type=click.IntRange(min=2), help="Noisy copies a sequence.")
+@click.option("--noise", type=click.Choice(["gaussian", "substitutions"]), help="What noise is.")
+@click.option("--level", type=float, help="Its standard deviation, or probability.")
+@click.option("--random-state", type=int, help="Seed of shuffles and noise.")
+@click.option("--precision", type=click.Choice(["fp32", "fp64"]), default="fp32", show_default=True)
+@click.option("--reverse-complement", is_flag=True, help="Average over both strands.")
+@click.option("--memory", type=options.memory, metavar="SIZE", help="What may be held: 2G, 500M.")
+@click.option("--device", type=options.device, default="cpu", show_default=True)
+@options.overwrite
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), callback=options.writable(".npz"),
+    help="The .npz file to write; needed unless --dry-run.",
+)  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
+@click.option("--progress/--no-progress", default=None, help="Default: where a terminal shows it.")
+@click.option("--traceback", is_flag=True, help="Show Python's traceback of a failure.")
+def gradients(
+    method: str, model: str, weights: Path | None, trust: bool, fasta: Path, bed: Path | None,
+    region: str | None, length: int | None, targets: tuple[options.Pick, ...], out: Path | None,
+    dry_run: bool, device: torch.device, progress: bool | None, traceback: bool, hypothetical: bool,
+    reverse_complement: bool, layout: str, alphabet: str, precision: str, memory: int | None, **own: Any,
+) -> None:  # fmt: skip
+    """Score every base of regions of a genome by gradients of your own model.
+
+    FILE.npz holds the scores, their error bars where a method has them, and the checks. N is a column of
+    zeros, and a IUPAC code equal parts of its letters.
+    """
+    chosen = _of_method(method, own)
+    if (bed is None) == (region is None):
+        raise click.UsageError("give one of --bed and --region")
+    if out is None and not dry_run:
+        raise click.UsageError("give --out FILE.npz, or --dry-run")
+    common: dict[str, Any] = {
+        "target": asked(targets), "layout": layout, "alphabet": alphabet, "precision": precision, "memory": memory,
+    }  # fmt: skip
+    with one_message(traceback, "\n(--traceback shows where.)"), plain_warnings():
+        wanted = read_bed(bed) if bed else [parse_region(region or "")]
+        regions, sequences = read_sequences(fasta, wanted, length)
+        X = one_hot(sequences, alphabet, layout, list(map(str, regions)))
+        with prompt_interrupt():
+            net = load_model(model, weights, trust, device)
+            if dry_run:
+                click.echo(
+                    nucleoscope.plan_gradients(net, X, points=_points(method, chosen), **common)
+                )
+                return
+            began = time.perf_counter()
+            result = getattr(nucleoscope, method)(
+                net, X, **common, **chosen, hypothetical=hypothetical, reverse_complement=reverse_complement,
+                progress=sys.stderr.isatty() if progress is None else progress,
+            )  # fmt: skip
+        took = time.perf_counter() - began
+        written = with_regions(result, regions, model, fasta).save(out or "")
+    size = f"{len(regions):,} x {len(regions[0]):,} bases"
+    click.echo(f"{result!r}\n{size} in {took:.1f} s: {written}")
+
+
+def _of_method(method: str, own: dict[str, Any]) -> dict[str, Any]:
+    """The options that were given, refused where they are another method's."""
+    given = {name: value for name, value in own.items() if value is not None}
+    for name in given:
+        if name not in METHODS[method]:
+            users = [m for m, names in METHODS.items() if name in names]
+            raise click.UsageError(
+                f"--{name.replace('_', '-')} is of --method {' and '.join(users)}, not of {method}"
+            )
+    return {OPTIONS.get(name, name): value for name, value in given.items()}
+
+
+def _points(method: str, chosen: dict[str, Any]) -> int:
+    """Gradients a sequence, by the options or the methods' own defaults."""
+    if method == "integrated_gradients":
+        return int(chosen.get("n_steps", 8 if "tolerance" in chosen else 32))
+    if method == "expected_gradients":
+        return int(chosen.get("n_shuffles", 20)) * int(chosen.get("n_steps", 4))
+    return int(chosen.get("n_samples", 50)) if method == "smooth_grad" else 1
