@@ -108,9 +108,9 @@ class Forward:
                 if node.op == "placeholder":
                     env[node.name] = self._cast(held[origin[node.name]])
                 elif node.op == "call_function":
-                    env[node.name] = self._cast(self._call(node, env))
+                    env[node.name] = self._cast(self.call(node, env))
 
-    def _call(self, node: torch.fx.Node, env: dict[str, Any]) -> Any:
+    def call(self, node: torch.fx.Node, env: dict[str, Any]) -> Any:
         """One op on values already made; where the model names float32, the engine's own type is meant."""
 
         def value(arg: torch.fx.Node) -> Any:
@@ -174,7 +174,7 @@ class Forward:
                 elif partial is not None and not partial.whole(node):
                     value = partial.make(node, made, self._apply)
                 else:
-                    value = self._call(node, env)
+                    value = self.call(node, env)
                 env[node.name] = value
                 first = value[0] if isinstance(value, tuple | list) and value else value
                 if isinstance(first, Tensor):

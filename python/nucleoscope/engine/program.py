@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from nucleoscope.engine.forward import Forward
+from nucleoscope.engine.forward import CLAIMS, Forward
 from nucleoscope.engine.graph import Graph
+from nucleoscope.engine.layers import Held, layers
+from nucleoscope.engine.rules.registry import aten
 
 Read = Callable[[Tensor], Tensor]  # the output [B, ...] -> the numbers that are explained [B, T]
 
@@ -16,12 +19,18 @@ Read = Callable[[Tensor], Tensor]  # the output [B, ...] -> the numbers that are
 class Program:
     """A Graph that is run as a differentiable function, in one number type on one device.
 
-    Constants are evaluated once, and none of them is given a gradient.
+    Constants are evaluated once, and none of them is given a gradient. On a processor each convolution over
+    the length is one op with the BatchNorm, ReLU and residual behind it, and what lies between is kept
+    channels last; every other op is the traced one, and its way back is torch's.
     """
 
     def __init__(self, graph: Graph, dtype: torch.dtype, device: torch.device) -> None:
         self.graph = graph
         self._forward = Forward(graph, dtype, device, pack=False)
+        found = layers(graph) if device.type == "cpu" else {}
+        self._layers = {name: Held(each, self._forward.static) for name, each in found.items()}
+        self._within = {n.name for each in found.values() for n in each.nodes[:-1]}
+        self._last = self._last_uses()
 
     def __call__(self, X: Tensor, *others: Tensor) -> Tensor:
         """The output of the graph for a batch, which autograd follows back to X where that requires it.
@@ -43,7 +52,40 @@ class Program:
                 f"{len(self.graph.others)} ({', '.join(self.graph.others) or 'none'})"
             )
         inputs = dict(zip((self.graph.edited, *self.graph.others), (X, *others), strict=True))
-        return self._forward.original(inputs, lambda _name, _value: None)
+        env: dict[str, Any] = dict(inputs)
+        for node in self.graph.fx:
+            if node.op != "call_function" or node.name in self._within or self._is_constant(node):
+                continue
+            if node.name in self._layers:
+                held = self._layers[node.name]
+                joins = held.layer.residual
+                env[node.name] = held(env[held.layer.given], None if joins is None else env[joins])
+            elif node.target is aten.sym_size.int:
+                env[node.name] = _size(node, len(X))
+            elif node.target not in CLAIMS:
+                env[node.name] = self._forward.call(node, env)
+            for name in self._last.get(node.name, ()):
+                env.pop(name, None)
+        output: Tensor = env[self.graph.output]
+        return output
+
+    def _is_constant(self, node: torch.fx.Node) -> bool:
+        return self.graph.nodes[node.name].role == "static"
+
+    def _last_uses(self) -> dict[str, list[str]]:
+        """Node name -> the values that nothing reads after it; a layer reads as its last node does."""
+        ends = {n.name: name for name, each in self._layers.items() for n in each.layer.nodes}
+        last: dict[str, str] = {}
+        order = {node.name: at for at, node in enumerate(self.graph.fx)}
+        for node in self.graph.fx:
+            reader = ends.get(node.name, node.name)
+            for arg in node.all_input_nodes:
+                last[arg.name] = max(reader, last.get(arg.name, reader), key=order.__getitem__)
+        uses: dict[str, list[str]] = {}
+        for name, at in last.items():
+            if name != self.graph.output:
+                uses.setdefault(at, []).append(name)
+        return uses
 
     def gradient(
         self,
@@ -83,3 +125,10 @@ class Program:
                 for t in range(last + 1)
             ]
         return values.detach(), torch.stack(each, 1)
+
+
+def _size(node: torch.fx.Node, batch: int) -> int:
+    """A dimension of a value, which may lie within a layer."""
+    source: Any = node.args[0]
+    dim: Any = node.args[1]
+    return batch if dim == 0 else int(source.meta["val"].shape[dim])
