@@ -10,15 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nucleoscope.demo import load_sequence
-from nucleoscope.models import SpliceAI, SpliceNet
+from nucleoscope.models import MPRADragoNN, SpliceNet
+from nucleoscope.models.loading import load_ci_spliceai, load_weights
 from nucleoscope.scan.letters import one_hot
-from training.ci_spliceai import Teacher, load
 
 ELEMENTS = ("F9", "LDLR", "HBB", "HBG1")  # promoters of Kircher et al. 2019, measured base by base
 
@@ -101,29 +100,12 @@ def _splice_net() -> Trained:
 
 def _mpra_dragonn(data: Path) -> Trained:
     """MPRA-DragoNN (Movva et al. 2019, MIT): ReLU before BatchNorm, so a zero stays one."""
-    stored = h5py.File(data / "models" / "mpra_dragonn" / "pretrained.hdf5")
-
-    def array(layer: str, name: str) -> Tensor:
-        return torch.from_numpy(stored[f"{layer}/{layer}/{name}:0"][:])
-
-    layers: list[nn.Module] = []
-    for i, wide in enumerate((4, 120, 120), 1):
-        conv, norm = nn.Conv1d(wide, 120, 5), nn.BatchNorm1d(120, eps=1e-3)
-        conv.weight.data = array(f"conv1d_{i}", "kernel").permute(2, 1, 0).contiguous()
-        conv.bias.data = array(f"conv1d_{i}", "bias")
-        of = f"batch_normalization_{i}"
-        norm.weight.data, norm.bias.data = array(of, "gamma"), array(of, "beta")
-        norm.running_mean = array(of, "moving_mean")
-        norm.running_var = array(of, "moving_variance")
-        layers += [conv, nn.ReLU(), norm]
-    head = nn.Linear(120 * 133, 12)
-    kernel = array("dense_1", "kernel").view(133, 120, 12)  # Keras flattens positions first
-    head.weight.data = kernel.permute(2, 1, 0).reshape(12, -1).contiguous()
-    head.bias.data = array("dense_1", "bias")
-    model = nn.Sequential(*layers, nn.Flatten(), head).eval().requires_grad_(False)
+    stored = data / "models" / "mpra_dragonn" / "pretrained.hdf5"
+    model = load_weights(MPRADragoNN(), stored).requires_grad_(False)
     X = one_hot([_element(data, name) for name in ELEMENTS])
     name = f"MPRA-DragoNN, {len(ELEMENTS)} promoters of 145 bp"
-    return Trained(name, model, X, range(12, 132, 6), range(145), ["0", "3", "6"])
+    gates = ["tower.0", "tower.4", "tower.8"]
+    return Trained(name, model, X, range(12, 132, 6), range(145), gates)
 
 
 def _element(data: Path, name: str, length: int = 145) -> str:
@@ -138,35 +120,12 @@ def _element(data: Path, name: str, length: int = 145) -> str:
 
 def _ci_spliceai(wheel: Path) -> Trained:
     """The first of CI-SpliceAI's five networks (CC BY 4.0), on 5 kb of chr22 and 5 kb either side."""
-    teacher, made = load(wheel)[0], SpliceAI().eval()
-    for mine, theirs in zip(_convolutions(made), teacher.convolutions(), strict=True):
-        mine.weight.data, mine.bias.data = (
-            theirs.weight.data.squeeze(2).contiguous(),
-            theirs.bias.data,
-        )
-    norms = [m for m in made.modules() if isinstance(m, nn.BatchNorm1d)]
-    for norm, stored in zip(norms, teacher.norms, strict=True):
-        norm.load_state_dict(stored.state_dict())
+    made = load_ci_spliceai(wheel)[0]
     X = one_hot([load_sequence()[1][57_500:72_500]])  # the demo's strongest donor is inside
-    _same(made, teacher, X)
+    with torch.no_grad():
+        if made(X)[:, 1:].max() < 0.5:
+            raise ValueError("the weights were misread: no splice site found")
     gates = [name for name, m in made.named_modules() if isinstance(m, nn.BatchNorm1d)]
     model = made.requires_grad_(False)
     counted, timed = range(5925, 9000, 160), range(7476, 7524)
     return Trained("CI-SpliceAI, first of five, 15 kb", model, X, counted, timed, gates)
-
-
-def _convolutions(made: SpliceAI) -> Iterator[nn.Conv1d]:
-    """In the order in which the stored ones come."""
-    yield from (made.first, made.skip)
-    for units, join in zip(made.groups, made.joins, strict=True):
-        yield from (m for m in units.modules() if isinstance(m, nn.Conv1d))
-        yield join  # type: ignore[misc]
-    yield made.last
-
-
-def _same(made: nn.Module, teacher: Teacher, X: Tensor) -> None:
-    with torch.no_grad():
-        theirs = teacher(X[:, :, None])[:, :, 5000:-5000]
-        off = (made(X) - theirs).abs().max()
-    if off > 1e-4 or theirs[:, 1:].max() < 0.5:
-        raise ValueError(f"the weights were misread: {off} off, or no splice site found")

@@ -103,6 +103,8 @@ FIELD: dict[str, Published] = {
     "Borzoi": Published(seams=ATTENTION, output="mouse"),
     # Its attention divides by a sum that these ReLUs alone keep off 0.
     "EpiBERT": Published(seams=("aten.relu.default",) * 2),
+    "MPRA-DragoNN": Published(),
+    "m6Aformer": Published(seams=("aten.transpose.int",)),
     "C.Origami": Published(seams=("aten.transpose.int",)),
 }
 

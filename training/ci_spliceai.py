@@ -1,14 +1,11 @@
-"""The teacher: CI-SpliceAI's five networks, read out of its frozen graph and rebuilt in torch.
+"""The teacher: CI-SpliceAI's five networks, in a form that labels megabases fast.
 
 CI-SpliceAI (Strauch et al. 2022, PLOS ONE, doi:10.1371/journal.pone.0269159, CC BY 4.0) ships one
-frozen TensorFlow graph of five networks of SpliceAI-10k's architecture. Only its constants are
-needed, so a reader of the protobuf wire format replaces TensorFlow.
+frozen TensorFlow graph of five networks of SpliceAI-10k's architecture.
 """
 
 from __future__ import annotations
 
-import re
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,65 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-GRAPH = "cispliceai/data/CI-SpliceAI.pb"
-MEMBERS = 5
+from nucleoscope.models.loading.frozen_graph import members
+
 WIDTH = 32
 CONTEXT = 5000  # bases on either side that the teacher reads
 # Residual blocks as (kernel, dilation); after every fourth one a skip connection leaves the trunk.
 BLOCKS = [(11, 1)] * 4 + [(11, 4)] * 4 + [(21, 10)] * 4 + [(41, 25)] * 4
-READ = "ReadVariableOp"  # how TensorFlow names the node that reads a stored array
 BATCHNORM_EPS = 1e-3  # Keras' default; torch's is 1e-5
-
-
-def varint(message: memoryview, at: int) -> tuple[int, int]:
-    """One base-128 integer: its value and where the next token starts."""
-    value = shift = 0
-    while True:
-        byte = message[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            return value, at
-
-
-def fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """The (field number, value) pairs of one protobuf message."""
-    at = 0
-    while at < len(message):
-        key, at = varint(message, at)
-        wire = key & 7
-        if wire == 0:
-            value, at = varint(message, at)
-            yield key >> 3, value
-            continue
-        if wire == 2:
-            size, at = varint(message, at)
-        else:
-            size = {1: 8, 5: 4}[wire]
-        yield key >> 3, message[at : at + size]
-        at += size
-
-
-def only(message: memoryview, number: int) -> memoryview | None:
-    """The last sub-message or string stored under a field number, or None."""
-    found = [value for field, value in fields(message) if field == number]
-    return found[-1] if found and isinstance(found[-1], memoryview) else None
-
-
-def constants(graph: memoryview) -> Iterator[tuple[str, np.ndarray]]:
-    """(node name, float32 array) of every constant with tensor content, in the graph's order."""
-    for field, node in fields(graph):
-        if field != 1 or not isinstance(node, memoryview) or only(node, 2) != b"Const":
-            continue
-        entries = [entry for number, entry in fields(node) if number == 5]
-        value = next(only(entry, 2) for entry in entries if only(entry, 1) == b"value")
-        tensor = only(value, 8)
-        content, shape = only(tensor, 4), only(tensor, 2)
-        if content is None or (1, 1) not in fields(tensor):  # 1: the tensor's dtype is float32
-            continue
-        sizes = [dict(fields(dim))[1] for number, dim in fields(shape) if number == 2]
-        yield bytes(only(node, 1)).decode(), np.frombuffer(content, "<f4").reshape(sizes)
 
 
 class Teacher(nn.Module):
@@ -125,30 +70,22 @@ class Teacher(nn.Module):
 
 def load(wheel: Path) -> list[Teacher]:
     """The five networks in eval mode, from the wheel that `pip download` leaves behind."""
-    with zipfile.ZipFile(wheel) as archive:
-        stored = list(constants(memoryview(archive.read(GRAPH))))
-
-    def ordered(kind: str) -> Iterator[Tensor]:
-        """Constants of one kind in the graph's order: network by network, layer by layer."""
-        name = re.compile(rf"/{kind}/resource$")
-        return iter([torch.tensor(array) for node, array in stored if name.search(node)])
-
-    kernels, biases = ordered(f"ExpandDims_1/{READ}"), ordered(rf"BiasAdd\w*/{READ}")
-    scales, shifts = (ordered(rf"batchnorm\w*/{end}") for end in (f"mul/{READ}", f"{READ}_2"))
-    means, variances = (ordered(rf"batchnorm\w*/{end}") for end in (f"{READ}_1", READ))
-    teachers = [Teacher() for _ in range(MEMBERS)]
-    with torch.no_grad():
-        for teacher in teachers:
-            for conv in teacher.convolutions():
-                conv.weight.copy_(next(kernels).permute(2, 1, 0)[:, :, None])  # (k, in, out) before
-                conv.bias.copy_(next(biases))
-            for norm in teacher.norms:
-                norm.weight.copy_(next(scales))
-                norm.bias.copy_(next(shifts))
-                norm.running_mean.copy_(next(means))
-                norm.running_var.copy_(next(variances))
-    if any(next(rest, None) is not None for rest in (kernels, biases, scales, shifts, means)):
-        raise ValueError(f"{wheel}: more constants than {MEMBERS} networks of SpliceAI-10k hold")
+    teachers = []
+    for member in members(wheel):
+        teacher = Teacher()
+        with torch.no_grad():
+            for conv, kernel, bias in zip(
+                teacher.convolutions(), member.kernels, member.biases, strict=True
+            ):
+                conv.weight.copy_(torch.tensor(kernel).permute(2, 1, 0)[:, :, None])
+                conv.bias.copy_(torch.tensor(bias))
+            arrays = zip(member.scales, member.shifts, member.means, member.variances, strict=True)
+            for norm, (scale, shift, mean, variance) in zip(teacher.norms, arrays, strict=True):
+                norm.weight.copy_(torch.tensor(scale))
+                norm.bias.copy_(torch.tensor(shift))
+                norm.running_mean.copy_(torch.tensor(mean))
+                norm.running_var.copy_(torch.tensor(variance))
+        teachers.append(teacher)
     return [
         teacher.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         for teacher in teachers

@@ -17,6 +17,7 @@ from nucleoscope.models import (
     COrigami,
     Enformer,
     EpiBERT,
+    M6AFormer,
     Puffin,
     SpliceAI,
     borzoi,
@@ -31,6 +32,7 @@ SHAPES = {
     "Basset": (164,), "Factorized Basset": (164,), "DeepSEA": (919,), "Beluga": (2002,), "DanQ": (919,),
     "DeepSTARR": (2,), "DeepCRE": (1,), "BPNet, original": (8, 1000), "BPNet": (1, 1000),
     "ChromBPNet": (1, 1000), "SpliceAI": (3, 5000), "Puffin": (10, 1650), "Puffin-D": (10, 100_000),
+    "MPRA-DragoNN": (12,), "m6Aformer": (1,),
     "Enformer": (5313, 896), "Borzoi": (7611, 6144), "EpiBERT": (1, 4092), "C.Origami": (256, 256),
 }  # fmt: skip
 OTHERS = {"EpiBERT": ((1, 131_072), (693,)), "C.Origami": ((2, 2_097_152),)}
@@ -110,6 +112,11 @@ def borzoi_tower(net: nn.Module, x: Tensor) -> Tensor:
     return F.max_pool1d(x, 2)
 
 
+def m6a_tower(net: nn.Module, x: Tensor) -> Tensor:
+    h = net.stem(x)
+    return net.residuals(net.join(torch.cat([branch(h) for branch in net.branches], 1)))
+
+
 def profile(net: nn.Module, x: Tensor) -> Tensor:
     return net(x)["profile"]
 
@@ -131,6 +138,8 @@ FIELDS: dict[str, Local] = {
     "BPNet, original": Local(lambda: BPNetOriginal(filters=1), profile, 4400, 2093),
     "BPNet": Local(lambda: BPNet(filters=1), profile, 3400, 1115),
     "ChromBPNet": Local(lambda: ProfileNet(1, 8), profile, 3400, 1115),
+    "MPRA-DragoNN": small("MPRA-DragoNN"),
+    "m6Aformer": Local(lambda: M6AFormer(small=True), m6a_tower, 200, 44, 2),
     "SpliceAI": Local(lambda: SpliceAI(channels=1), lambda net, x: net.logits(x), 30_100, 10_001),
     "Puffin": Local(Puffin, lambda net, x: net(x), 1400, 651),
     "Enformer": Local(

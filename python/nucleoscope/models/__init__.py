@@ -1,7 +1,7 @@
 """Architectures of the field, one a file, in plain torch: what nucleoscope explains.
 
 Each is made with its published geometry, and with a small one of the same graph for ``small=True``; weights are
-random. `CATALOG` holds what is published of each.
+random, or a published file's by `load_weights`. `CATALOG` holds what is published of each.
 """
 
 from nucleoscope.models.basset import Basset
@@ -18,6 +18,9 @@ from nucleoscope.models.deep_starr import DeepSTARR
 from nucleoscope.models.enformer import Enformer
 from nucleoscope.models.epibert import EpiBERT
 from nucleoscope.models.factorized_basset import FactorizedBasset
+from nucleoscope.models.loading import load_ci_spliceai, load_weights
+from nucleoscope.models.m6aformer import M6AFormer
+from nucleoscope.models.mpra_dragonn import MPRADragoNN
 from nucleoscope.models.puffin import Puffin
 from nucleoscope.models.puffin_d import PuffinD
 from nucleoscope.models.splice_ai import SpliceAI
@@ -39,9 +42,13 @@ __all__ = [
     "Enformer",
     "EpiBERT",
     "FactorizedBasset",
+    "M6AFormer",
+    "MPRADragoNN",
     "Puffin",
     "PuffinD",
     "SpliceAI",
     "SpliceNet",
     "SpliceSiteCount",
+    "load_ci_spliceai",
+    "load_weights",
 ]

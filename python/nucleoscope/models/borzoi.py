@@ -29,7 +29,7 @@ class Geometry(NamedTuple):
     up: int = 1536  # channels of the upsampling part
     taps_up: int = 3
     crop: int = 5120
-    final: int = 1920
+    final: int = 1920  # 0: none
     tracks: tuple[tuple[str, int], ...] = (("human", 7611), ("mouse", 2608))
     rotary: bool = False
 
@@ -78,10 +78,9 @@ class Borzoi(nn.Module):
         self.up = nn.ModuleList(block(a, g.up) for a in up)
         self.skips = nn.ModuleList(block(a, g.up) for a in skips)
         self.joins = nn.ModuleList(separable(g.up, g.taps_up) for _ in skips)
-        self.final = nn.Sequential(
-            block(g.up, g.final), nn.Dropout(0.1), nn.GELU(approximate="tanh")
-        )
-        self.heads = nn.ModuleDict({name: nn.Conv1d(g.final, n, 1) for name, n in g.tracks})
+        last = [block(g.up, g.final), nn.Dropout(0.1)] if g.final else []
+        self.final = nn.Sequential(*last, nn.GELU(approximate="tanh"))
+        self.heads = nn.ModuleDict({name: nn.Conv1d(g.final or g.up, n, 1) for name, n in g.tracks})
 
     def trunk(self, x: Tensor) -> Tensor:
         """[N, 4, length] -> [N, final, bins], what all heads read."""

@@ -21,6 +21,8 @@ from nucleoscope.models.deep_starr import DeepSTARR
 from nucleoscope.models.enformer import Enformer
 from nucleoscope.models.epibert import EpiBERT
 from nucleoscope.models.factorized_basset import FactorizedBasset
+from nucleoscope.models.m6aformer import M6AFormer
+from nucleoscope.models.mpra_dragonn import MPRADragoNN
 from nucleoscope.models.puffin import Puffin
 from nucleoscope.models.puffin_d import PuffinD
 from nucleoscope.models.splice_ai import SpliceAI
@@ -74,6 +76,8 @@ CATALOG: dict[str, Entry] = {
         COrigami, 12_840_369, 163_803, 8192, alphabet="ATCGN", attention=True,
         weights="Zenodo 7226561, no licence",
     ),
+    "MPRA-DragoNN": Entry(MPRADragoNN, 339_012, 13, 1, weights="MIT"),
+    "m6Aformer": Entry(M6AFormer, 718_658, 44, 2, attention=True, weights="PyPI m6aformer 0.1.2, MIT"),
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from nucleoscope.models.layers import KERAS_EPS
@@ -41,8 +42,8 @@ class DeepSTARR(nn.Module):
             dense += [nn.Linear(width, hidden), nn.BatchNorm1d(hidden, eps=KERAS_EPS)]
             dense += [nn.ReLU(), nn.Dropout(0.4)]
         self.dense = nn.Sequential(*dense)
-        self.heads = nn.Linear(hidden, 2)
+        self.heads = nn.ModuleList(nn.Linear(hidden, 1) for _ in range(2))
 
     def forward(self, x: Tensor) -> Tensor:  # [N, 4, L] -> [N, 2]
-        made: Tensor = self.heads(self.dense(self.tower(x).flatten(1)))
-        return made
+        found = self.dense(self.tower(x).flatten(1))
+        return torch.cat([head(found) for head in self.heads], 1)
