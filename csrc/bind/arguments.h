@@ -12,6 +12,7 @@
 #include "ops/delta_concat.h"
 #include "ops/delta_product.h"
 #include "ops/delta_sum.h"
+#include "support/attention.h"
 
 // What Python hands over: addresses and sizes, in the order of the struct that they become.
 
@@ -31,6 +32,8 @@ using OriginalArgument = std::tuple<Address, Address, Size, Size, Size>;
 using TermArgument = std::tuple<Address, RowsArgument, double>;
 using FactorArgument = std::tuple<Address, RowsArgument, OriginalArgument>;
 using PartArgument = std::tuple<Address, RowsArgument, Size, Size>;
+using AttentionArgument =
+    std::tuple<std::array<Address, 7>, std::array<Size, 24>, std::array<double, 2>>;
 using LinkArgument = std::tuple<std::array<Size, 23>, std::array<double, 7>>;
 
 inline Rows rows(const RowsArgument& given) {
@@ -42,6 +45,31 @@ template <class T>
 Original<T> original(const OriginalArgument& given) {
   const auto& [values, sequence, first, L, C] = given;
   return {at<const T>(values), at<const std::int32_t>(sequence), first, L, C};
+}
+
+inline Attention attention(const AttentionArgument& given) {
+  const auto& [from, n, numbers] = given;
+  return {.query = at<const float>(from[0]),
+          .key = at<const float>(from[1]),
+          .B = n[0],
+          .H = n[1],
+          .G = n[2],
+          .Lq = n[3],
+          .Lk = n[4],
+          .D = n[5],
+          .first = n[6],
+          .behind = n[7],
+          .ahead = n[8],
+          .mask = {at<const std::uint8_t>(from[2]), {n[12], n[13], n[14], n[15]}},
+          .bias = {at<const float>(from[3]), {n[16], n[17], n[18], n[19]}},
+          .step_rows = n[9],
+          .step_columns = n[10],
+          .table = {at<const float>(from[4]), {n[20], n[21], n[22], n[23]}},
+          .index = at<const std::int32_t>(from[5]),
+          .kinds = n[11],
+          .slopes = at<const float>(from[6]),
+          .scale = static_cast<float>(numbers[0]),
+          .softcap = static_cast<float>(numbers[1])};
 }
 
 template <class T>

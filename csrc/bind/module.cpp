@@ -8,7 +8,8 @@
 #include <array>
 #include <string>
 
-#include "bind/arguments.h"
+#include "bind/attention.h"
+#include "bind/define.h"
 #include "ops/delta_chain.h"
 #include "ops/delta_concat.h"
 #include "ops/delta_conv.h"
@@ -28,11 +29,6 @@ namespace py = pybind11;
 
 namespace nucleoscope {
 namespace {
-
-template <class... Arguments>
-void define_op(py::module_& m, const std::string& name, void (*op)(Arguments...)) {
-  m.def(name.c_str(), op, py::call_guard<py::gil_scoped_release>());
-}
 
 template <class T>
 void define_shuffle(py::module_& m, const std::string& type) {
@@ -278,4 +274,5 @@ PYBIND11_MODULE(_C, m) {
   nucleoscope::define_shuffle<double>(m, "float64");
   nucleoscope::define_ops<float>(m, "float32");
   nucleoscope::define_ops<double>(m, "float64");
+  nucleoscope::define_attention(m);
 }

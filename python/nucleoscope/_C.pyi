@@ -232,3 +232,26 @@ def delta_chain_float64(
     threads: int,
     /,
 ) -> None: ...
+
+# Of queries, keys, mask, bias, table, index and slopes; sizes and strides; scale and softcap.
+_Attention = tuple[tuple[int, ...], tuple[int, ...], tuple[float, float]]
+
+def attention_lse_float32(of: _Attention, lse: int, threads: int, /) -> None: ...
+def attention_apply_float32(
+    of: _Attention, r: int, sizes: tuple[int, int, int], out: int, lse: int, threads: int, /
+) -> None: ...
+def attention_relevance_float32(
+    of: _Attention,
+    value: int,
+    grad: int,
+    E: int,
+    r: int,
+    sizes: tuple[int, int, int],
+    out: int,
+    lse: int,
+    threads: int,
+    /,
+) -> None: ...
+def attention_statistics_float32(
+    of: _Attention, made: tuple[int, int, int, int, int, int], threads: int, /
+) -> None: ...

@@ -29,12 +29,15 @@ std::vector<float> line() {
 }
 
 using Judge = double (*)(double);
+enum class Range { every, to_13, below_127 };
 
 /// `units`: in the last place of the result, of which a denormal has few.
-void check(const char* name, Kin kin, Judge judge, double units, bool every = true) {
+void check(const char* name, Kin kin, Judge judge, double units, Range range = Range::every) {
   std::vector<float> x = line();
-  if (!every)
-    for (float& each : x) each = each >= 0 && each < 13 ? each : 1.0f;
+  for (float& each : x)
+    if ((range == Range::to_13 && !(each >= 0 && each < 13)) ||
+        (range == Range::below_127 && each >= 127))
+      each = 1.0f;
   std::vector<float> made = poisoned<float>(static_cast<std::int64_t>(x.size()));
   NUCLEOSCOPE_SELECT(functions_of)(kin, x.data(), made.data(), static_cast<std::int64_t>(x.size()));
   for (std::size_t i = 0; i < x.size(); ++i) {
@@ -54,13 +57,16 @@ void check(const char* name, Kin kin, Judge judge, double units, bool every = tr
 
 void check_functions() {
   check("exp", Kin::exp, [](double x) { return std::exp(x); }, 2);
+  check(
+      "exp2_flushed", Kin::exp2_flushed, [](double x) { return x < -126.5 ? 0 : std::exp2(x); }, 1,
+      Range::below_127);
   check("expm1", Kin::expm1, [](double x) { return std::expm1(x); }, 2.5);
   check("log1p", Kin::log1p, [](double x) { return std::log1p(x); }, 2);
   check("sqrt", Kin::sqrt, [](double x) { return std::sqrt(x); }, 0.51);
   // relative to what a rounding of its argument comes to
   check(
       "normal_tail", Kin::normal_tail, [](double x) { return 0.5 * std::erfc(x * std::sqrt(0.5)); },
-      60, false);
+      60, Range::to_13);
 }
 
 }  // namespace nucleoscope::checks

@@ -6,7 +6,7 @@
 
 namespace nucleoscope {
 
-enum class Kin { exp, expm1, log1p, sqrt, normal_tail };
+enum class Kin { exp, exp2_flushed, expm1, log1p, sqrt, normal_tail };
 
 NUCLEOSCOPE_PER_ISA(
     /// made[i] = the function of support/functions.h at x[i], a whole number of vectors.

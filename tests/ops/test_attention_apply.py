@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nucleoscope import _C
 from nucleoscope.naive import ops as naive
-from nucleoscope.ops import attention_apply
+from nucleoscope.ops import Scores, attention_apply
 from tests.ops.attention_cases import KINDS, SHAPES, Case, double, example, of, relative
 from tests.ops.rows import instruction_set, poisoned_malloc, strided
 
@@ -97,6 +97,18 @@ def test_weights_of_either_sign_and_none_at_all() -> None:
     assert error(case._replace(r=torch.randn_like(case.r))) < 2e-6
     nothing = attention_apply(**of(case._replace(r=torch.zeros_like(case.r)), *NAMES))
     assert (nothing == 0).all()
+
+
+def test_a_query_without_weight_may_see_nothing() -> None:
+    case = example((1, 1, 1, 40, 30, 8, 1, 2))
+    hidden = torch.ones(1, 1, 40, 1, dtype=torch.bool)
+    hidden[:, :, 11] = False
+    case.r[..., 11] = 0.0
+    assert error(case._replace(scores=Scores(mask=hidden))) < 2e-6
+    case.r[0, 0, 1, 11] = 1e-30
+    for side in (attention_apply, naive.attention_apply):
+        with pytest.raises(ValueError, match=r"attention_apply: query 11 of head 0 .* sees no key"):
+            side(**of(case._replace(scores=Scores(mask=hidden)), *NAMES))
 
 
 def test_one_query_is_a_row_of_attention() -> None:

@@ -72,9 +72,9 @@ def test_even_attention_and_attention_to_one_key() -> None:
     torch.testing.assert_close(even.squares, torch.full((1, 1, 2), 1 / 40))
     key[0, 0, 17] = 1000.0
     one = attention_statistics(torch.ones(1, 1, 2, 3), key)
-    assert (one.entropy == 0).all()
-    assert (one.peak == 1).all()
-    assert one.columns[0, 0, 17] == 2
+    assert one.entropy.max() < 1e-6
+    torch.testing.assert_close(one.peak, torch.ones(1, 1, 2))
+    torch.testing.assert_close(one.columns[0, 0, 17].item(), 2.0)
 
 
 def test_strided_arguments() -> None:

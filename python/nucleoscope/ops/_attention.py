@@ -45,6 +45,13 @@ class Sizes(NamedTuple):
     D: int
 
 
+class CompiledAttention(NamedTuple):
+    """One call's queries, keys and scores for C++."""
+
+    arguments: tuple[tuple[int, ...], tuple[int, ...], tuple[float, float]]
+    held: tuple[Tensor | None, ...]
+
+
 class Attention:
     """Queries, keys and scores of one call, put together again and checked."""
 
@@ -127,6 +134,26 @@ class Attention:
             "four but the table's last may be 1 to serve all"
         )
 
+    def compiled(self) -> CompiledAttention:
+        """As C++ takes them: addresses, sizes, numbers; and the tensors that must stay until then."""
+        s, (B, H, _, Lq, Lk, _) = self.scores, self.sizes
+        far = Lq + Lk + abs(s.first)
+        behind, ahead = (far if n is None else n for n in (s.behind, s.ahead))
+        kinds = 1 if s.table is None else (s.table.shape[3] if s.index is None else len(s.index))
+        rows, columns = (-(-n // step) for n, step in zip((Lq, Lk), s.steps, strict=True))
+        spread = [
+            (s.mask, (B, H, Lq, Lk)),
+            (s.bias, (B, H, rows, columns)),
+            (s.table, (B, H, Lq, -1)),
+        ]
+        wide = [None if t is None else t.expand(shape) for t, shape in spread]
+        strides = [n for t in wide for n in ((0,) * 4 if t is None else t.stride())]
+        index, slopes = (None if t is None else t.contiguous() for t in (s.index, s.slopes))
+        held = (self.query.contiguous(), self.key.contiguous(), *wide, index, slopes)
+        addresses = tuple(0 if t is None else t.data_ptr() for t in held)
+        sizes = (*self.sizes, s.first, behind, ahead, *s.steps, kinds, *strides)
+        return CompiledAttention((addresses, sizes, (s.scale or 0.0, s.softcap or 0.0)), held)
+
     def read_r(self, r: Tensor) -> Tensor:
         """Check the queries' weights [B, H or 1, M, Lq] and give every head its own view of them."""
         self.arguments.read("r", r, "B.MQ", self.query.dtype)
@@ -137,4 +164,4 @@ class Attention:
             )
         if r.shape[2] < 1:
             raise ValueError(f"{self.op}: r {list(r.shape)} has no target row: give one or more")
-        return r.expand(-1, self.sizes.H, -1, -1)
+        return r.contiguous().expand(-1, self.sizes.H, -1, -1)

@@ -9,7 +9,9 @@ from torch import Tensor
 
 from nucleoscope.naive import ops as naive
 from nucleoscope.naive.ops import Scores
+from nucleoscope.naive.ops._scores import refuse_rows
 from nucleoscope.ops._attention import BLOCK, SCORES, Attention, flat
+from nucleoscope.ops._extension import _C
 from nucleoscope.ops._registration import register
 
 
@@ -56,12 +58,35 @@ def _fake(query: Tensor, key: Tensor, r: Tensor, *_: Any) -> Tensor:
     return query.new_empty(*query.shape[:2], r.shape[2], key.shape[2])
 
 
+def _cpu(query: Tensor, key: Tensor, r: Tensor, *scores: Any) -> Tensor:
+    if query.dtype != torch.float32:
+        return _other(query, key, r, *scores)
+    call = Attention("attention_apply", query, key, *scores)
+    given, r = call.compiled(), call.read_r(r)
+    out, lse = _fake(query, key, r), query.new_zeros(query.shape[:3])
+    _C.attention_apply_float32(
+        given.arguments, r.data_ptr(), (*r.stride()[:2], r.shape[2]), out.data_ptr(), lse.data_ptr(),
+        torch.get_num_threads(),
+    )  # fmt: skip
+    refuse_rows("attention_apply", lse)
+    return out
+
+
+def _cuda(query: Tensor, key: Tensor, r: Tensor, *scores: Any) -> Tensor:
+    if query.dtype != torch.float32:
+        return _other(query, key, r, *scores)
+    from nucleoscope.kernels.attention_apply import attention_apply as launch
+
+    call = Attention("attention_apply", query, key, *scores)
+    out = _fake(query, key, r)
+    launch(query.contiguous(), key.contiguous(), call.read_r(r), call.scores, out)
+    return out
+
+
 def _other(query: Tensor, key: Tensor, r: Tensor, *scores: Any) -> Tensor:
     call = Attention("attention_apply", query, key, *scores)
     return naive.attention_apply(query, key, call.read_r(r), call.scores, block=BLOCK)
 
-
-_cpu = _cuda = _other
 
 register(
     f"attention_apply(Tensor query, Tensor key, Tensor r, {SCORES}) -> Tensor",

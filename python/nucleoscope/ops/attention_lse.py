@@ -9,7 +9,9 @@ from torch import Tensor
 
 from nucleoscope.naive import ops as naive
 from nucleoscope.naive.ops import Scores
+from nucleoscope.naive.ops._scores import refuse_rows
 from nucleoscope.ops._attention import BLOCK, SCORES, Attention, flat
+from nucleoscope.ops._extension import _C
 from nucleoscope.ops._registration import register
 
 
@@ -50,12 +52,31 @@ def _fake(query: Tensor, *_: Any) -> Tensor:
     return query.new_empty(query.shape[:3])
 
 
+def _cpu(query: Tensor, key: Tensor, *scores: Any) -> Tensor:
+    if query.dtype != torch.float32:
+        return _other(query, key, *scores)
+    given = Attention("attention_lse", query, key, *scores).compiled()
+    lse = query.new_empty(query.shape[:3])
+    _C.attention_lse_float32(given.arguments, lse.data_ptr(), torch.get_num_threads())
+    refuse_rows("attention_lse", lse)
+    return lse
+
+
+def _cuda(query: Tensor, key: Tensor, *scores: Any) -> Tensor:
+    if query.dtype != torch.float32:
+        return _other(query, key, *scores)
+    from nucleoscope.kernels.attention_lse import attention_lse as launch
+
+    call = Attention("attention_lse", query, key, *scores)
+    lse = query.new_empty(query.shape[:3])
+    launch(query.contiguous(), key.contiguous(), call.scores, lse)
+    return lse
+
+
 def _other(query: Tensor, key: Tensor, *scores: Any) -> Tensor:
     call = Attention("attention_lse", query, key, *scores)
     return naive.attention_lse(query, key, call.scores, block=BLOCK)
 
-
-_cpu = _cuda = _other
 
 register(
     f"attention_lse(Tensor query, Tensor key, {SCORES}) -> Tensor",

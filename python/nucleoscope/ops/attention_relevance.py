@@ -9,7 +9,9 @@ from torch import Tensor
 
 from nucleoscope.naive import ops as naive
 from nucleoscope.naive.ops import Scores
+from nucleoscope.naive.ops._scores import refuse_rows
 from nucleoscope.ops._attention import BLOCK, SCORES, Attention, flat
+from nucleoscope.ops._extension import _C
 from nucleoscope.ops._registration import register
 
 
@@ -69,14 +71,42 @@ def _read(
     return call, call.read_r(r)
 
 
+def _cpu(
+    query: Tensor, key: Tensor, value: Tensor, grad: Tensor, r: Tensor, *scores: Any
+) -> Tensor:
+    if query.dtype != torch.float32:
+        return _other(query, key, value, grad, r, *scores)
+    call, r = _read(query, key, value, grad, r, scores)
+    given, value, grad = call.compiled(), value.contiguous(), grad.contiguous()
+    out, lse = _fake(query, key, value, grad, r), query.new_zeros(query.shape[:3])
+    _C.attention_relevance_float32(
+        given.arguments, value.data_ptr(), grad.data_ptr(), value.shape[3], r.data_ptr(),
+        (*r.stride()[:2], r.shape[2]), out.data_ptr(), lse.data_ptr(), torch.get_num_threads(),
+    )  # fmt: skip
+    refuse_rows("attention_relevance", lse)
+    return out
+
+
+def _cuda(
+    query: Tensor, key: Tensor, value: Tensor, grad: Tensor, r: Tensor, *scores: Any
+) -> Tensor:
+    if query.dtype != torch.float32:
+        return _other(query, key, value, grad, r, *scores)
+    from nucleoscope.kernels.attention_relevance import attention_relevance as launch
+
+    call, r = _read(query, key, value, grad, r, scores)
+    out = _fake(query, key, value, grad, r)
+    tensors = (each.contiguous() for each in (query, key, value, grad))
+    launch(*tensors, r, call.scores, out)
+    return out
+
+
 def _other(
     query: Tensor, key: Tensor, value: Tensor, grad: Tensor, r: Tensor, *scores: Any
 ) -> Tensor:
     call, r = _read(query, key, value, grad, r, scores)
     return naive.attention_relevance(query, key, value, grad, r, call.scores, block=BLOCK)
 
-
-_cpu = _cuda = _other
 
 register(
     "attention_relevance(Tensor query, Tensor key, Tensor value, Tensor grad, Tensor r, "

@@ -9,7 +9,9 @@ from torch import Tensor
 
 from nucleoscope.naive import ops as naive
 from nucleoscope.naive.ops import Scores, Statistics
+from nucleoscope.naive.ops._scores import refuse_rows
 from nucleoscope.ops._attention import BLOCK, SCORES, Attention, flat
+from nucleoscope.ops._extension import _C
 from nucleoscope.ops._registration import register
 
 
@@ -54,12 +56,34 @@ def _fake(query: Tensor, key: Tensor, *_: Any) -> list[Tensor]:
     return [*rows, query.new_empty(*query.shape[:2], key.shape[2])]
 
 
+def _cpu(query: Tensor, key: Tensor, *scores: Any) -> list[Tensor]:
+    if query.dtype != torch.float32:
+        return _other(query, key, *scores)
+    given = Attention("attention_statistics", query, key, *scores).compiled()
+    made = _fake(query, key)
+    lse, entropy, peak, squares, cubes, columns = (each.data_ptr() for each in made)
+    _C.attention_statistics_float32(
+        given.arguments, (lse, entropy, peak, squares, cubes, columns), torch.get_num_threads()
+    )
+    refuse_rows("attention_statistics", made[0])
+    return made
+
+
+def _cuda(query: Tensor, key: Tensor, *scores: Any) -> list[Tensor]:
+    if query.dtype != torch.float32:
+        return _other(query, key, *scores)
+    from nucleoscope.kernels.attention_statistics import attention_statistics as launch
+
+    call = Attention("attention_statistics", query, key, *scores)
+    made = _fake(query, key)
+    launch(query.contiguous(), key.contiguous(), call.scores, made)
+    return made
+
+
 def _other(query: Tensor, key: Tensor, *scores: Any) -> list[Tensor]:
     call = Attention("attention_statistics", query, key, *scores)
     return list(naive.attention_statistics(query, key, call.scores, block=BLOCK))
 
-
-_cpu = _cuda = _other
 
 register(
     f"attention_statistics(Tensor query, Tensor key, {SCORES}) -> Tensor[]",

@@ -106,15 +106,18 @@ def blocks(many: int, block: int | None) -> Iterator[tuple[int, int]]:
     return ((begin, min(begin + step, many)) for begin in range(0, many, step))
 
 
-def attention(op: str, query: Tensor, key: Tensor, scores: Scores, begin: int, end: int) -> Tensor:
-    """Attention of the queries [begin, end), [B, H, end - begin, Lk].
+def attention(
+    op: str, query: Tensor, key: Tensor, r: Tensor, scores: Scores, begin: int, end: int
+) -> Tensor:
+    """Attention of the queries [begin, end), [B, H, end - begin, Lk]; zero where r has no weight in any row.
 
     Raises:
-        ValueError: a query sees no key, or its logits are not finite.
+        ValueError: a query with a weight sees no key, or its logits are not finite.
     """
     made = logits(query[:, :, begin:end], key, of_queries(scores, begin, end))
-    refuse_rows(op, made.logsumexp(-1), begin)
-    return made.softmax(-1)
+    asked = (r[..., begin:end] != 0).any(2)
+    refuse_rows(op, torch.where(asked, made.logsumexp(-1), 0.0), begin)
+    return torch.where(asked[..., None], made.softmax(-1), 0.0)
 
 
 def refuse_rows(op: str, lse: Tensor, begin: int = 0) -> None:

@@ -19,6 +19,6 @@ def attention_apply(
     scores = Scores() if scores is None else scores
     made = r.new_zeros(*query.shape[:2], r.shape[2], key.shape[2])
     for begin, end in blocks(query.shape[2], block):
-        p = attention("attention_apply", query, key, scores, begin, end)
+        p = attention("attention_apply", query, key, r, scores, begin, end)
         made += r[..., begin:end] @ p
     return made

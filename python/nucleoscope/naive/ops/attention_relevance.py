@@ -22,6 +22,6 @@ def attention_relevance(
     made = r.new_zeros(*query.shape[:2], r.shape[2], key.shape[2])
     values = shared(value, query)
     for begin, end in blocks(query.shape[2], block):
-        p = attention("attention_relevance", query, key, scores, begin, end)
+        p = attention("attention_relevance", query, key, r, scores, begin, end)
         made += r[..., begin:end] @ (p * (grad[:, :, begin:end] @ values.mT).relu())
     return made

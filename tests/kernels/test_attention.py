@@ -1,0 +1,66 @@
+"""The Triton twins of the attention ops: interpreted on CPU tensors, and compiled for GPUs not here."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import pytest
+import torch
+
+from nucleoscope.naive import ops as naive
+from nucleoscope.ops import Scores
+from tests.ops.attention_cases import KINDS, Case, double, example, of, relative
+
+OPS = {
+    "attention_lse": ("query", "key"),
+    "attention_apply": ("query", "key", "r"),
+    "attention_relevance": ("query", "key", "value", "grad", "r"),
+    "attention_statistics": ("query", "key"),
+}
+interpreted = pytest.mark.usefixtures("poisoned_empty", "twins")
+SHAPES = [(1, 2, 1, 33, 70, 17, 20, 1), (2, 2, 1, 70, 130, 8, 8, 3), (1, 1, 1, 1, 1, 1, 1, 1)]
+
+
+def error(op: str, case: Case) -> float:
+    got = getattr(import_module("nucleoscope.ops"), op)(**of(case, *OPS[op]))
+    expected = getattr(naive, op)(**of(double(case), *OPS[op]))
+    if isinstance(got, torch.Tensor):
+        return relative(got, expected)
+    return max(relative(g, e) for g, e in zip(got, expected, strict=True) if float(e.max()) > 1e-3)
+
+
+@interpreted
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("op", OPS)
+def test_equals_naive(op: str, kind: str) -> None:
+    for shape in SHAPES[:1] if kind not in {"plain", "everything"} else SHAPES:
+        assert error(op, example(shape, kind)) < 5e-6
+
+
+@interpreted
+@pytest.mark.parametrize("op", OPS)
+def test_large_logits(op: str) -> None:
+    assert error(op, example((1, 1, 1, 90, 130, 32, 8, 2), size=20.0)) < 1e-5
+
+
+@interpreted
+def test_queries_are_split_where_keys_are_few_and_many_targets_go_by_blocks() -> None:
+    assert error("attention_apply", example((1, 1, 1, 300, 20, 4, 1, 1), "causal")) < 5e-6
+    assert error("attention_apply", example((1, 1, 1, 80, 20, 4, 1, 70), "window")) < 5e-6
+
+
+@interpreted
+def test_a_query_that_sees_no_key_is_seen_in_what_it_hands_on() -> None:
+    case = example((1, 1, 1, 40, 30, 8, 1, 2))
+    hidden = torch.ones(1, 1, 40, 1, dtype=torch.bool)
+    hidden[:, :, 11] = False
+    case = case._replace(scores=Scores(mask=hidden))
+    case.r[..., 11] = 0.0
+    assert error("attention_apply", case) < 5e-6
+    case.r[0, 0, 1, 11] = 1.0
+    apply = import_module("nucleoscope.ops").attention_apply
+    got = apply(**of(case, *OPS["attention_apply"]))
+    assert got[0, 0, 1].isnan().all()
+    lse = import_module("nucleoscope.ops").attention_lse(case.query, case.key, case.scores)
+    assert lse[0, 0, 11] == -torch.inf
+    assert lse.isfinite().sum() == 39
