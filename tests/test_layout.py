@@ -9,10 +9,6 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # An op that has no twin in one of the six places yet: {op: {place: reason}}.
 NO_TWIN_YET: dict[str, dict[str, str]] = {
-    **{
-        f"attention_{op}": {"benchmarks/ops": "to be measured on a machine that is quiet"}
-        for op in ("apply", "lse", "relevance", "statistics")
-    },
     "dinucleotide_shuffle": {
         "kernels": "a walk goes step by step, and letters are a few bytes: a GPU's are walked by the host"
     },
