@@ -49,7 +49,7 @@ def test_pairs_come_back(tmp_path: Path) -> None:
 def test_what_is_no_such_file_is_named(
     kind: type[Effects | Pairs], made: Callable[[], Effects | Pairs], tmp_path: Path
 ) -> None:
-    with pytest.raises(ValueError, match="is saved as .npz"):
+    with pytest.raises(ValueError, match=r"is saved as \.npz"):
         made().save(tmp_path / "effects.csv")
     with pytest.raises(FileNotFoundError):
         kind.load(tmp_path / "absent.npz")

@@ -54,7 +54,23 @@ for _size in (4, 5, 7, 16):
         lambda op, size=_size: lambda net, h: op(torch.relu(h), [size])
     )
 case(aten.adaptive_max_pool1d.default)(lambda op: lambda net, h: op(h, [1])[0].squeeze(2))
-case(aten.adaptive_max_pool1d.default, name="to 4")(lambda op: lambda net, h: op(h, [4])[0])
+for _size in (4, 5, 7, 16):
+    case(aten.adaptive_max_pool1d.default, name=f"to {_size}")(
+        lambda op, size=_size: lambda net, h: op(torch.tanh(h), [size])[0]
+    )
+
+_ORDER = torch.tensor([5, 0, 0, 3])
+case(aten.index_select.default)(lambda op: lambda net, h: torch.tanh(op(h, 1, _ORDER)))
+case(aten.index_select.default, name="channels last")(
+    lambda op: lambda net, h: torch.tanh(op(h.transpose(1, 2), -1, _ORDER)).transpose(1, 2)
+)
+case(aten.index_select.default, name="vector")(lambda op: lambda net, h: op(h.amax(2), 1, _ORDER))
+case(aten.index.Tensor)(lambda op: lambda net, h: torch.relu(op(h, [None, _ORDER - 6])))
+case(aten.index.Tensor, name="of two axes")(
+    lambda op: (
+        lambda net, h: op(h.unflatten(1, (2, 3)), [None, None, _ORDER % 3]).flatten(1, 2).relu()
+    )
+)
 
 case(aten.expand.default)(
     lambda op: lambda net, h: torch.tanh(op(h[:, 1:2], [-1, 4, -1])) * h[:, :4]

@@ -162,7 +162,7 @@ class Originals:
     def at(self, name: str, rows: Rows, sequence: Ints) -> Tensor:
         """The activation of `name` on `rows`, [W, S, 1, C]; positions beyond its ends are clamped."""
         values, first = self.kept[name]
-        n, length, channels = values.shape
+        _, length, channels = values.shape
         start = rows.starts[0] - first
         regular = len(rows.starts) == 1 and bool((sequence == sequence[0]).all())
         inside = start[0] >= 0 and start[-1] + rows.width <= length
@@ -171,10 +171,16 @@ class Originals:
             base = (int(sequence[0]) * length + int(start[0])) * channels
             strides = (channels, channels, channels, 1)
             return values.as_strided(shape, strides, values.storage_offset() + base)
-        index = np.clip(rows.positions - first, 0, length - 1) + sequence * length
+        return self.picked(name, rows.positions, sequence)
+
+    def picked(self, name: str, positions: Ints, sequence: Ints) -> Tensor:
+        """The activation of `name` at positions [W, S], [W, S, 1, C]; those beyond its ends are clamped."""
+        values, first = self.kept[name]
+        n, length, channels = values.shape
+        index = np.clip(positions - first, 0, length - 1) + sequence * length
         flat = sent(index, values.device).view(-1)
         picked = values.view(n * length, channels).index_select(0, flat)
-        return picked.view(rows.width, rows.sites, 1, channels)
+        return picked.view(*positions.shape, 1, channels)
 
 
 @dataclass

@@ -17,6 +17,7 @@ from nucleoscope.engine.graph import Axes, Graph, Rule
 from nucleoscope.engine.rules.conv import Conv
 from nucleoscope.engine.rules.layout import Channels, Move
 from nucleoscope.engine.rules.norm import Softmax
+from nucleoscope.engine.rules.picked import Picked
 from nucleoscope.engine.rules.pool import AveragePool, MaxPool
 from nucleoscope.engine.rules.registry import aten
 from nucleoscope.engine.windows import SAME, Mirror, Reach, Stencil
@@ -176,7 +177,10 @@ def _by_position(node: torch.fx.Node, axes: Axes, sources: list[Axes], rule: Rul
         return all(_behind(s) == behind for s in along)
     if op is aten._native_batch_norm_legit_no_training.default:
         return axes.dim != 0
-    of_channels = isinstance(rule, Softmax | Channels) or op in (aten.slice.Tensor, aten.select.int)
+    of_channels = isinstance(rule, Softmax | Channels | Picked) or op in (
+        aten.slice.Tensor,
+        aten.select.int,
+    )
     return op in BY_POSITION or of_channels
 
 

@@ -1,9 +1,9 @@
-"""Positions between those that are there: nearest and linear upsampling, repeats, uneven average cells."""
+"""Positions between those that are there: nearest and linear upsampling, repeats, adaptive pools."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nucleoscope.engine.graph import NotLocal, Rule
-from nucleoscope.engine.rows import Ints, gather, zero_outside
-from nucleoscope.engine.rules.pool import AveragePool
-from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule, sample_shape
+from nucleoscope.engine.graph import Axes, NotLocal, Rule
+from nucleoscope.engine.rows import Ints, fill_rows, gather, zero_outside
+from nucleoscope.engine.rules.pool import AveragePool, MaxPool
+from nucleoscope.engine.rules.registry import Lowering, argument, aten, rule, sample_shape, value
 from nucleoscope.engine.step import Step
 from nucleoscope.engine.transfer import sent
 from nucleoscope.engine.windows import Sampling, Stencil
@@ -72,7 +72,7 @@ class UnevenMean(Resampled):
     def parts(self, o: Ints) -> Iterator[tuple[Ints, Weight]]:
         where = self.where
         first = where.source(o)
-        size = -(-(o + 1) * where.step // where.parts) - first
+        size = cell_sizes(where, o)
         for tap in range(where.taps):
             yield self.held(first + tap), np.where(tap < size, 1.0 / size, 0.0)
 
@@ -158,18 +158,61 @@ class Interleaved(Rule):
         return zero_outside(made.reshape(*picked.shape[:3], -1), step.rows)
 
 
-@rule(aten.adaptive_avg_pool1d.default)
-def lower_adaptive_average(low: Lowering, node: torch.fx.Node) -> AveragePool | UnevenMean:
+@dataclass(frozen=True)
+class UnevenMaximum(Rule):
+    """max_i(d_i - (m - z_i)) over cells of the sizes that come out, as MaxPool."""
+
+    where: Sampling
+
+    def reach(self, index: int) -> Sampling:
+        return self.where
+
+    def looks(self, index: int) -> int | None:
+        return None if index else 0
+
+    def delta(self, step: Step) -> Tensor:
+        given, o, (z, m) = step.given(0), step.rows.positions, self.reads
+        first, size = self.where.source(o), cell_sizes(self.where, o)
+        out, highest = step.zeros(self.axes.channels).fill_(-torch.inf), step.original(m)
+        for tap in range(self.where.taps):
+            at = first + tap
+            below = highest - step.originals.picked(z, at, step.edits.sequence)
+            moved = gather(given.values, given.rows.find(at)) - below
+            torch.maximum(out, fill_rows(moved, tap >= size, -torch.inf), out=out)
+        return zero_outside(out, step.rows)
+
+
+def cell_sizes(where: Sampling, o: Ints) -> Ints:
+    """How many inputs adaptive pooling takes for each output."""
+    sizes: Ints = -(-(o + 1) * where.step // where.parts) - where.source(o)
+    return sizes
+
+
+def _cells(low: Lowering, node: torch.fx.Node) -> tuple[str, Axes, Sampling, Stencil | None]:
+    """Adaptive pooling's input, output and cells; as a stencil too where all have one size."""
     source: Any = node.args[0]
     sizes: Any = node.args[1]
     axes, made = low.axes(source), int(sizes[0])
     if axes.length == 1 or axes.dim != len(axes.shape) - 1:
         raise NotLocal("adaptive pooling not along the length")
-    name, length, out = low.ripple(source), axes.length, axes.with_length(made)
-    taps, rest = divmod(length, made)
-    if not rest:
-        return AveragePool((name,), out, (), Stencil(taps, taps), (float(taps),))
-    where = Sampling(made, length)
-    cells = np.arange(made)
-    widest = int((-(-(cells + 1) * length // made) - where.source(cells)).max())
-    return UnevenMean((name,), out, (), length, Sampling(made, length, taps=widest))
+    where, (taps, rest) = Sampling(made, axes.length), divmod(axes.length, made)
+    widest = int(cell_sizes(where, np.arange(made)).max())
+    even = None if rest else Stencil(taps, taps)
+    return low.ripple(source), axes.with_length(made), replace(where, taps=widest), even
+
+
+@rule(aten.adaptive_avg_pool1d.default)
+def lower_adaptive_average(low: Lowering, node: torch.fx.Node) -> AveragePool | UnevenMean:
+    name, out, where, even = _cells(low, node)
+    if even is not None:
+        return AveragePool((name,), out, (), even, (float(even.taps),))
+    return UnevenMean((name,), out, (), low.axes(value(node, 0)).length, where)
+
+
+@rule(aten.adaptive_max_pool1d.default)
+def lower_adaptive_maximum(low: Lowering, node: torch.fx.Node) -> MaxPool | UnevenMaximum:
+    name, out, where, even = _cells(low, node)
+    reads = (value(node, 0).name, node.name)
+    if even is not None:
+        return MaxPool((name,), out, reads, low.axes(value(node, 0)).length, even)
+    return UnevenMaximum((name,), out, reads, where)

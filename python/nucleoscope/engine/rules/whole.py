@@ -106,22 +106,6 @@ def _cell(low: Lowering, node: torch.fx.Node) -> MaxPool | None:
     return MaxPool((low.ripple(source),), out, reads, axes.length, Stencil(taps, taps))
 
 
-@rule(aten.adaptive_max_pool1d.default)
-def lower_adaptive_maximum(low: Lowering, node: torch.fx.Node) -> MaxPool:
-    source: Any = node.args[0]
-    sizes: Any = node.args[1]
-    axes, made = low.axes(source), int(sizes[0])
-    if axes.length == 1 or axes.dim != len(axes.shape) - 1:
-        raise NotLocal("adaptive pooling not along the length")
-    taps, rest = divmod(axes.length, made)
-    if rest:
-        raise NotLocal("adaptive max-pooling to cells of different sizes")
-    shape = (*axes.shape[:-1], made)
-    out = vector(shape) if made == 1 else axes.with_length(made)
-    reads = (source.name, node.name)
-    return MaxPool((low.ripple(source),), out, reads, axes.length, Stencil(taps, taps))
-
-
 def normaliser(z: Tensor, d: Tensor, dims: list[int]) -> Tensor:
     """Change of logsumexp(z) over these dimensions, which stay as 1."""
     was = z - torch.logsumexp(z, dims, keepdim=True)
