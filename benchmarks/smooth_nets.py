@@ -2,9 +2,10 @@
 
     python -m benchmarks.smooth_nets
 
-Enformer's parts (GELU, attention pools, attention with relative positions) at a small geometry, and a dilated tower of
-GELUs, with random weights as torch draws them and twice as large, which is steeper than training makes them. Errors are
-of float32 maps against 128 nodes in float64, relative to the map. Written: benchmarks/results/smooth_nets.json.
+Enformer's parts (GELU, attention pools, attention with relative positions) at a small geometry, and a dilated
+tower of GELUs, with random weights as torch draws them and twice as large, which is steeper than training makes
+them. Errors are of float32 maps against 128 nodes in float64, relative to the map. Written:
+benchmarks/results/smooth_nets.json.
 """
 
 from __future__ import annotations
