@@ -122,6 +122,8 @@ LAW = {
         "transfer",
         "ops",
     ),
+    "engine.multipliers": engine("forward", "graph", "rules", "secants"),
+    "engine.secants": engine("rules", "graph", "ops"),
     "engine.shuffle": engine("reading", "ops"),
     "engine.device": engine(),
     "engine.memory": engine(),

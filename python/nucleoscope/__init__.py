@@ -14,6 +14,7 @@ from nucleoscope.methods.ablate import ablate as ablate
 from nucleoscope.methods.attention_maps import attention_maps as attention_maps
 from nucleoscope.methods.attention_relevance import attention_relevance as attention_relevance
 from nucleoscope.methods.attention_rollout import attention_rollout as attention_rollout
+from nucleoscope.methods.deep_lift_shap import deep_lift_shap as deep_lift_shap
 from nucleoscope.methods.dinucleotide_shuffle import dinucleotide_shuffle as dinucleotide_shuffle
 from nucleoscope.methods.expected_gradients import expected_gradients as expected_gradients
 from nucleoscope.methods.gradient_plan import GradientPlan as GradientPlan
@@ -61,6 +62,7 @@ __all__ = [
     "attention_maps",
     "attention_relevance",
     "attention_rollout",
+    "deep_lift_shap",
     "dinucleotide_shuffle",
     "expected_gradients",
     "input_x_gradient",

@@ -170,7 +170,7 @@ class Forward:
             wanted = wanted and (partial is None or node.name in partial.cuts)
             if wanted and node.name not in env and node.target not in CLAIMS:
                 if node.target is aten.sym_size.int:
-                    value: Any = _size(node, batch)
+                    value: Any = size_of(node, batch)
                 elif partial is not None and not partial.whole(node):
                     value = partial.make(node, made, self._apply)
                 else:
@@ -198,7 +198,7 @@ def _last_uses(graph: Graph) -> dict[str, list[str]]:
     return uses
 
 
-def _size(node: torch.fx.Node, batch: int) -> int:
+def size_of(node: torch.fx.Node, batch: int) -> int:
     """A dimension of a value that may not have been made on this path."""
     source: Any = node.args[0]
     dim: Any = node.args[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +40,9 @@ def function_of(low: Lowering, node: torch.fx.Node, function: str, *parameters: 
     return Pointwise((low.ripple(source),), low.axes(source), (source.name,), function, numbers)
 
 
+Named = tuple[str, tuple[float, ...]]  # a function of `delta_pointwise`, and its parameters
+NAMED: dict[Any, Callable[[torch.fx.Node], Named]] = {}
+
 PLAIN: dict[Any, str] = {
     aten.relu.default: "relu",
     aten.sigmoid.default: "sigmoid",
@@ -53,47 +57,54 @@ PLAIN: dict[Any, str] = {
 }
 
 
-@rule(*PLAIN)
-def lower_plain(low: Lowering, node: torch.fx.Node) -> Pointwise:
-    return function_of(low, node, PLAIN[node.target])
+def named(*targets: Any) -> Callable[[Callable[..., Named]], Callable[..., Named]]:
+    """Enter a way to read which function these ops are."""
+
+    def enter(read: Callable[..., Named]) -> Callable[..., Named]:
+        NAMED.update(dict.fromkeys(targets, read))
+        return read
+
+    return enter
 
 
-@rule(aten.relu6.default)
-def lower_relu6(low: Lowering, node: torch.fx.Node) -> Pointwise:
-    return function_of(low, node, "clamp", 0.0, 6.0)
+@named(*PLAIN)
+def plain(node: torch.fx.Node) -> Named:
+    return PLAIN[node.target], ()
 
 
-@rule(aten.gelu.default)
-def lower_gelu(low: Lowering, node: torch.fx.Node) -> Pointwise:
-    form = argument(node, 1, "approximate", "none")
-    return function_of(low, node, "gelu_tanh" if form == "tanh" else "gelu")
+@named(aten.relu6.default)
+def relu6(_node: torch.fx.Node) -> Named:
+    return "clamp", (0.0, 6.0)
 
 
-@rule(aten.leaky_relu.default)
-def lower_leaky_relu(low: Lowering, node: torch.fx.Node) -> Pointwise:
-    return function_of(low, node, "leaky_relu", argument(node, 1, "negative_slope", 0.01))
+@named(aten.gelu.default)
+def gelu(node: torch.fx.Node) -> Named:
+    return "gelu_tanh" if argument(node, 1, "approximate", "none") == "tanh" else "gelu", ()
 
 
-@rule(aten.elu.default)
-def lower_elu(low: Lowering, node: torch.fx.Node) -> Pointwise:
-    scales = (argument(node, i, n, 1) for i, n in enumerate(("alpha", "scale", "input_scale"), 1))
-    return function_of(low, node, "elu", *scales)
+@named(aten.leaky_relu.default)
+def leaky_relu(node: torch.fx.Node) -> Named:
+    return "leaky_relu", (argument(node, 1, "negative_slope", 0.01),)
 
 
-@rule(aten.softplus.default)
-def lower_softplus(low: Lowering, node: torch.fx.Node) -> Pointwise:
-    beta, limit = argument(node, 1, "beta", 1), argument(node, 2, "threshold", 20)
-    return function_of(low, node, "softplus", beta, limit)
+@named(aten.elu.default)
+def elu(node: torch.fx.Node) -> Named:
+    names = ("alpha", "scale", "input_scale")
+    return "elu", tuple(argument(node, i, n, 1) for i, n in enumerate(names, 1))
 
 
-@rule(aten.threshold.default)
-def lower_threshold(low: Lowering, node: torch.fx.Node) -> Pointwise:
-    limit, value = argument(node, 1, "threshold", 0), argument(node, 2, "value", 0)
-    return function_of(low, node, "threshold", limit, value)
+@named(aten.softplus.default)
+def softplus(node: torch.fx.Node) -> Named:
+    return "softplus", (argument(node, 1, "beta", 1), argument(node, 2, "threshold", 20))
 
 
-@rule(aten.clamp.default, aten.hardtanh.default, aten.clamp_min.default, aten.clamp_max.default)
-def lower_clamp(low: Lowering, node: torch.fx.Node) -> Pointwise:
+@named(aten.threshold.default)
+def threshold(node: torch.fx.Node) -> Named:
+    return "threshold", (argument(node, 1, "threshold", 0), argument(node, 2, "value", 0))
+
+
+@named(aten.clamp.default, aten.hardtanh.default, aten.clamp_min.default, aten.clamp_max.default)
+def clamp(node: torch.fx.Node) -> Named:
     defaults = (-1.0, 1.0) if node.target is aten.hardtanh.default else (None, None)
     names = ("min_val", "max_val") if node.target is aten.hardtanh.default else ("min", "max")
     bounds = [
@@ -102,5 +113,10 @@ def lower_clamp(low: Lowering, node: torch.fx.Node) -> Pointwise:
     if node.target is aten.clamp_max.default:
         bounds = [None, node.args[1]]
     least = -math.inf if bounds[0] is None else float(bounds[0])
-    most = math.inf if bounds[1] is None else float(bounds[1])
-    return function_of(low, node, "clamp", least, most)
+    return "clamp", (least, math.inf if bounds[1] is None else float(bounds[1]))
+
+
+@rule(*NAMED)
+def lower_named(low: Lowering, node: torch.fx.Node) -> Pointwise:
+    function, parameters = NAMED[node.target](node)
+    return function_of(low, node, function, *parameters)

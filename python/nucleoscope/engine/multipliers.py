@@ -1,0 +1,193 @@
+"""DeepLIFT on a traced model: baselines go forward, multipliers come back, the sequence is run once.
+
+Autograd carries multipliers through what adds up. Where an op does not, a rule of `engine/secants/` stands for its
+derivative, which knows the op's inputs at the sequence as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nucleoscope.engine.forward import CLAIMS, Forward, size_of
+from nucleoscope.engine.graph import NotLocal, batch_dim
+from nucleoscope.engine.rules.registry import aten
+from nucleoscope.engine.secants import Call
+from nucleoscope.engine.secants.choose import IDENTITIES, UNREACHED, Chosen, NoRule, chosen
+
+Read = Callable[[Tensor], Tensor]  # the output [B, ...] -> the numbers that are explained [B, T]
+
+
+@dataclass(frozen=True)
+class Originals:
+    """What of a forward at the sequences the rules will read, a row a sequence."""
+
+    values: dict[str, Tensor]
+    output: Tensor  # [B, T]
+
+
+class Multipliers:
+    """A Graph's multipliers between sequences and baselines, in one number type on one device.
+
+    Raises NoRule for a graph with an op that has none; with `integrate` such an op's derivative is averaged
+    along the straight line between the two, at 32 points.
+    """
+
+    def __init__(self, forward: Forward, read: Read, integrate: bool = False) -> None:
+        self.graph, self._forward, self._read = forward.graph, forward, read
+        self._chosen: Chosen = chosen(self.graph, integrate)
+        self.integrated = self._chosen.integrated
+        self._wanted = {n.name for call in self._chosen.rules for n in self._chosen.given[call]}
+        self._static = {n for n, node in self.graph.nodes.items() if node.role == "static"}
+        self._last = self._last_uses()
+
+    @property
+    def one_serves_all(self) -> bool:
+        """Whether one sequence's values go with many baselines': no op mixes the batch with another axis."""
+        try:
+            return all(batch_dim(n) is not None for n in self.graph.fx if n.name in self._wanted)
+        except NotLocal:
+            return False
+
+    def originals(self, X: Tensor, others: tuple[Tensor, ...]) -> Originals:
+        """One ordinary forward of sequences, in the layout of the trace."""
+        kept: dict[str, Tensor] = {}
+
+        def keep(node: torch.fx.Node, env: dict[str, Any]) -> Any:
+            made = self._plain(node, env)
+            if node.name in self._wanted:
+                kept[node.name] = made
+            return made
+
+        if self.graph.edited in self._wanted:
+            kept[self.graph.edited] = X
+        with torch.no_grad():
+            output = self._run(X, others, keep)
+            return Originals(kept, self._read(output))
+
+    def __call__(
+        self, originals: Originals, baselines: Tensor, others: tuple[Tensor, ...]
+    ) -> tuple[Tensor, Tensor]:  # [B, T], [B, T, *shape of a sequence]
+        """Values at a batch of baselines, and multipliers between each and its sequence.
+
+        `originals` have a row for each baseline, or one for all. With ``m`` the multipliers of target t,
+        ``originals.output - values`` is ``(m * (X - baselines)).sum()``.
+        """
+
+        def through(node: torch.fx.Node, env: dict[str, Any]) -> Any:
+            if node.name not in self._chosen.rules:
+                return self._plain(node, env)
+            given = self._chosen.given[node.name]
+            at_sequence = tuple(originals.values[n.name] for n in given)
+            call = self._call(node, given, env)
+            rule = self._chosen.rules[node.name]
+            return _Secant.apply(  # type: ignore[no-untyped-call]
+                call, rule, at_sequence, *(env[n.name] for n in given)
+            )
+
+        with torch.enable_grad():
+            leaf = baselines.detach().requires_grad_()
+            values = self._read(self._run(leaf, others, through))
+            if values.grad_fn is None:
+                raise NoRule(UNREACHED)
+            last = values.shape[1] - 1
+            made = [
+                torch.autograd.grad(values[:, t].sum(), leaf, retain_graph=t < last)[0]
+                for t in range(last + 1)
+            ]
+        return values.detach(), torch.stack(made, 1)
+
+    def _plain(self, node: torch.fx.Node, env: dict[str, Any]) -> Any:
+        if node.name in self._chosen.inner:
+            given = self._chosen.given[node.name]
+            return self._call(node, given, env).run(*(env[n.name] for n in given))
+        return self._op(node, env)
+
+    def _op(self, node: torch.fx.Node, env: dict[str, Any]) -> Any:
+        if node.target in IDENTITIES:  # autograd would stop at a detached value
+            return env[node.all_input_nodes[0].name]
+        return self._forward.call(node, env)
+
+    def _call(
+        self, node: torch.fx.Node, given: tuple[torch.fx.Node, ...], env: dict[str, Any]
+    ) -> Call:
+        inner = self._chosen.inner.get(node.name, (node,))
+        held = {
+            a.name: env[a.name]
+            for each in inner
+            for a in each.all_input_nodes
+            if a.name in env and a not in given
+        }
+
+        def run(*values: Tensor) -> Any:
+            here = held | {n.name: v for n, v in zip(given, values, strict=True)}
+            for each in inner:
+                here[each.name] = self._op(each, here)
+            return here[node.name]
+
+        def settled(other: torch.fx.Node) -> Any:
+            return held[other.name] if other.name in held else self._forward.static(other.name)
+
+        return Call(node, given, run, settled)
+
+    def _run(
+        self, X: Tensor, others: tuple[Tensor, ...], make: Callable[[torch.fx.Node, dict[str, Any]], Any]
+    ) -> Tensor:  # fmt: skip
+        inputs = zip((self.graph.edited, *self.graph.others), (X, *others), strict=True)
+        env: dict[str, Any] = dict(inputs)
+        for node in self.graph.fx:
+            if node.op != "call_function" or node.name not in self._chosen.live:
+                continue
+            if node.target in CLAIMS or node.name in self._static:
+                continue
+            if node.target is aten.sym_size.int:
+                env[node.name] = size_of(node, len(X))
+            else:
+                env[node.name] = make(node, env)
+            for name in self._last.get(node.name, ()):
+                env.pop(name, None)
+        output: Tensor = env[self.graph.output]
+        return output
+
+    def _last_uses(self) -> dict[str, list[str]]:
+        """Node -> the values that nothing reads after it."""
+        last: dict[str, str] = {}
+        for node in self.graph.fx:
+            if node.name in self._chosen.live:
+                inner = self._chosen.inner.get(node.name, (node,))
+                for each in (
+                    *self._chosen.given.get(node.name, ()),
+                    *(a for n in inner for a in n.all_input_nodes),
+                ):
+                    last[each.name] = node.name
+        uses: dict[str, list[str]] = {}
+        for name, at in last.items():
+            if name != self.graph.output:
+                uses.setdefault(at, []).append(name)
+        return uses
+
+
+class _Secant(torch.autograd.Function):
+    """An op whose multipliers are its rule's."""
+
+    @staticmethod
+    def forward(ctx: Any, call: Call, rule: Any, at_sequence: Any, *at_baseline: Tensor) -> Any:
+        ctx.call, ctx.rule, ctx.at_sequence = call, rule, at_sequence
+        ctx.save_for_backward(*at_baseline)
+        made = call.run(*at_baseline)
+        if isinstance(made, Tensor):
+            return made
+        whole = [t for t in made if not t.is_floating_point()]
+        ctx.mark_non_differentiable(*whole)
+        return tuple(made)
+
+    @staticmethod
+    def backward(ctx: Any, *made: Tensor) -> Any:
+        b = ctx.saved_tensors
+        x = tuple(v.expand_as(w) for v, w in zip(ctx.at_sequence, b, strict=True))
+        back = ctx.rule(ctx.call, made[0] if len(made) == 1 else made, x, b)
+        return None, None, None, *back
