@@ -286,3 +286,21 @@ def test_numpy_is_taken() -> None:
     got = nucleoscope.substitution_effect(net("bpnet"), X(), rows)
     want = nucleoscope.substitution_effect(net("bpnet"), X(), ROWS)
     assert torch.equal(got.changes, want.changes)
+
+
+def changed(edit: int, n: int, *positions: int) -> list[list[int]]:
+    """Rows of an edit of sequence n that puts another letter at each of these positions."""
+    return [[edit, at, "ACGT".index(other(letters(n, at)))] for at in positions]
+
+
+def test_the_plan_of_a_table_tells_its_shapes() -> None:
+    rows = [*changed(0, 0, 5, 6), *changed(1, 1, 9, 30), *changed(2, 2, 20), *changed(3, 2, 21)]
+    same = [[4, 7, "ACGT".index(letters(2, 7))]]
+    request = {"substitutions": torch.tensor(rows + same), "sequence": [0, 1, 2, 2, 2]}
+    made = nucleoscope.plan(net("bpnet"), X(), target=1, **request)
+    said = repr(made).splitlines()
+    assert said[0] == "Plan: 4 edits at 4 places; windows and arithmetic are of one base"
+    assert said[1] == "  2 at 2 places of one base"
+    assert set(said[2:4]) == {"  1 at 1 places of 2 bases", "  1 at 1 places of 1 + 1 bases"}
+    with pytest.raises(IndexError, match="row 0 has position 47"):
+        nucleoscope.plan(net("bpnet"), X(), substitutions=[[0, 47, 1]])

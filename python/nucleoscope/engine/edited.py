@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -50,6 +51,21 @@ def edited(asked: Asked, read: Read, table: Table, between: Between) -> Edited:
     again = _pass(finer, read, table.part(lost), lambda _edits: None, found)
     found.raw[torch.from_numpy(lost)] = again.raw.to(found.raw)
     return replace(found, repeated=int(lost.sum()))
+
+
+def table_plan(asked: Asked, read: Read, table: Table) -> Plan:
+    """The plan for a table of edits; the sites asked for hold all of them."""
+    letters = asked.sequences.letters
+    made = jobs(table.part(table.changing(letters)), letters, asked.sequences.ambiguous)
+    shapes = Counter[tuple[int, ...]]()
+    edits = Counter[tuple[int, ...]]()
+    for job in made:
+        widths = tuple(int((hi - lo)[0]) for lo, hi in job.edits.pieces)
+        shapes[widths] += len(job.edits)
+        edits[widths] += job.numbers.size
+    most = max((job.numbers.shape[1] for job in made), default=1)
+    told = tuple((widths, count, edits[widths]) for widths, count in shapes.items())
+    return replace(make_plan(asked, forward(asked, read)), letters=most, shapes=told)
 
 
 def _pass(asked: Asked, read: Read, table: Table, between: Between, found: Edited | None) -> Edited:

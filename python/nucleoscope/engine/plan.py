@@ -40,6 +40,7 @@ class Plan:
     workers: int  # batches that are in the making at one time
     device: torch.device
     near: Near | None = None  # outputs that are read where an edit is, and not the target's mean
+    shapes: tuple[tuple[tuple[int, ...], int, int], ...] = ()  # of a table: pieces, places, edits
     thinned: Thinned = field(init=False)  # the graph, each layer where it is read
     order: list[str] = field(init=False)  # rippling nodes with a rule, as they are computed
     cones: dict[str, tuple[int, int]] = field(init=False)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 # A gain that the seam keeps below this is told, with the reason.
 LITTLE = 4
 
+# Shapes of a table's edits that are told one by one.
+MOST_SHAPES = 6
+
 
 def report(plan: Plan) -> str:
     """What the plan does for edits at its sites, one line a layer."""
@@ -25,10 +28,7 @@ def report(plan: Plan) -> str:
         return "Plan: the target sees none of these sites; every change is exactly zero."
     middle = sites[len(sites) // 2][None]
     rows = plan.rows(middle)
-    lines = [
-        f"Plan: {len(sites) * plan.letters:,} substitutions per sequence ({len(sites):,} sites)",
-        "",
-    ]
+    lines = [*(_table(plan) if plan.shapes else [_all_sites(plan)]), ""]
     lines += _layers(plan, rows)
     lines += ["", _ending(plan), *_seams(plan), "", _arithmetic(plan, sites), _originals(plan)]
     batch = plan.sites_per_batch(sites)
@@ -40,6 +40,26 @@ def report(plan: Plan) -> str:
         )
     ]
     return "\n".join(lines)
+
+
+def _all_sites(plan: Plan) -> str:
+    start, end = plan.seen
+    return (
+        f"Plan: {(end - start) * plan.letters:,} substitutions per sequence ({end - start:,} sites)"
+    )
+
+
+def _table(plan: Plan) -> list[str]:
+    """The edits of a table by the widths of what each covers, the commonest first."""
+    edits, places = sum(s[2] for s in plan.shapes), sum(s[1] for s in plan.shapes)
+    lines = [f"Plan: {edits:,} edits at {places:,} places; windows and arithmetic are of one base"]
+    ranked = sorted(plan.shapes, key=lambda shape: -shape[2])
+    for widths, count, many in ranked[:MOST_SHAPES]:
+        bases = " + ".join(map(str, widths))
+        lines.append(f"  {many:,} at {count:,} places of {bases} bases" if bases != "1" else
+                     f"  {many:,} at {count:,} places of one base")  # fmt: skip
+    rest = sum(shape[2] for shape in ranked[MOST_SHAPES:])
+    return [*lines, f"  {rest:,} of {len(ranked) - MOST_SHAPES} further shapes"] if rest else lines
 
 
 def _layers(plan: Plan, rows: dict[str, Rows]) -> list[str]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from nucleoscope.engine.cache import in_turn
+from nucleoscope.engine.edited import table_plan
 from nucleoscope.engine.graph import Untraceable as Untraceable
 from nucleoscope.engine.plan import Plan
 from nucleoscope.engine.prepare import ask, forward, make_plan
@@ -22,6 +24,7 @@ from nucleoscope.methods.raw_changes import answered
 from nucleoscope.methods.running import NaiveFallback as NaiveFallback
 from nucleoscope.methods.running import UntracedFunc as UntracedFunc
 from nucleoscope.methods.running import exactly, read_func, read_verify, versions
+from nucleoscope.methods.substitution_effect import read_table
 from nucleoscope.result import Attribution
 
 Model = nn.Module | Callable[..., Any]
@@ -186,11 +189,12 @@ def plan(
     model: Model, X: Tensor, args: tuple[Tensor, ...] | None = None, *, start: int = 0,
     end: int | None = None, target: Any = None, func: Func | None = None, layout: str = "NCL",
     alphabet: str = "ACGT", precision: str = "fp32", memory: int | None = None,
-    device: str | torch.device | None = None,
+    device: str | torch.device | None = None, substitutions: Any = None, sequence: Any = None,
 ) -> Plan:  # fmt: skip
     """What `saturation_mutagenesis` would do with the same arguments; print it.
 
-    The arguments are those of `saturation_mutagenesis`; it is of one model.
+    The arguments are those of `saturation_mutagenesis`; it is of one model. With `substitutions` (and
+    `sequence`) it is what `substitution_effect` would do with these; start and end are not used then.
 
     It shows every layer's window and cone, the seam and each op that ends locality with the line of your
     model that calls it, the arithmetic saved, and the memory. Raises Untraceable where the model cannot be
@@ -202,4 +206,8 @@ def plan(
             precision=precision, memory=memory, device=device,
         )  # fmt: skip
         stack.enter_context(exactly(asked))
-        return make_plan(asked, forward(asked, Read(target, func)))
+        if substitutions is None:
+            return make_plan(asked, forward(asked, Read(target, func)))
+        table = read_table(substitutions, sequence, asked.sequences.letters.shape, len(alphabet))
+        spans = int(table.position.min()), int(table.position.max()) + 1
+        return table_plan(replace(asked, start=spans[0], end=spans[1]), Read(target, func), table)

@@ -57,15 +57,21 @@ def substitution_effect(
     """
     options = Options(target, func, layout, alphabet, precision, memory, verify, progress, device)
     with request(model, X, args, options, "substitution_effect") as asked:
-        count, length = asked.letters.shape
-        which = np.arange(count) if sequence is None else _which(sequence, count)
-        edit, position, letter = _rows(substitutions, len(which), length, len(alphabet)).T
-        found = asked.measure(Table.of(which, edit, position, letter))
-    changes, before = found.changes, found.original[torch.from_numpy(which)]
+        table = read_table(substitutions, sequence, asked.letters.shape, len(alphabet))
+        found = asked.measure(table)
+    changes, before = found.changes, found.original[torch.from_numpy(table.sequence)]
     axes: tuple[str, ...] = ("sequence" if sequence is None else "edit", "target")
     if not asked.many:
         changes, before, axes = changes[:, 0], before[:, 0], axes[:1]
     return Effects(changes, before, axes, found.facts, found.checks)
+
+
+def read_table(given: Any, sequence: Any, shape: tuple[int, ...], alphabet: int) -> Table:
+    """Rows (sequence, position, letter) on sequences [N, L] as a table of edits; raises as above."""
+    count, length = shape
+    which = np.arange(count) if sequence is None else _which(sequence, count)
+    edit, position, letter = _rows(given, len(which), length, alphabet).T
+    return Table.of(which, edit, position, letter)
 
 
 def _which(given: Any, count: int) -> Ints:
