@@ -85,6 +85,23 @@ def test_the_other_strand_is_mapped_back(alphabet: str) -> None:
     assert got.facts["reverse_complement"] is True
 
 
+def test_what_a_target_is_on_the_other_strand() -> None:
+    torch.manual_seed(4)
+    tower = Net(
+        lambda net, x: net.last(torch.relu(net.first(x))), first=conv(4, 5), last=conv(5, 2, 1)
+    ).eval()
+    named = Net(lambda net, x: {"profile": net.tower(x), "counts": x.sum((1, 2))}, tower=tower)
+    here, there = (0, slice(3, 9)), (1, slice(21 - 9, 21 - 3))
+    mirrored = truth(tower, strand(X), target=there)[:, 0].flip(1, 2)
+    want = (truth(tower, X, target=here)[:, 0] + mirrored) / 2
+    got = run(
+        named.eval(), X, target=("profile", *here), reverse_target=("profile", *there),
+        reverse_complement=True, **PLAIN,
+    )  # fmt: skip
+    torch.testing.assert_close(got.scores, want, rtol=1e-9, atol=1e-12)
+    assert all(check.passed for check in got.checks)
+
+
 @pytest.mark.parametrize("strands", [False, True])
 def test_shifts_average_what_is_there(strands: bool) -> None:
     model, shifts = FOLDS[0], (-2, 0, 1)
@@ -134,6 +151,8 @@ def test_models_of_several_types_and_outputs() -> None:
         ({"model": [FOLDS[0], 3]}, TypeError, "^model: expected"),
         ({"reverse_complement": 1}, TypeError, "^reverse_complement=1"),
         ({"reverse_complement": True, "alphabet": "ABCD"}, ValueError, "^reverse_complement=True: .*do not pair"),
+        ({"reverse_target": 1}, ValueError, "^reverse_target: there is no other strand"),
+        ({"reverse_target": [1, 0], "reverse_complement": True}, ValueError, "^reverse_target: it names 2"),
         ({"shifts": 1}, TypeError, "^shifts=1"),
         ({"shifts": (0.5,)}, TypeError, "^shifts="),
         ({"shifts": ()}, ValueError, "^shifts="),

@@ -49,6 +49,7 @@ def saturation_mutagenesis(
     progress: bool = False,
     device: str | torch.device | None = None,
     reverse_complement: bool = False,
+    reverse_target: Any = None,
     shifts: Sequence[int] = (0,),
 ) -> Attribution:  # scores [N, 4, end - start], or [N, T, 4, end - start] for a list of targets
     """What every single-base substitution does to a model's output, exactly.
@@ -104,7 +105,11 @@ def saturation_mutagenesis(
         strongest and random others. 0 for none.
     reverse_complement
         Ask about the other strand as well, and average: scores of the reverse complement, mapped back.
-        `target` and `args` are taken as they are on both strands.
+        `args` are taken as they are on both strands, and `target` is unless `reverse_target` is given.
+    reverse_target
+        What `target` is on the other strand, where it names positions or strands of the output: as many
+        targets, in the same order. Of 1,000 positions ``("profile", 0, slice(400, 550))`` is there
+        ``("profile", 1, slice(450, 600))``.
     shifts
         Ask about sequences moved so far to the right, and average: letters that leave are lost, and N
         (zeros) comes in at the other end. A site that leaves is averaged over the shifts in which it is there.
@@ -140,6 +145,7 @@ def saturation_mutagenesis(
     verify = read_verify(verify)
     read_func(func)
     members, read, facts = ensemble.members(model), Read(target, func), []
+    reverse = _reverse(read, reverse_target, reverse_complement)
     with in_turn:
         settings: dict[str, Any] = {
             "layout": layout, "alphabet": alphabet, "precision": precision, "memory": memory,
@@ -161,7 +167,7 @@ def saturation_mutagenesis(
             asked = first
             if view != tally.plain:
                 asked = ask(members[view.member], given, args, start=begin, end=stop, **settings)
-            made = answered(asked, read, verify, progress)
+            made = answered(asked, reverse if view.mirrored else read, verify, progress)
             tally.add(view, made.found.raw, made.found.original, made.checks)
             facts.append(made.facts)
     many = isinstance(target, list)
@@ -177,6 +183,22 @@ def saturation_mutagenesis(
         scores, axes, alphabet, first.start, tally.original, said, tuple(tally.checks),
         _compact(columns), spread,
     )  # fmt: skip
+
+
+def _reverse(read: Read, target: Any, both_strands: bool) -> Read:
+    """What is read on the other strand."""
+    if target is None:
+        return read
+    if not both_strands:
+        raise ValueError("reverse_target: there is no other strand without reverse_complement=True")
+    asked = [read.target, target]
+    lists = [each if isinstance(each, list) else [each] for each in asked]
+    if len(lists[0]) != len(lists[1]):
+        raise ValueError(
+            f"reverse_target: it names {len(lists[1])} targets, target {len(lists[0])}; each has one on the "
+            "other strand"
+        )
+    return Read(target, read.func)
 
 
 def _compact(columns: Tensor) -> Tensor:
