@@ -162,7 +162,7 @@ LAW = {
     "engine.marks": engine("wrapped"),
     "engine.capture": engine("trace", "graph", "marks", "naive.ops", "ops", "wrapped"),
     "engine.fold": engine("capture"),
-    "engine.conditioning": engine("capture"),
+    "engine.conditioning": engine("capture", "fold"),
     "engine.quadrature": engine(),
     "engine.kinks": engine(),
     "engine.blame": engine("kinks"),

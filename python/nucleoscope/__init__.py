@@ -16,7 +16,10 @@ from nucleoscope.methods.attention_relevance import attention_relevance as atten
 from nucleoscope.methods.attention_rollout import attention_rollout as attention_rollout
 from nucleoscope.methods.deep_lift_shap import deep_lift_shap as deep_lift_shap
 from nucleoscope.methods.dinucleotide_shuffle import dinucleotide_shuffle as dinucleotide_shuffle
+from nucleoscope.methods.distal_scores import distal_scores as distal_scores
 from nucleoscope.methods.expected_gradients import expected_gradients as expected_gradients
+from nucleoscope.methods.far_regions import distance_profile as distance_profile
+from nucleoscope.methods.far_regions import far_regions as far_regions
 from nucleoscope.methods.gradient_plan import GradientPlan as GradientPlan
 from nucleoscope.methods.gradient_plan import plan_gradients as plan_gradients
 from nucleoscope.methods.input_x_gradient import input_x_gradient as input_x_gradient
@@ -64,7 +67,10 @@ __all__ = [
     "attention_rollout",
     "deep_lift_shap",
     "dinucleotide_shuffle",
+    "distal_scores",
+    "distance_profile",
     "expected_gradients",
+    "far_regions",
     "input_x_gradient",
     "integrated_gradients",
     "marginalize",

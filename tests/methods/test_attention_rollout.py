@@ -188,10 +188,15 @@ def test_the_controls_and_the_conditioning_come_with_it(tmp_path: Path) -> None:
     assert torch.equal(again.controls, found.controls)  # type: ignore[arg-type]
 
 
-def test_the_spectrum_needs_no_matrix_and_collapses_with_its_inputs() -> None:
+def test_the_spectrum_needs_no_matrix_and_collapses_with_its_inputs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     _, X, captured = case("causal")
     layer = captured.layers((X[:1],))[0]
+    held, _ = spectrum(layer, TOKENS, 64, 0)
+    monkeypatch.setattr("nucleoscope.engine.conditioning.HELD", 0)
     sigma, effective = spectrum(layer, TOKENS, 64, 0)
+    torch.testing.assert_close(held, sigma)
     exact = torch.linalg.svdvals(layer.weights(0, TOKENS)[0])
     torch.testing.assert_close(sigma, exact, rtol=0, atol=1e-8)
     shares = exact / exact.sum(-1, keepdim=True)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from nucleoscope.engine.capture.run import Attention
+from nucleoscope.engine.fold import weight_blocks
 
+Product = Callable[[Tensor], Tensor]
+HELD = 1 << 26  # bytes of weights that are kept while they are multiplied again and again
 SHOWN = 5  # singular values that are kept
 
 
@@ -83,6 +87,7 @@ def spectrum(layer: Attention, steps: int, probes: int, seed: int) -> tuple[Tens
     """
     queries, keys = layer.tokens
     steps = min(steps, queries, keys)
+    times, times_transposed = _products(layer)
     source = torch.Generator().manual_seed(seed)
     shape = (1, layer.heads, keys, probes)
     start = torch.randn(shape, generator=source, dtype=torch.float64).sign().to(layer.query)
@@ -91,11 +96,11 @@ def spectrum(layer: Attention, steps: int, probes: int, seed: int) -> tuple[Tens
     diagonal: list[Tensor] = []
     beside: list[Tensor] = []
     for at in range(steps):
-        u = layer.values(right[-1]) - (beside[-1] * left[-1] if at else 0.0)
+        u = times(right[-1]) - (beside[-1] * left[-1] if at else 0.0)
         u, alpha = _unit(_orthogonal(u, left))
         left.append(u)
         diagonal.append(alpha)
-        v = layer.apply(u.mT.contiguous()).mT - alpha * right[-1]
+        v = times_transposed(u) - alpha * right[-1]
         v, beta = _unit(_orthogonal(v, right))
         right.append(v)
         beside.append(beta)
@@ -109,6 +114,15 @@ def spectrum(layer: Attention, steps: int, probes: int, seed: int) -> tuple[Tens
     # With p = sigma / sum(sigma): -sum p ln p = ln(sum sigma) - sum(sigma ln sigma) / sum(sigma).
     effective = (math.log(keys) + trace.log() - spread / trace).exp()
     return sigma.amax(1), effective
+
+
+def _products(layer: Attention) -> tuple[Product, Product]:
+    """P x and P^T y; weights that fit into a few megabytes are made once, others anew each time."""
+    queries, keys = layer.tokens
+    if layer.heads * queries * keys * layer.query.element_size() <= HELD:
+        held = torch.cat([weights for _, _, weights in weight_blocks(layer)], 2)
+        return (lambda x: held @ x), (lambda y: held.mT @ y)
+    return layer.values, (lambda y: layer.apply(y.mT.contiguous()).mT)
 
 
 def _orthogonal(vector: Tensor, basis: list[Tensor]) -> Tensor:

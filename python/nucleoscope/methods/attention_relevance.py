@@ -21,7 +21,7 @@ from nucleoscope.methods.attending import (
     told_conditioning,
 )
 from nucleoscope.methods.dinucleotide_shuffle import read_random_state
-from nucleoscope.methods.rank_controls import by_distance, told_controls
+from nucleoscope.methods.rank_controls import by_distance, centres, told_controls
 from nucleoscope.methods.running import read_func
 from nucleoscope.methods.token_rows import Spans
 from nucleoscope.result import Attribution, Check
@@ -169,6 +169,7 @@ def _attribution(
         "controls": ["distance", "shuffled"][: len(kept)],
         "conditioning": [[dataclasses.asdict(c) for c in each.conditioning] for each in found],
         "left out": asked.captured.refusals,
+        "centres": centres(rows).tolist(),
         "token_spans": None if asked.places is None else asked.places.spans.tolist(),
     }  # fmt: skip
     checks = (

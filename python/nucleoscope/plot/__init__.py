@@ -3,6 +3,7 @@
 They need ``pip install 'nucleoscope[plot]'``.
 """
 
+from nucleoscope.plot.attention import attention_heatmap, conditioning_panel, rollout_track
 from nucleoscope.plot.figure import new_figure, save_figure
 from nucleoscope.plot.heatmap import heatmap
 from nucleoscope.plot.logo import PALETTES, logo
@@ -15,10 +16,13 @@ __all__ = [
     "PALETTES",
     "Mark",
     "View",
+    "attention_heatmap",
+    "conditioning_panel",
     "heatmap",
     "logo",
     "new_figure",
     "overview",
+    "rollout_track",
     "save_figure",
     "sheet",
     "track",
