@@ -35,6 +35,20 @@ An op that is in neither table has no delta rule, and is a seam that names itsel
 |---|---|
 """
 
+EDITS = """
+## Which edits go by deltas
+
+| edit | how |
+|---|---|
+| one base, every base (`saturation_mutagenesis`) | deltas; the first convolution is a look-up |
+| letters at several positions at one length: SNV, MNV, motif, shuffle (`substitution_effect`, `variant_effect`, \
+`marginalize`, `ablate`, `space`) | deltas; windows of far pieces stay apart |
+| two bases (`pairwise`) | deltas; pairs whose windows meet in no layer that is not linear are not run, \
+and counted |
+| insertion, deletion (`variant_effect`, `compat.tangermeme`) | the model itself, one forward an edit: what \
+follows is shifted, on strides and pools by a part of a cell. `facts` count them |
+"""
+
 
 def short(op: Any) -> str:
     """aten.relu.default -> relu."""
@@ -74,7 +88,7 @@ def page() -> str:
     seams = sorted(set(SEAMS) - set(RULES), key=str)
     lines = [followed(op) for op in ops]
     ends = [f"| {short(op)} | {SEAMS[op]} |" for op in seams]
-    return HEAD + "\n".join(lines) + "\n" + SEAM_HEAD + "\n".join(ends) + "\n"
+    return HEAD + "\n".join(lines) + "\n" + SEAM_HEAD + "\n".join(ends) + "\n" + EDITS
 
 
 if __name__ == "__main__":
