@@ -69,7 +69,7 @@ def row(result: dict[str, Any], mark: str) -> str:
 
 def table(results: dict[str, Any]) -> str:
     """The whole table with the conditions beneath it."""
-    places = [_place(result) for result in results["benchmarks"]]
+    places = [place(result) for result in results["benchmarks"]]
     several = sorted(set(places), key=places.index)
     marks = dict(zip(several, MARKS if len(several) > 1 else ("",), strict=False))
     rows = [row(r, marks[place]) for r, place in zip(results["benchmarks"], places, strict=True)]
@@ -89,7 +89,7 @@ def table(results: dict[str, Any]) -> str:
     return "\n".join([*head, *rows, "", note])
 
 
-def _place(result: dict[str, Any]) -> str:
+def place(result: dict[str, Any]) -> str:
     """What a network was timed on."""
     info = result["extra_info"]
     missing = {"processor", "instruction_set", "threads", "torch", "python"} - set(info)

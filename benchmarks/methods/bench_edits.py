@@ -45,6 +45,21 @@ def ready(name: str, count: int) -> tuple[nn.Module, Tensor]:
     return model.eval(), X[:count]
 
 
+def in_turn(
+    benchmark, ours: Callable[[], object], beside: Callable[[], float], name: str
+) -> dict[str, object]:
+    """Time ours and, before each round, what stands beside it; the seconds of both, and how often ours fits."""
+    theirs: list[float] = []
+    own: list[float] = []
+    benchmark.pedantic(
+        lambda: own.append(seconds(ours)), setup=lambda: theirs.append(beside()), rounds=ROUNDS
+    )
+    factors = [peer / mine for mine, peer in zip(own, theirs, strict=True)]
+    told = {"ours": own, name: theirs, "factor": statistics.median(factors)}
+    benchmark.extra_info |= told
+    return told
+
+
 @pytest.mark.benchmark(group="variants")
 @pytest.mark.parametrize("name", NETS)
 def bench_variants(name: str, benchmark) -> None:
@@ -74,14 +89,8 @@ def bench_variants(name: str, benchmark) -> None:
     exact = changes(double, X[which[some]].double(), (), pairs)[:, 0]
     got = ours()
     assert (got[some] - exact).abs().max() <= 1e-5 * exact.abs().max()
-    times = [(seconds(ours), seconds(theirs)) for _ in range(ROUNDS)]
-    factors = [peer / own for own, peer in times]
-    benchmark.extra_info |= {
-        "ours": [own for own, _ in times], "tangermeme": [peer for _, peer in times],
-        "factor": statistics.median(factors),
-    }  # fmt: skip
-    print(f"{name}: {times}, {statistics.median(factors):.1f}x")  # noqa: T201 - the result
-    benchmark.pedantic(ours, rounds=1)
+    told = in_turn(benchmark, ours, lambda: seconds(theirs), "tangermeme")
+    print(f"{name}, variants: {told}")  # noqa: T201 - the result
 
 
 @pytest.mark.benchmark(group="pairs")
@@ -125,12 +134,6 @@ def bench_pairs(name: str, benchmark) -> None:
         spent = seconds(lambda: changes(model, X, (), edits, batch=32))
         return spent / len(sample) * (got.facts["edits"] + got.facts["pairs_skipped"])
 
-    times = [(seconds(ours), loop()) for _ in range(ROUNDS)]
-    factors = [peer / own for own, peer in times]
-    skipped = got.facts["pairs_skipped"]
-    benchmark.extra_info |= {
-        "ours": [own for own, _ in times], "loop": [peer for _, peer in times],
-        "factor": statistics.median(factors), "pairs": got.facts["pairs"], "skipped": skipped,
-    }  # fmt: skip
-    print(f"{name}: {times}, {statistics.median(factors):.1f}x; {skipped} skipped")  # noqa: T201
-    benchmark.pedantic(ours, rounds=1)
+    told = in_turn(benchmark, ours, loop, "loop")
+    benchmark.extra_info |= {name: got.facts[name] for name in ("pairs", "pairs_skipped")}
+    print(f"{name}, pairs: {told}")  # noqa: T201 - the result
