@@ -1,10 +1,11 @@
 """How far integrated gradients are off on trained networks, and what their error bar says of it.
 
-    python -m benchmarks.error_bars NAME [SEQUENCES] [FINEST] [--wheel FILE]
+    python -m benchmarks.error_bars MPRA-DragoNN 60 1944
+    python -m benchmarks.error_bars m6Aformer 20 648 --wheel m6aformer-0.1.2-py3-none-any.whl
 
 The finest rule's midpoints hold those of 8, 24 and 72 nodes, so that one pass over them gives the truth and what
 each rule makes of it; beside them Gauss-Legendre rules of 8, 16 and 32 nodes. The truth is made in float32, and
-held to float64 at 72 nodes first. Written: the network's part of benchmarks/results/error_bars.json. One target a
+held to float64 at 8 nodes first. Written: the network's part of benchmarks/results/error_bars.json. One target a
 network; the baseline is uniform.
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.machine import conditions
-from benchmarks.trained import networks
+from benchmarks.trained import m6aformer, mini_borzoi, networks
 from nucleoscope.demo import load_sequence
 from nucleoscope.engine.backward import Backward
 from nucleoscope.engine.integral import Paths, integral
@@ -31,7 +33,12 @@ from nucleoscope.scan.letters import one_hot
 
 RESULTS = Path(__file__).parent / "results" / "error_bars.json"
 MIDPOINTS, GAUSS = (8, 24, 72), (8, 16, 32)
-TARGETS = {"MPRA": (5,), "SpliceNet": (2, -1), "CI-SpliceAI": (2, -1), "m6A": (0,), "mini": (0, 31)}
+CROPPED, LONG = 32_768, 10_000
+# An output, and its position (-1: the middle one) where there is a profile.
+TARGETS = {
+    "MPRA-DragoNN": (5, None), "SpliceNet": (2, -1), "CI-SpliceAI": (2, -1), "m6Aformer": (0, None),
+    "mini-Borzoi": (31, -1),
+}  # fmt: skip
 
 
 def windows(length: int, count: int) -> Tensor:
@@ -43,14 +50,14 @@ def windows(length: int, count: int) -> Tensor:
 
 def target(name: str, model: nn.Module) -> Any:
     """[B, ...] -> [B, 1]: the named output; of a profile its middle position."""
-    channel, place = (*next(v for k, v in TARGETS.items() if name.startswith(k)), None)[:2]
+    channel, place = TARGETS[name]
 
     def ask(x: Tensor) -> Tensor:
         out = model(x)
+        out = out["human"] if isinstance(out, dict) else out
         if place is None:
             return out[:, channel : channel + 1]
-        at = out.shape[2] // 2 if place < 0 else place
-        return out[:, channel, at : at + 1]
+        return out[:, channel, out.shape[2] // 2, None]
 
     return ask
 
@@ -89,13 +96,13 @@ def one(backward: Backward, x: Tensor, finest: int) -> dict[str, Any]:
 
 
 def check(name: str, model: nn.Module, x: Tensor) -> float:
-    """What float32 itself is off by, of the map, at 72 nodes: a share that no rule's error comes near."""
+    """What float32 itself is off by, of the map, at 8 nodes: a share that no rule's error comes near."""
     double = copy.deepcopy(model).double()
     maps = []
     for each, given in ((model, x), (double, x.double())):
         paths = Paths((torch.full_like(given, 0.25),), (given,))
         backward = Backward(each, target(name, each), (given,))
-        made = integral(backward, paths, rule("midpoint", MIDPOINTS[-1]), lambda _points: None)
+        made = integral(backward, paths, rule("midpoint", MIDPOINTS[0]), lambda _points: None)
         maps.append(paths.along(made.mean))
     off = float((maps[0] - maps[1]).norm() / maps[1].norm())
     if off > 1e-3:
@@ -117,6 +124,20 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return made
 
 
+def ready(name: str, count: int, wheel: Path | None) -> tuple[str, nn.Module, Tensor]:
+    """A network's full name, the network, and sequences for it."""
+    if name == "mini-Borzoi":
+        model, X = mini_borzoi(Path(os.environ["NUCLEOSCOPE_DATA"]), CROPPED)
+        return f"mini-Borzoi on {CROPPED:,} bp", model, torch.cat([X, windows(CROPPED, count)[1:]])
+    if name == "m6Aformer":
+        assert wheel is not None
+        model, X = m6aformer(wheel, count)
+        return "m6Aformer, 201 bp around DRACH", model, X
+    net = next(n for n in networks(wheel) if n.name.startswith(name))
+    X = net.X if net.X.shape[2] < LONG else net.X[:, :, 2475:-2475]  # as much as one position reads
+    return net.name, net.model, torch.cat([X, windows(X.shape[2], max(1, count - len(X)))])[:count]
+
+
 def main() -> None:
     """Measure one network and put it among the others."""
     parse = argparse.ArgumentParser()
@@ -124,21 +145,16 @@ def main() -> None:
     parse.add_argument("sequences", type=int, nargs="?", default=20)
     parse.add_argument("finest", type=int, nargs="?", default=1944)
     parse.add_argument("--wheel", type=Path)
-    parse.add_argument("--length", type=int)
     given = parse.parse_args()
-    net = next(n for n in networks(given.wheel) if n.name.startswith(given.name))
-    length = given.length or net.X.shape[2]
-    X = torch.cat([net.X[:, :, :length], windows(length, max(given.sequences - len(net.X), 1))])[
-        : given.sequences
-    ]
-    off = check(net.name, net.model, X[:1])
-    backward = Backward(net.model, target(net.name, net.model), (X[:1],))
+    name, model, X = ready(given.name, given.sequences, given.wheel)
+    off = check(given.name, model, X[:1])
+    backward = Backward(model, target(given.name, model), (X[:1],))
     rows: list[dict[str, Any]] = []
     for n in range(len(X)):
         rows.append(one(backward, X[n : n + 1], given.finest))
         command = f"python -m benchmarks.error_bars {given.name} {given.sequences} {given.finest}"
         result = {
-            "network": net.name, "command": command, **conditions(), "length": length, "sequences": len(rows),
+            "network": name, "command": command, **conditions(), "length": X.shape[2], "sequences": len(rows),
             "truth": f"midpoint, {given.finest} nodes, float32", "float32 is off by": off,
             "kinks": backward.kinks, "rules": summary(rows), "each": rows,
         }  # fmt: skip

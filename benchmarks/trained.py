@@ -6,6 +6,9 @@ import copy
 import csv
 import gzip
 import os
+import re
+import tempfile
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nucleoscope.demo import load_sequence
-from nucleoscope.models import MPRADragoNN, SpliceNet
+from nucleoscope.models import M6AFormer, MPRADragoNN, SpliceNet, borzoi
 from nucleoscope.models.loading import load_ci_spliceai, load_weights
 from nucleoscope.scan.letters import one_hot
 
@@ -86,6 +89,29 @@ def networks(wheel: Path | None) -> Iterator[Trained]:
         yield _mpra_dragonn(Path(data))
     if wheel:
         yield _ci_spliceai(wheel)
+
+
+def mini_borzoi(data: Path, length: int = 131_072) -> tuple[nn.Module, Tensor]:
+    """A small Borzoi that was trained on 131,072 bp (Apache-2.0), and the demo's human sequence at a length."""
+    geometry = borzoi.Geometry(
+        length=length, stem=64, taps=7, tower=(80, 88, 96, 104, 120, 128), layers=2, heads=2, key=32, value=64,
+        features=32, up=128, taps_up=3, crop=length // 128, final=0, tracks=(("human", 74),),
+    )  # fmt: skip
+    model = load_weights(borzoi.Borzoi(geometry=geometry), data / "models/mini_borzoi/model.h5")
+    return model, one_hot([load_sequence()[1][:length]])
+
+
+def m6aformer(wheel: Path, count: int) -> tuple[nn.Module, Tensor]:
+    """m6Aformer (MIT) out of its wheel, and motifs DRACH of the demo's sequence with 100 bases on either side."""
+    with zipfile.ZipFile(wheel) as archive, tempfile.TemporaryDirectory() as folder:
+        stored = archive.extract("m6aformer/weights_data/all_201/best_model_state_dict.pt", folder)
+        model = load_weights(M6AFormer(), stored)
+    bases = load_sequence()[1]
+    sites = [m.start() + 2 for m in re.finditer("(?=[AGT][AG]AC[ACT])", bases[100:-110])]
+    chosen = sites[:: len(sites) // count][
+        :count
+    ]  # of bases[100:], so that the middle base is at 100 + site
+    return model, one_hot([bases[at : at + 201] for at in chosen])
 
 
 def _splice_net() -> Trained:
