@@ -26,6 +26,7 @@ METHODS = {
     "input_x_gradient": ("center",),
     "integrated_gradients": ("center", "baselines", "n_steps", "rule", "tolerance"),
     "expected_gradients": ("center", "n_shuffles", "n_steps", "random_state"),
+    "deep_lift_shap": ("baselines", "n_shuffles", "random_state"),
     "smooth_grad": ("center", "n_samples", "noise", "level", "random_state"),
 }
 OPTIONS = {"rule": "method"}  # named otherwise on the command line
@@ -49,7 +50,9 @@ OPTIONS = {"rule": "method"}  # named otherwise on the command line
     "--center", type=click.Choice(["mean", "none"]), help="Less the mean over letters, or not."
 )
 @click.option(
-    "--baselines", type=click.Choice(["uniform", "zeros"]), help="Where integrated gradients begin."
+    "--baselines",
+    type=click.Choice(["uniform", "zeros", "dinucleotide"]),
+    help="Where integrated gradients begin, or what DeepLIFT compares with; shuffles are DeepLIFT's.",
 )
 @click.option("--n-steps", type=click.IntRange(min=1), help="Nodes on a path.")
 @click.option(
@@ -136,4 +139,6 @@ def _points(method: str, chosen: dict[str, Any]) -> int:
         return int(chosen.get("n_steps", 8 if "tolerance" in chosen else 32))
     if method == "expected_gradients":
         return int(chosen.get("n_shuffles", 20)) * int(chosen.get("n_steps", 4))
+    if method == "deep_lift_shap":
+        return int(chosen.get("n_shuffles", 20))
     return int(chosen.get("n_samples", 50)) if method == "smooth_grad" else 1

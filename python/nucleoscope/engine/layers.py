@@ -71,7 +71,7 @@ def layers(graph: Graph) -> dict[str, Layer]:
     """The layers of a graph by the name of the node that each makes."""
     found = {}
     for node in graph.fx:
-        layer = _begun(graph, node)
+        layer = begun(graph, node)
         while layer is not None and (more := layer.extended(graph)) is not None:
             layer = more
         if layer is not None and layer.nodes[-1].target is not BATCH_NORM:
@@ -79,7 +79,7 @@ def layers(graph: Graph) -> dict[str, Layer]:
     return found
 
 
-def _begun(graph: Graph, node: torch.fx.Node) -> Layer | None:
+def begun(graph: Graph, node: torch.fx.Node) -> Layer | None:
     """A convolution with weights of its own, padded alike at both ends."""
     if node.op != "call_function" or node.target not in CONVOLUTIONS:
         return None

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from nucleoscope.engine.forward import CLAIMS, Forward, size_of
 from nucleoscope.engine.graph import NotLocal, batch_dim
+from nucleoscope.engine.layers import Held, begun
 from nucleoscope.engine.rules.registry import aten
 from nucleoscope.engine.secants import Call
 from nucleoscope.engine.secants.choose import IDENTITIES, UNREACHED, Chosen, NoRule, chosen
@@ -42,6 +43,17 @@ class Multipliers:
         self._chosen: Chosen = chosen(self.graph, integrate)
         self.integrated = self._chosen.integrated
         self._wanted = {n.name for call in self._chosen.rules for n in self._chosen.given[call]}
+        on_cpu = forward.like.device.type == "cpu"
+        found = {
+            n.name: begun(self.graph, n)
+            for n in self.graph.fx
+            if on_cpu and n.name in self._chosen.live
+        }
+        self._layers = {
+            n: Held(each, forward.static)
+            for n, each in found.items()
+            if each and n not in self._chosen.rules
+        }
         self._static = {n for n, node in self.graph.nodes.items() if node.role == "static"}
         self._last = self._last_uses()
 
@@ -110,6 +122,9 @@ class Multipliers:
     def _op(self, node: torch.fx.Node, env: dict[str, Any]) -> Any:
         if node.target in IDENTITIES:  # autograd would stop at a detached value
             return env[node.all_input_nodes[0].name]
+        if node.name in self._layers:
+            held = self._layers[node.name]
+            return held(env[held.layer.given], None)
         return self._forward.call(node, env)
 
     def _call(

@@ -110,7 +110,7 @@ class Question:
         output = self.model(*moved, *further)
         if not isinstance(output, Tensor) or output.ndim == 0:
             raise TypeError("forward_func: must return one tensor with a row an example")
-        chosen = self._chosen(output, rest[0] if rest else None)
+        chosen = self.chosen(output, rest[0] if rest else None)
         if chosen[0].numel() != 1:
             raise ValueError(
                 f"target: what is chosen of an output of shape {tuple(output.shape)} has "
@@ -118,7 +118,8 @@ class Question:
             )
         return chosen.reshape(len(chosen), 1)
 
-    def _chosen(self, output: Tensor, each: Tensor | None) -> Tensor:
+    def chosen(self, output: Tensor, each: Tensor | None) -> Tensor:
+        """What targets choose of outputs, `each` a target a row."""
         places = () if self.target is None else self.target
         many = each.shape[1] if each is not None else len(places)
         if many > output.ndim - 1:

@@ -11,6 +11,11 @@ from nucleoscope.compat.outputs import (
     SaturationMutagenesisRawResult as SaturationMutagenesisRawResult,
 )
 from nucleoscope.compat.outputs import SpaceResult as SpaceResult
+from nucleoscope.compat.tangermeme.deep_lift_shap import (
+    AttributionReferencesResult as AttributionReferencesResult,
+)
+from nucleoscope.compat.tangermeme.deep_lift_shap import deep_lift_shap as deep_lift_shap
+from nucleoscope.compat.tangermeme.deep_lift_shap import saliency as saliency
 from nucleoscope.compat.tangermeme.indels import deletion_effect as deletion_effect
 from nucleoscope.compat.tangermeme.indels import insertion_effect as insertion_effect
 from nucleoscope.compat.tangermeme.inputs import SoftValues as SoftValues

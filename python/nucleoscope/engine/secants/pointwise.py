@@ -49,7 +49,21 @@ def _power(power: Any) -> Change:
     return partial(whole_power, power=int(power)) if whole else partial(any_power, power=power)
 
 
-@secant(*NAMED, *FORMS, aten.log.default, aten.pow.Tensor_Scalar)
+@secant(aten.relu.default)
+def relu(_call: Call, m: Tensor, x: Values, b: Values) -> Sequence[Tensor | None]:
+    """Its plain difference loses nothing: where both are positive it is that of the inputs, bit for bit."""
+    d = x[0] - b[0]
+    same = d == 0
+    chord = (torch.relu(x[0]) - torch.relu(b[0])) / d.masked_fill_(same, 1.0)
+    return [torch.where(same, (b[0] > 0).to(d), chord).mul_(m)]
+
+
+@secant(
+    *(f for f in NAMED if f is not aten.relu.default),
+    *FORMS,
+    aten.log.default,
+    aten.pow.Tensor_Scalar,
+)
 def pointwise(call: Call, m: Tensor, x: Values, b: Values) -> Sequence[Tensor | None]:
     change = change_in(call.node)
     assert change is not None
