@@ -51,14 +51,16 @@ def test_mpra_dragonn_on_a_saturated_promoter() -> None:
                 X[row, :, at - first] = one_hot(letter)[0, :, 0]
             total[inside] += (net(X) - net(one_hot(window)))[:, 8].numpy()
             count[inside] += 1
-    r = np.corrcoef(total / count, [value for *_, value in measured])[0, 1]
+    held = count > 0
+    effects = np.array([value for *_, value in measured])
+    r = np.corrcoef(total[held] / count[held], effects[held])[0, 1]
     assert 0.57 < r < 0.65  # 0.62 by one way of laying windows
 
 
 @pytest.mark.slow
 def test_ci_spliceai_finds_the_sites_of_introns() -> None:
     nets = load_ci_spliceai(wheel("cispliceai"))
-    bases = load_sequence()[1][57_500:72_500]
+    bases = load_sequence()[1][40_000:80_000]
     with torch.inference_mode():
         acceptor, donor = torch.stack([net(one_hot(bases))[0] for net in nets]).mean(0)[1:]
     inside = bases[5000:-5000]

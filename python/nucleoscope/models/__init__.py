@@ -12,19 +12,23 @@ from nucleoscope.models.c_origami import COrigami
 from nucleoscope.models.catalog import CATALOG
 from nucleoscope.models.chrom_bpnet import ChromBPNet
 from nucleoscope.models.danq import DanQ
+from nucleoscope.models.dcell import DCell, DrugCell
 from nucleoscope.models.deep_cre import DeepCRE
 from nucleoscope.models.deep_sea import DeepSEA
 from nucleoscope.models.deep_starr import DeepSTARR
 from nucleoscope.models.enformer import Enformer
 from nucleoscope.models.epibert import EpiBERT
 from nucleoscope.models.factorized_basset import FactorizedBasset
+from nucleoscope.models.gen_net import GenNet
 from nucleoscope.models.loading import load_ci_spliceai, load_weights
 from nucleoscope.models.m6aformer import M6AFormer
 from nucleoscope.models.mpra_dragonn import MPRADragoNN
+from nucleoscope.models.ontology import Ontology, ontology, read_dcell, read_gennet, read_obo
 from nucleoscope.models.puffin import Puffin
 from nucleoscope.models.puffin_d import PuffinD
 from nucleoscope.models.splice_ai import SpliceAI
 from nucleoscope.models.splice_net import SpliceNet, SpliceSiteCount
+from nucleoscope.models.transparent import knock_outs, rlipp
 
 __all__ = [
     "CATALOG",
@@ -35,20 +39,30 @@ __all__ = [
     "Borzoi",
     "COrigami",
     "ChromBPNet",
+    "DCell",
     "DanQ",
     "DeepCRE",
     "DeepSEA",
     "DeepSTARR",
+    "DrugCell",
     "Enformer",
     "EpiBERT",
     "FactorizedBasset",
+    "GenNet",
     "M6AFormer",
     "MPRADragoNN",
+    "Ontology",
     "Puffin",
     "PuffinD",
     "SpliceAI",
     "SpliceNet",
     "SpliceSiteCount",
+    "knock_outs",
     "load_ci_spliceai",
     "load_weights",
+    "ontology",
+    "read_dcell",
+    "read_gennet",
+    "read_obo",
+    "rlipp",
 ]

@@ -1,0 +1,192 @@
+"""An ontology: terms above terms above genes, checked, and read from the field's files."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Ontology:
+    """Terms in an order in which a child comes before its parents, what is under each, and the genes.
+
+    `children` and `annotated` name what lies directly under a term: other terms, and genes. `check` refuses what a
+    network could not be built of.
+    """
+
+    terms: tuple[str, ...]
+    children: Mapping[str, tuple[str, ...]]
+    annotated: Mapping[str, tuple[str, ...]]
+    genes: tuple[str, ...]
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """Terms under no other."""
+        below = {child for term in self.terms for child in self.children[term]}
+        return tuple(term for term in self.terms if term not in below)
+
+    def levels(self) -> list[list[str]]:
+        """The terms by how far they are above the lowest: each level reads only those before it."""
+        depth: dict[str, int] = {}
+        for term in self.terms:
+            depth[term] = 1 + max((depth[child] for child in self.children[term]), default=-1)
+        made: list[list[str]] = [[] for _ in range(max(depth.values()) + 1)]
+        for term in self.terms:
+            made[depth[term]].append(term)
+        return made
+
+    def under(self) -> dict[str, frozenset[str]]:
+        """All genes of a term and of the terms below it."""
+        made: dict[str, frozenset[str]] = {}
+        for term in self.terms:
+            made[term] = frozenset(self.annotated[term]).union(
+                *(made[c] for c in self.children[term])
+            )
+        return made
+
+    def above(self, term: str) -> set[str]:
+        """The term and all terms over it."""
+        made = {term}
+        for each in self.terms:
+            if made.intersection(self.children[each]):
+                made.add(each)
+        return made
+
+
+def ontology(
+    parents: Iterable[tuple[str, str]],  # (term, its child)
+    annotations: Iterable[tuple[str, str]],  # (term, its gene)
+    genes: Iterable[str] | None = None,
+) -> Ontology:
+    """An ontology of its edges; `genes` are all inputs in their order, by default those annotated.
+
+    Raises ValueError for a cycle, a term with nothing under it, a gene that no term has, and several roots.
+    """
+    children: dict[str, dict[str, None]] = {}
+    annotated: dict[str, dict[str, None]] = {}
+    for term, child in parents:
+        children.setdefault(term, {})[child] = None
+        children.setdefault(child, {})
+    for term, gene in annotations:
+        annotated.setdefault(term, {})[gene] = None
+        children.setdefault(term, {})
+    try:
+        terms = tuple(TopologicalSorter(children).static_order())
+    except CycleError as error:
+        raise ValueError(f"the ontology has a cycle: {' > '.join(error.args[1])}") from error
+    met = tuple(dict.fromkeys(gene for term in terms for gene in annotated.get(term, ())))
+    wanted = tuple(genes) if genes is not None else met
+    _refuse("terms with neither a gene nor a term under them", [
+        term for term in terms if not children[term] and not annotated.get(term)
+    ])  # fmt: skip
+    _refuse("genes that no term has", [gene for gene in wanted if gene not in set(met)])
+    _refuse(
+        "annotated genes that are not among the inputs", [g for g in met if g not in set(wanted)]
+    )
+    made = Ontology(
+        terms,
+        {term: tuple(children[term]) for term in terms},
+        {term: tuple(annotated.get(term, ())) for term in terms},
+        wanted,
+    )
+    if len(made.roots) != 1:
+        raise ValueError(
+            f"the ontology has {len(made.roots)} roots ({_few(made.roots)}) and needs one"
+        )
+    return made
+
+
+def read_dcell(path: str | Path, genes: Iterable[str] | None = None) -> Ontology:
+    """DCell's and DrugCell's text: lines of parent, child and ``default``, or term, gene and ``gene``, by tabs."""
+    parents: list[tuple[str, str]] = []
+    annotations: list[tuple[str, str]] = []
+    for number, line in enumerate(Path(path).read_text().splitlines(), 1):
+        if not line.strip():
+            continue
+        parts = line.split()
+        if len(parts) != 3 or parts[2] not in ("default", "gene"):
+            raise ValueError(
+                f"{path}, line {number}: {line[:60]!r} is not 'parent child default' or 'term gene gene'"
+            )
+        (annotations if parts[2] == "gene" else parents).append((parts[0], parts[1]))
+    return ontology(parents, annotations, genes)
+
+
+def read_obo(
+    path: str | Path, annotations: Iterable[tuple[str, str]], genes: Iterable[str] | None = None
+) -> Ontology:
+    """An OBO file's terms by ``is_a`` and ``part_of``, and what genes each has.
+
+    Obsolete terms are left out, and so are terms without genes at or below them: an ontology has many.
+    """
+    parents: list[tuple[str, str]] = []
+    stanza, term, obsolete = "", "", False
+    pending: list[tuple[str, str]] = []
+    for line in [*Path(path).read_text().splitlines(), "[End]"]:
+        if line.startswith("["):
+            parents += [] if obsolete else pending
+            stanza, term, obsolete, pending = line.strip(), "", False, []
+        elif stanza == "[Term]":
+            key, _, value = line.partition(": ")
+            if key == "id":
+                term = value.strip()
+            elif key == "is_a":
+                pending.append((value.split(" !")[0].split("{")[0].strip(), term))
+            elif key == "relationship" and value.startswith("part_of "):
+                pending.append((value.removeprefix("part_of ").split(" !")[0].strip(), term))
+            elif key == "is_obsolete":
+                obsolete = value.strip() == "true"
+    annotations = list(annotations)
+    over: dict[str, set[str]] = {}
+    for parent, child in parents:
+        over.setdefault(child, set()).add(parent)
+    kept: set[str] = set()
+    waiting = [term for term, _ in annotations]
+    while waiting:
+        term = waiting.pop()
+        if term not in kept:
+            kept.add(term)
+            waiting += over.get(term, ())
+    return ontology([(p, c) for p, c in parents if p in kept and c in kept], annotations, genes)
+
+
+def read_gennet(path: str | Path) -> list[list[tuple[int, int]]]:
+    """GenNet's topology: for each pair of neighbouring layers, its edges (node below, node above), each once.
+
+    A csv with columns ``layer0_node``, ``layer1_node``, ...; numbers from 0. Raises ValueError where a column is
+    missing or holds no number, and where a node of a layer is left out: nothing would lead to it.
+    """
+    with Path(path).open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    if not rows:
+        raise ValueError(f"{path}: no rows")
+    layers = sum(name is not None and name.endswith("_node") for name in rows[0])
+    names = [f"layer{i}_node" for i in range(layers)]
+    if layers < 2 or any(name not in rows[0] for name in names):
+        raise ValueError(
+            f"{path}: columns {list(rows[0])}, where layer0_node, layer1_node, ... are needed"
+        )
+    try:
+        nodes = [[int(row[name]) for name in names] for row in rows]
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: a node is no whole number: {error}") from error
+    for i, name in enumerate(names):
+        there = {row[i] for row in nodes}
+        _refuse(
+            f"nodes of {name} with no row",
+            [str(n) for n in range(max(there) + 1) if n not in there],
+        )
+    return [sorted({(row[i], row[i + 1]) for row in nodes}) for i in range(layers - 1)]
+
+
+def _refuse(what: str, names: list[str]) -> None:
+    if names:
+        raise ValueError(f"{len(names)} {what}: {_few(names)}")
+
+
+def _few(names: Iterable[str]) -> str:
+    listed = list(names)
+    return ", ".join(listed[:5]) + (", ..." if len(listed) > 5 else "")

@@ -1,0 +1,231 @@
+"""Networks in the shape of an ontology: what they refuse, what they hold, and what they tell once trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from nucleoscope.models.dcell import SMALL, DCell, DrugCell
+from nucleoscope.models.edge_linear import EdgeLinear
+from nucleoscope.models.gen_net import GenNet
+from nucleoscope.models.ontology import ontology, read_dcell, read_gennet, read_obo
+from nucleoscope.models.transparent import knock_outs, rlipp
+from tests.parts import lively
+
+
+def size(model: nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("parents", "annotations", "genes", "message"),
+    [
+        ([("a", "b"), ("b", "a")], [("a", "g")], None, "has a cycle: "),
+        ([("a", "b")], [("a", "g")], None, "1 terms with neither a gene nor a term under them: b"),
+        ([], [("a", "g")], ["g", "h"], "1 genes that no term has: h"),
+        ([], [("a", "g"), ("a", "h")], ["g"], "not among the inputs: h"),
+        ([], [("a", "g"), ("b", "h")], None, "has 2 roots"),
+    ],
+)
+def test_what_is_no_ontology(parents: list, annotations: list, genes: list, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ontology(parents, annotations, genes)
+
+
+def test_levels_read_only_those_before() -> None:
+    met: set[str] = set()
+    for level in SMALL.levels():
+        for term in level:
+            assert set(SMALL.children[term]) <= met
+        met.update(level)
+    assert SMALL.roots == ("cell",)
+    assert len(SMALL.under()["cell"]) == 12
+    assert SMALL.above("joining") == {"joining", "repair", "cell"}
+
+
+def test_dcell_text(tmp_path: Path) -> None:
+    (tmp_path / "o.txt").write_text("a\tb\tdefault\nb\tg1\tgene\n\na\tg2\tgene\n")
+    made = read_dcell(tmp_path / "o.txt")
+    assert (made.terms, made.genes) == (("b", "a"), ("g1", "g2"))
+    (tmp_path / "o.txt").write_text("a\tb\n")
+    with pytest.raises(ValueError, match=r"line 1: .* is not 'parent child default'"):
+        read_dcell(tmp_path / "o.txt")
+
+
+def test_obo(tmp_path: Path) -> None:
+    (tmp_path / "o.obo").write_text(
+        "format-version: 1.2\n\n[Term]\nid: T:1\nname: root\n\n[Term]\nid: T:2\nis_a: T:1 ! root\n\n"
+        "[Term]\nid: T:3\nrelationship: part_of T:2 ! two\nis_a: T:1 ! root\n\n[Term]\nid: T:4\nis_a: T:1\n\n"
+        "[Term]\nid: T:5\nis_a: T:2\nis_obsolete: true\n\n[Typedef]\nid: part_of\n"
+    )
+    made = read_obo(tmp_path / "o.obo", [("T:3", "g"), ("T:2", "h")])
+    assert made.terms == ("T:3", "T:2", "T:1")
+    assert set(made.children["T:1"]) == {"T:2", "T:3"}
+    with pytest.raises(ValueError, match="has 0 roots"):
+        read_obo(tmp_path / "o.obo", [])
+
+
+def test_gennet_csv(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(
+        "chr,layer0_node,layer0_name,layer1_node,layer2_node\n1,0,a,0,0\n1,1,b,0,0\n1,2,c,1,0\n"
+    )
+    assert read_gennet(path) == [[(0, 0), (1, 0), (2, 1)], [(0, 0), (1, 0)]]
+    for text, message in [
+        ("layer0_node,layer1_node\n0,0\n2,0\n", "1 nodes of layer0_node with no row: 1"),
+        ("layer0_node,layer1_node\n0,x\n", "no whole number"),
+        ("layer0_node,other\n0,0\n", "are needed"),
+        ("layer0_node,layer1_node\n", "no rows"),
+    ]:
+        path.write_text(text)
+        with pytest.raises(ValueError, match=message):
+            read_gennet(path)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 3), (7, 9)])
+def test_edge_linear_is_a_dense_layer_with_zeros(shape: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    inputs, outputs = shape
+    to, of = (torch.rand(outputs, inputs) < 0.6).nonzero(as_tuple=True)
+    edges = list(zip(of.tolist(), to.tolist(), strict=True))
+    net = EdgeLinear(edges, inputs, outputs).double()
+    x = torch.randn(4, inputs, dtype=torch.float64, requires_grad=True)
+    torch.testing.assert_close(net(x), x @ net.dense().T + net.bias)
+
+    def product(x: Tensor, weight: Tensor) -> Tensor:
+        return torch.func.functional_call(net, {"weight": weight}, (x,))
+
+    assert torch.autograd.gradcheck(product, (x, net.weight.detach().requires_grad_()))
+
+
+@pytest.mark.parametrize(
+    ("edges", "message"),
+    [([(0, 1), (0, 1)], "named twice"), ([(3, 0)], "leads out"), ([(0, -1)], "leads out")],
+)
+def test_edges_that_are_none(edges: list[tuple[int, int]], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        EdgeLinear(edges, 2, 2)
+
+
+def dense_dcell(net: DCell, x: Tensor) -> Tensor:
+    """DCell's answer term by term, from the blocks of its edges: the definition."""
+    at = {gene: x[:, i] for i, gene in enumerate(net.ontology.genes)}
+    states: dict[str, Tensor] = {}
+    layers = zip(net.own, net.mixed, net.joined, net.norms, net.ontology.levels(), strict=True)
+    for own, mixed, joined, norm, terms in layers:
+        row, unit = 0, 0
+        level: dict[str, Tensor] = {}
+        for term in terms:
+            w = net.widths[term]
+            rows = slice(unit, unit + w)
+            total = mixed.bias[rows].expand(len(x), -1)
+            for child in net.ontology.children[term]:
+                total = total + states[child] @ mixed.dense()[rows, slice(*net.place[child])].T
+            genes = net.ontology.annotated[term]
+            if genes:
+                columns = [net.place[g][0] for g in genes]
+                block = own.dense()[row : row + w][:, columns]
+                given = torch.stack([at[g] for g in genes], 1) @ block.T + own.bias[row : row + w]
+                total = total + given @ joined.dense()[rows, row : row + w].T
+                row += w
+            level[term] = torch.tanh(total)
+            unit += w
+        normed = norm(torch.cat(list(level.values()), 1))
+        states |= dict(zip(terms, normed.split([net.widths[t] for t in terms], 1), strict=True))
+    return net.root(states[net.ontology.roots[0]])
+
+
+def test_dcell_is_its_terms_one_by_one() -> None:
+    torch.manual_seed(0)
+    net = lively(DCell()).double()
+    x = torch.randint(2, (9, 12)).double()
+    torch.testing.assert_close(net(x), dense_dcell(net, x))
+
+
+def test_dcell_stores_its_edges_alone() -> None:
+    net = DCell(units=lambda _: 2)
+    count = 0
+    for term in net.ontology.terms:
+        genes, children = len(net.ontology.annotated[term]), len(net.ontology.children[term])
+        own = 2 * genes + 2 if genes else 0
+        count += (
+            own + 2 * (2 * children + (2 if genes else 0)) + 2 + 4
+        )  # mixed, its bias, BatchNorm
+    count += (2 + 1) * (len(net.ontology.terms) - 1) + 2 + 1  # what terms say, and the root
+    assert size(net) == count
+
+
+def test_drug_cell_runs_and_has_its_published_forms() -> None:
+    net = lively(DrugCell(small=True))
+    made = net(torch.randint(2, (3, 12)).float(), torch.rand(3, 16))
+    assert made.shape == (3, 1)
+    for own in net.cell.own:
+        assert len(own.weight) == own.outputs  # one gene a unit
+
+
+@pytest.mark.parametrize("per_node", [False, True])
+def test_gen_net_s_paths_are_its_slope_where_tanh_is_straight(per_node: bool) -> None:
+    torch.manual_seed(0)
+    net = lively(GenNet(per_node=per_node)).double()
+    net.bend = net.end = lambda t: t
+    x = torch.zeros(1, 12, dtype=torch.float64, requires_grad=True)
+    net(x).sum().backward()
+    torch.testing.assert_close(net.path_weights()[0], x.grad[0])
+
+
+def test_gen_net_s_other_forms() -> None:
+    net = GenNet(covariates=2, regression=True).eval()
+    assert net(torch.rand(3, 12), torch.rand(3, 2)).shape == (3, 1)
+    with pytest.raises(ValueError, match="give \\[N, 2\\]"):
+        net(torch.rand(3, 12))
+    with pytest.raises(ValueError, match="node 2 of a layer that has 1"):
+        GenNet([[(0, 0)], [(2, 0)]])
+
+
+def test_a_trained_net_tells_the_planted_genes() -> None:
+    """Growth falls with excision's genes, doubly where two are gone; nothing else counts."""
+    torch.manual_seed(0)
+    x = (torch.rand(512, 12) < 0.3).float()
+    planted = [SMALL.genes.index(g) for g in SMALL.annotated["excision"]]
+    y = -x[:, planted].sum(1) - (x[:, planted].sum(1) > 1).float()
+    net = DCell(units=lambda _: 4)
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
+    for _ in range(200):
+        optimizer.zero_grad()
+        loss = ((net(x)[:, 0] - y) ** 2).mean() + 0.2 * ((net.outputs(x) - y[:, None]) ** 2).mean()
+        loss.backward()
+        optimizer.step()
+    net.eval()
+    worth = {term: float(change.abs().mean()) for term, change in knock_outs(net, x).items()}
+    assert worth["excision"] > 3 * worth["transport"]
+    told = rlipp(net, x, y)
+    assert told["excision"].term > 0.8
+    assert told["transport"].term < 0.3
+    x = x[:64].clone().requires_grad_()
+    net(x).sum().backward()
+    strength = x.grad.abs().mean(0)
+    assert set(strength.topk(len(planted)).indices.tolist()) == set(planted)
+
+
+def test_knock_outs_are_the_definition() -> None:
+    torch.manual_seed(0)
+    net = lively(DCell()).double()
+    x = torch.randint(2, (6, 12)).double()
+    made = knock_outs(net, x)
+    _, after = net.rows(x)
+    held = net.root(after.mean(1)[slice(*net.place["cell"])]) - net(x)
+    torch.testing.assert_close(made["cell"], held[:, 0])
+    assert made["joining"].abs().max() > 0
+
+
+def test_rlipp_refuses_what_it_cannot_rank() -> None:
+    net = DCell().eval()
+    with pytest.raises(ValueError, match="10 are the least"):
+        rlipp(net, torch.zeros(4, 12))
+    with pytest.raises(ValueError, match="the same for all"):
+        rlipp(net, torch.zeros(20, 12))
+    with pytest.raises(ValueError, match="one number an example"):
+        rlipp(net, torch.rand(20, 12), torch.zeros(20, 2))
