@@ -1,3 +1,4 @@
+# ruff: noqa: T201
 """DeepLIFT/SHAP of BPNet at 2,114 bp over 20 dinucleotide shuffles, and the shuffles alone, beside tangermeme 1.6.
 
 `python -m benchmarks.deep_lift` writes benchmarks/results/deep_lift.json and prints the table.
