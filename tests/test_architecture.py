@@ -80,7 +80,7 @@ LAW = {
     "seqlet_table": room("files"),
     "files": room(),
     "demo": room(),
-    "models": room("ops", "demo", outside=ARRAYS | {"h5py", "safetensors"}),
+    "models": room("ops", "demo", outside=ARRAYS | {"h5py", "memelite", "safetensors"}),
     "engine": room(),
     "engine.verify": engine(
         "cache", "changes", "edited", "table", "prepare", "precision", "read", "target", "outputs"
