@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -278,11 +279,17 @@ def test_a_file_of_rejects_only_and_an_empty_one(genome: Path, tmp_path: Path) -
         assert parquet.read_table(tmp_path / name / "variants.parquet").num_rows == 0
 
 
+def span(bases: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let sequences that are shared be as short as this."""
+    for module in (variant_job, sys.modules["nucleoscope.scan.variants"]):
+        monkeypatch.setattr(module, "SPAN", bases)
+
+
 def test_close_variants_share_a_sequence_and_have_the_same_scores(
     genome: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Against the scores of each by itself, at an end of the chromosome too; and a wrong one is withheld."""
-    monkeypatch.setattr(variant_job, "SPAN", 120)
+    span(120, monkeypatch)
     net = Peaks().eval()
     places = [3, 9, 40, 77, 150, 151, 160, 170, 171, 190, 900, 1002]
     rows = [at(p, 1, other(CHR1[p - 1])) for p in places] + [
@@ -304,7 +311,10 @@ def test_close_variants_share_a_sequence_and_have_the_same_scores(
 
     monkeypatch.setattr(nucleoscope, "profile_effect", counted)
     assert nucleoscope.variants(net, genome, vcf, tmp_path / "o", **given).clean
-    assert calls == [1, 4, 6]  # what it reads; then two groups, and two variants by themselves
+    assert calls == [
+        1,
+        6,
+    ]  # what it reads; then a group of six, the others by two runs of the model
     monkeypatch.setattr(variant_job._Opened, "_shared", lambda *_: [])
     assert nucleoscope.variants(net, genome, vcf, tmp_path / "w", **given).clean
     shared, alone = (
@@ -318,7 +328,7 @@ def test_close_variants_share_a_sequence_and_have_the_same_scores(
 def test_a_shared_sequence_that_answers_otherwise_is_withheld(
     genome: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(variant_job, "SPAN", 40)
+    span(40, monkeypatch)
     both = variant_job._Opened._both
     monkeypatch.setattr(variant_job._Opened, "_both", lambda *a: both(*a) * 1.01)
     vcf = write(tmp_path / "v.vcf", *[at(p, 1, other(CHR1[p - 1])) for p in (100, 105, 110, 120)])

@@ -19,6 +19,7 @@ COMMANDS = {
     "scan": "Score regions, or a whole genome, with your own model.",
     "seqlets": "Find the stretches whose scores stand out, at a false discovery rate.",
     "variants": "Score the variants of a VCF with your own model.",
+    "view": "Show regions of a scan in a browser: a page of its own, as a track and as a logo.",
 }
 INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C ended
 

@@ -60,9 +60,7 @@ class VariantJob:
     scoring: Scoring
     lay: Lay  # positions: 0 where targets are read as single numbers
     shape: tuple[int, ...]  # of the output of one window
-    reads: (
-        tuple[int, int] | None
-    )  # bases around a variant that decide its scores, where variants may share
+    shares: bool  # whether variants that lie close may share a sequence
     threads: int
 
     @property
@@ -148,7 +146,10 @@ class _Opened:
         for group in shared:
             found[:, group] = self._in_one([alleles[at] for at in group])
         alone = np.setdiff1d(np.arange(len(alleles)), [at for group in shared for at in group])
-        if len(alone):
+        if self.job.shares:  # few that lie far apart: two runs are less than an original in float64
+            for at in alone:
+                found[:, at] = self._by_the_model(alleles[at])
+        elif len(alone):
             found[:, alone] = self._each([alleles[at] for at in alone], targets)
         if shared:
             self._verify([alleles[at] for at in shared[0]], found[:, shared[0]])
@@ -178,7 +179,7 @@ class _Opened:
 
     def _shared(self, alleles: list[Allele]) -> list[list[int]]:
         """Those that lie so close that one sequence for all is less work than a window each."""
-        if self.job.reads is None:
+        if not self.job.shares:
             return []
         order = sorted(
             range(len(alleles)), key=lambda at: (alleles[at].chromosome, alleles[at].start)
@@ -191,7 +192,7 @@ class _Opened:
                 groups[-1].append(at)
             else:
                 groups.append([at])
-        enough = 1 + SPAN / self.job.lay.length
+        enough = 1.25 * (1 + SPAN / self.job.lay.length)
         return [g for g in groups if len({alleles[at].start for at in g}) > enough]
 
     def _in_one(self, alleles: list[Allele]) -> Floats:
@@ -199,12 +200,10 @@ class _Opened:
         import nucleoscope
 
         job = self.job
-        assert job.reads is not None
         assert job.scoring.around is not None
-        low = alleles[0].start + job.reads[0]
-        bases = self.genome.bases(
-            alleles[0].chromosome, low, alleles[0].start + SPAN + job.reads[1]
-        )
+        low = alleles[0].start - job.centre
+        high = low + job.lay.length + SPAN
+        bases = self.genome.bases(alleles[0].chromosome, low, high)
         found = nucleoscope.profile_effect(
             job.model, self._hot([bases]), [0] * len(alleles), [a.start - low for a in alleles],
             [a.ref for a in alleles], [a.alt for a in alleles], around=job.scoring.around,

@@ -18,7 +18,7 @@ from nucleoscope.scan.provenance import compare, of_call, versions
 from nucleoscope.scan.request import MEMORY
 from nucleoscope.scan.run import How, Scan, carried_out, threads_of
 from nucleoscope.scan.scores import Scoring
-from nucleoscope.scan.variant_job import Lay, VariantJob, track
+from nucleoscope.scan.variant_job import SPAN, Lay, VariantJob, track
 from nucleoscope.scan.vcf import VariantSieve, header
 
 FIXED = {"model", "X", "sequence", "position", "ref", "alt", "args", "left", "progress"}
@@ -185,7 +185,7 @@ def prepare(request: Request, folder: Folder, note: Callable[[str], None]) -> Va
             folder.prepare(sieve.items(request.vcf), request.shard_variants, facts)
     return VariantJob(
         request.model, request.genome, folder.scratch, request.given(), request.scoring, lay, shape,
-        _reads(request, lay), folder.manifest["threads"],
+        _shares(request, lay), folder.manifest["threads"],
     )  # fmt: skip
 
 
@@ -218,17 +218,15 @@ def _lay(request: Request) -> tuple[tuple[int, ...], Lay]:
     return shape, lay
 
 
-def _reads(request: Request, lay: Lay) -> tuple[int, int] | None:
-    """Which bases around a variant decide its scores, where the model goes position by position at any length.
-
-    Then variants may share a longer sequence, since all that decides them lies in their own windows. None else.
-    """
+def _shares(request: Request, lay: Lay) -> bool:
+    """Whether variants may share a longer sequence: the model goes position by position at any length, and
+    all that decides a variant's scores lies in its own window."""
     import nucleoscope
 
     scoring, length = request.scoring, request.length
     if scoring.around is None or request.bin > 1:
-        return None
-    given, longer = request.given(), length + 64
+        return False
+    given, longer = request.given(), length + SPAN  # as it will be asked, so that it is traced once
     X = one_hot(["A" * longer], given.get("alphabet", "ACGT"), given.get("layout", "NCL"))
     target = given.get("target")
     asked = {**given, "target": target if isinstance(target, list) else [target], "verify": 0}
@@ -237,10 +235,10 @@ def _reads(request: Request, lay: Lay) -> tuple[int, int] | None:
             request.model, X, [0], [longer // 2], ["A"], ["C"], around=scoring.around, **asked
         )
     except (ValueError, RuntimeError, nucleoscope.Untraceable):  # one length, steps, or a seam
-        return None
-    reads: tuple[int, int] = found.facts["reads"]
-    inside = reads[0] >= -(length // 2) and reads[1] <= length - length // 2
-    return reads if inside and found.facts["positions"] == lay.positions + 64 else None
+        return False
+    low, high = found.facts["reads"]
+    inside = low >= -(length // 2) and high <= length - length // 2
+    return bool(inside and found.facts["positions"] == lay.positions + SPAN)
 
 
 def _room(request: Request, lay: Lay) -> int:

@@ -1,0 +1,111 @@
+"""`nucleoscope view`: regions of a scan as one HTML page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import click
+import numpy as np
+
+from nucleoscope.cli import options
+from nucleoscope.cli.failures import one_message
+from nucleoscope.cli.regions import parse_region
+from nucleoscope.files import whole_file
+from nucleoscope.plot.page import Hit, Mark, Panel, page
+from nucleoscope.scan.folder import Folder
+from nucleoscope.scan.genome import Genome, open_genome
+from nucleoscope.scan.regions import Region
+
+FACTS = (
+    "method",
+    "model",
+    "model_sha256",
+    "genome",
+    "genome_sha256",
+    "parameters",
+    "nucleoscope",
+    "torch",
+)
+AT_FIRST = 10  # regions of a scan that are shown where none is named
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--genome", type=options.EXISTING, required=True, help="The genome that was scanned.")
+@click.option(
+    "--region", "regions", multiple=True, metavar="CHR:START-END",
+    help="What to show; repeat for several. Default: the first ten regions of a scan of regions.",
+)  # fmt: skip
+@click.option(
+    "--target", type=click.IntRange(min=0), default=0, show_default=True,
+    help="Which of a scan's targets.",
+)  # fmt: skip
+@click.option(
+    "--variants", type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A folder of `nucleoscope variants`, to be drawn above.",
+)  # fmt: skip
+@click.option(
+    "--motifs", type=options.EXISTING, help="Motifs in MEME format, whose matches are drawn below."
+)
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    callback=options.writable(".html"),
+)
+@options.overwrite
+@click.option("--traceback", is_flag=True, help="Show Python's traceback of a failure.")
+def view(
+    folder: Path, genome: Path, regions: tuple[str, ...], target: int, variants: Path | None, motifs: Path | None,
+    out: Path, traceback: bool,
+) -> None:  # fmt: skip
+    """Show regions of a scan in a browser: a page of its own, as a track and as a logo.
+
+    FOLDER is what `nucleoscope scan` wrote. The page holds all it needs and loads nothing.
+    """
+    with one_message(traceback, "\n(--traceback shows where.)"):
+        from nucleoscope.scan.reading import rows_of
+
+        store = folder / "scores.zarr"
+        if not store.exists():
+            raise click.ClickException(f"{folder} holds no scores.zarr: is the scan over?")
+        asked = [parse_region(text) for text in regions] or rows_of(store, AT_FIRST)
+        if not asked:
+            raise click.UsageError("scores lie along chromosomes: give --region chr1:1,001-2,000")
+        facts = Folder(folder).manifest["provenance"]
+        with TemporaryDirectory() as scratch, open_genome(genome, Path(scratch)) as held:
+            panels = [_panel(store, held, region, target, variants, motifs) for region in asked]
+        made = page(
+            panels,
+            f"{facts['genome']}, {facts['model']}",
+            {k: facts[k] for k in FACTS if k in facts},
+        )
+        with whole_file(out) as file:
+            file.write(made.encode())
+        click.echo(f"{len(panels)} regions: {out}")
+
+
+def _panel(
+    store: Path,
+    genome: Genome,
+    region: Region,
+    target: int,
+    variants: Path | None,
+    motifs: Path | None,
+) -> Panel:
+    from nucleoscope.scan.reading import motif_matches, region_scores, variants_in
+
+    name = genome.find(region.chromosome)
+    if name is None:
+        raise ValueError(f"{genome.path.name} has no sequence {region.chromosome!r}")
+    letters = genome.bases(name, region.start, region.end)
+    given: dict[str, Any] = {}
+    if variants is not None:
+        found = variants_in(variants / "variants.parquet", region)
+        given["marks"] = [Mark(at - region.start, text, score) for at, text, score in found]
+    if motifs is not None:
+        given["hits"] = [Hit(*hit) for hit in motif_matches(motifs, letters)]
+    scores = region_scores(store, region, target).astype(np.float32)
+    return Panel(str(region), region.start + 1, letters, scores, **given)
