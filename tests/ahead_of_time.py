@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -111,7 +112,9 @@ def _of_amd(compiled: Any) -> dict[str, Any]:
 
 
 def argument(each: Any) -> Any:
-    """An argument that was written down as json: ``["float32", [2, 3]]`` for a tensor, lists for tuples."""
+    """An argument written down as json: ``["float32", [2, 3]]`` for a tensor, lists for tuples, fields by name."""
+    if isinstance(each, dict):
+        return SimpleNamespace(**{name: argument(inner) for name, inner in each.items()})
     if not isinstance(each, list):
         return each
     if each and isinstance(each[0], str):

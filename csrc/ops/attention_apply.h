@@ -22,8 +22,7 @@ NUCLEOSCOPE_PER_ISA(
     /// out[b,h,m,j] = sum over queries of r[b,h,m,i] * exp(logit[i,j] - lse[i]).
     ///
     /// Nothing is checked here. Arrays are dense and row-major. Memory: keys once, and for each
-    /// thread a strip of at most 2 MB (of one tile's rows, where keys are many) and M * Lk sums.
-    /// Throws std::bad_alloc.
+    /// thread a strip of 48 queries by Lk, and M * Lk sums. Throws std::bad_alloc.
     void attention_apply(const AttentionApply& call, int threads);)
 
 }  // namespace nucleoscope

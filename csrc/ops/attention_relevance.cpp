@@ -11,7 +11,7 @@ class Relevance {
       : call_(call),
         threads_(threads),
         values_(panels_of(call.of.Lk) * call.E * tile_columns),
-        grads_(threads * strip_depth(panels_of(call.of.Lk)) * call.E) {}
+        grads_(threads * strip_depth * call.E) {}
 
   void begin(std::int64_t b, std::int64_t g) {
     const Attention& of = call_.of;
@@ -21,7 +21,7 @@ class Relevance {
   /// e times the positive part of its gradient.
   void strip(Strip<RowSum>& strip, std::int64_t member, std::int64_t b, std::int64_t h) {
     const std::int64_t head = (b * call_.of.H + h) * call_.of.Lq, E = call_.E;
-    float* grads = grads_.data() + member * strip_depth(panels_of(call_.of.Lk)) * E;
+    float* grads = grads_.data() + member * strip_depth * E;
     for (std::int64_t i = 0; i < strip.used(); ++i) {
       const float* grad = call_.grad + (head + strip.at(i)) * E;
       float* to = grads + i / tile_rows * tile_rows * E + i % tile_rows;

@@ -26,13 +26,9 @@ inline void pack(const float* from, std::int64_t count, std::int64_t D, float* t
   });
 }
 
-/// Queries of a strip: as much of e as a core's share of the last cache holds.
-inline std::int64_t strip_depth(std::int64_t kept) {
-  constexpr std::int64_t numbers = 1 << 19, most = 32;
-  if (kept == 0) return most;
-  const std::int64_t fit = numbers / (kept * tile_columns) / tile_rows * tile_rows;
-  return fit < tile_rows ? std::int64_t{tile_rows} : fit > most ? most : fit;
-}
+/// Queries of a strip, whole tiles of 6 and of 8 rows: so many that the keys, which each strip
+/// reads once, are worth reading. With 12 of them 100,000 tokens took twice as long.
+constexpr std::int64_t strip_depth = 48;
 
 /// Lists the queries of a head that have a weight in any target row; all of them if there are none.
 inline std::int64_t list_asked(const Attention& of, const Handed* to, std::int64_t b,
@@ -53,11 +49,10 @@ inline std::int64_t list_asked(const Attention& of, const Handed* to, std::int64
 template <class Row, class Each>
 void for_strips(const Attention& of, const Handed* to, int threads, Each& each) {
   const std::int64_t panels = panels_of(of.Lk), kept = to ? panels : 0, M = to ? to->M : 0;
-  const std::int64_t depth = strip_depth(kept);
-  const std::int64_t strips = (of.Lq + depth - 1) / depth;
+  const std::int64_t strips = (of.Lq + strip_depth - 1) / strip_depth;
   const std::int64_t members = strips < threads ? strips : threads;
-  const std::int64_t strip_size = Strip<Row>::size(depth, kept, of.D);
-  const std::int64_t size = strip_size + (Targets::size(M, depth, panels) + 15) / 16 * 16;
+  const std::int64_t strip_size = Strip<Row>::size(strip_depth, kept, of.D);
+  const std::int64_t size = strip_size + (Targets::size(M, strip_depth, panels) + 15) / 16 * 16;
   Scratch<float> keys(panels * of.D * tile_columns), memory(members * size);
   Scratch<std::int32_t> asked(of.Lq);
   for (std::int64_t bh = 0; bh < of.B * of.H; ++bh) {
@@ -70,11 +65,11 @@ void for_strips(const Attention& of, const Handed* to, int threads, Each& each) 
     const Scoring scoring(of, b, h);
     parallel_ranges(members, 1, threads, [&](std::int64_t first, std::int64_t last) {
       for (std::int64_t member = first; member < last; ++member) {
-        Strip<Row> strip(memory.data() + member * size, depth, kept, of);
-        Targets targets(memory.data() + member * size + strip_size, M, depth, panels);
+        Strip<Row> strip(memory.data() + member * size, strip_depth, kept, of);
+        Targets targets(memory.data() + member * size + strip_size, M, strip_depth, panels);
         targets.clear();
-        for (std::int64_t i = member * depth; i < count; i += members * depth) {
-          const std::int64_t many = count - i < depth ? count - i : depth;
+        for (std::int64_t i = member * strip_depth; i < count; i += members * strip_depth) {
+          const std::int64_t many = count - i < strip_depth ? count - i : strip_depth;
           strip.sweep(of.query + bh * of.Lq * of.D, asked.data() + i, many, keys.data(), scoring);
           each.strip(strip, member, b, h);
           if (!to) continue;
@@ -93,7 +88,7 @@ void for_strips(const Attention& of, const Handed* to, int threads, Each& each) 
         float sum = 0;
         for (std::int64_t member = 0; member < members; ++member) {
           float* own = memory.data() + member * size + strip_size;
-          sum += Targets(own, M, depth, panels).at(o / of.Lk, o % of.Lk);
+          sum += Targets(own, M, strip_depth, panels).at(o / of.Lk, o % of.Lk);
         }
         to->out[bh * M * of.Lk + o] = sum;
       }

@@ -62,10 +62,12 @@ class Strip {
   void sweep(const float* query, const std::int32_t* at, std::int64_t count, const float* keys,
              const Scoring& scoring) {
     take(query, at, count);
+    const std::int64_t size = call_.D * tile_columns;
     for (std::int64_t p = begin_; p < end_; ++p)
       for (std::int64_t t = 0; t < used_; t += tile_rows) {
+        const float* panel = keys + p * size;
         Products<tile_rows> tile;
-        tile.multiply(call_.D, query_ + t * call_.D, keys + p * call_.D * tile_columns);
+        tile.multiply(call_.D, query_ + t * call_.D, panel);
         scoring(tile, at_ + t, p * tile_columns);
         if (p == begin_ || exceeds(tile, t)) move(tile, t, p);
         gather(tile, t, p);
@@ -78,9 +80,8 @@ class Strip {
   std::int64_t end() const { return end_; }
   std::int64_t at(std::int64_t row) const { return at_[row]; }  // its query
   const Row& row(std::int64_t row) const { return rows_[row]; }
-  float* panel(std::int64_t p) {
-    return e_ + (p - begin_) * depth_ * tile_columns;
-  }  // [used, columns]
+  /// Of e, [used, columns].
+  float* panel(std::int64_t p) { return e_ + (p - begin_) * depth_ * tile_columns; }
 
   float total(std::int64_t row) const { return total_of(rows_[row].sum); }
   float lse(std::int64_t row) const {  // in nats
@@ -122,8 +123,10 @@ class Strip {
     Vector<float> above = all<float>(lowest);
 #pragma GCC unroll 8
     for (int r = 0; r < tile_rows; ++r) {
-      const Vector<float>* x = tile.sums[r];
-      above = larger(above, larger(larger(x[0], x[1]), x[2]) - all(reference_[t + r]));
+      Vector<float> top = tile.sums[r][0];
+#pragma GCC unroll 3
+      for (int v = 1; v < tile_vectors; ++v) top = quick_larger(top, tile.sums[r][v]);
+      above = quick_larger(above, top - all(reference_[t + r]));
     }
     return any_above(above, all<float>(most));
   }

@@ -53,7 +53,7 @@ class Targets {
   std::int64_t rows_at(std::int64_t m) const {
     std::int64_t rows = 1;
     while (rows < tile_rows && rows < M_ - m) rows *= 2;
-    return rows;
+    return rows < tile_rows ? rows : tile_rows;
   }
 
   static std::int64_t padded(std::int64_t M) { return (M + tile_rows - 1) / tile_rows * tile_rows; }

@@ -10,11 +10,11 @@
 namespace nucleoscope::NUCLEOSCOPE_ISA {
 
 #if defined(__AVX512F__) || defined(__aarch64__)
-constexpr int tile_rows = 8;  // of 32 registers: 24 sums, 3 columns, a row
+constexpr int tile_rows = 8, tile_vectors = 3;  // of 32 registers: 24 sums, 3 columns, a row
 #else
-constexpr int tile_rows = 4;  // of 16: 12, 3 and 1
+constexpr int tile_rows = 6,
+              tile_vectors = 2;  // of 16: 12, 2 and 1; with 4 by 3 one sum was in memory
 #endif
-constexpr int tile_vectors = 3;
 constexpr std::int64_t tile_columns = tile_vectors * lanes<float>;
 
 template <int R>

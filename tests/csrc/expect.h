@@ -73,6 +73,7 @@ void check_edit_lookup(int threads);
 void check_delta_conv(int threads);
 void check_delta_max_pool(int threads);
 void check_delta_pointwise(int threads);
+void check_attention(int threads);
 void check_functions();
 void check_delta_sum(int threads);
 void check_delta_product(int threads);

@@ -32,6 +32,7 @@ int main(int count, char** arguments) {
     checks::check_edit_lookup(threads);
     checks::check_delta_max_pool(threads);
     checks::check_functions();
+    checks::check_attention(threads);
     checks::check_delta_pointwise(threads);
     checks::check_delta_sum(threads);
     checks::check_delta_product(threads);

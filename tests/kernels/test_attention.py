@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from importlib import import_module
+from typing import Any
 
 import pytest
 import torch
@@ -64,3 +66,57 @@ def test_a_query_that_sees_no_key_is_seen_in_what_it_hands_on() -> None:
     lse = import_module("nucleoscope.ops").attention_lse(case.query, case.key, case.scores)
     assert lse[0, 0, 11] == -torch.inf
     assert lse.isfinite().sum() == 39
+
+
+LENGTH, HEADS = 1536, 8
+
+
+def fields(**given: Any) -> dict[str, Any]:
+    """Scores as they are written down for another process."""
+    plain = Scores(scale=0.125)
+    return {f.name: getattr(plain, f.name) for f in dataclasses.fields(Scores)} | given
+
+
+EVERYTHING = fields(
+    ahead=0, mask=("bool", (1, 1, 1, LENGTH)), bias=("float32", (1, HEADS, 96, 96)), steps=(16, 16),
+    softcap=5.0, slopes=("float32", (HEADS,)), table=("float32", (1, HEADS, LENGTH, 31)),
+    index=("int32", (2 * LENGTH - 1,)),
+)  # fmt: skip
+
+
+def launch(kernel: str, width: int, many: int, scores: dict[str, Any]) -> dict[str, Any]:
+    """What a launcher is given: heads of so many channels, with values of as many, and targets."""
+
+    def head(*axes: int) -> tuple[Any, ...]:
+        return "float32", (1, HEADS, *axes)
+
+    given: dict[str, Any] = {
+        "query": head(LENGTH, width), "key": head(LENGTH, width), "scores": scores
+    }  # fmt: skip
+    row = head(LENGTH)
+    match kernel:
+        case "attention_lse":
+            return {**given, "lse": row}
+        case "attention_statistics":
+            return {**given, "made": (*(row,) * 5, row)}
+    targets = {"r": head(many, LENGTH), "out": head(many, LENGTH)}
+    if kernel == "attention_relevance":
+        given |= {"value": head(LENGTH, width), "grad": head(LENGTH, width)}
+    return {**given, **targets}
+
+
+@pytest.mark.parametrize("kernel", OPS)
+def test_one_of_each_for_one_gpu(kernel: str, compile_ahead: Any) -> None:
+    records = compile_ahead(kernel, launch(kernel, 64, 1, fields()), capabilities=(90,))
+    assert [each for each in records if each["spilled"]] == []
+    assert all(each["matrix"] for each in records)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scores", [fields(), EVERYTHING], ids=["plain", "everything"])
+@pytest.mark.parametrize("width", [64, 128, 192])
+@pytest.mark.parametrize("kernel", OPS)
+def test_every_launch(kernel: str, width: int, scores: dict[str, Any], compile_ahead: Any) -> None:
+    many = (1, 9, 64) if "r" in OPS[kernel] else (1,)
+    records = compile_ahead(kernel, *(launch(kernel, width, m, scores) for m in many))
+    assert [each for each in records if each["spilled"]] == []
