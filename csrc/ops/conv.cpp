@@ -11,8 +11,9 @@ namespace {
 
 // As in delta_conv.cpp: weights that a pass over the rows keeps near.
 constexpr std::int64_t weight_bytes = vector_bytes == 64 ? 192 << 10 : 24 << 10;
-constexpr std::int64_t grain = 1 << 16;       // multiply-adds that are worth a thread
-constexpr std::int64_t groups_at_once = 256;  // whose sums wait between two passes
+constexpr std::int64_t grain = 1 << 16;           // multiply-adds that are worth a thread
+constexpr std::int64_t output_bytes = 256 << 10;  // that all columns of some groups fill
+constexpr std::int64_t least_at_once = 32, most_at_once = 256;  // groups whose sums wait
 
 inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
@@ -21,7 +22,7 @@ class Layer {
  public:
   explicit Layer(const Conv<T>& call)
       : call(call),
-        abreast(call.N < tile_rows),
+        abreast(call.N < tile_rows || !mostly_zero(call)),
         wide(call.C_in / call.G),
         made(call.spread ? call.K * call.C_out : call.C_out / call.G),
         K(call.spread ? 1 : call.K),
@@ -32,6 +33,8 @@ class Layer {
         tiles(ceil_div(ceil_div(made, lanes<T>), tile_vectors)),
         block(K * wide * weight_block),
         joined(passes == 1 && call.G == 1 && call.dilation == 1 && (abreast || wide < few)),
+        at_once(
+            within(output_bytes / (tile_rows * call.C_out * static_cast<std::int64_t>(sizeof(T))))),
         runs(reach(), abreast ? tile_rows : 1, joined) {}
 
   void run(int threads) const {
@@ -58,7 +61,12 @@ class Layer {
   const std::int64_t wide, made;  // channels in and out of one of the G parts
   const std::int64_t K, chunks, chunk, taps_at_once, passes, tiles, block;
   const bool joined;
+  const std::int64_t at_once;  // groups
   const Runs runs;
+
+  static std::int64_t within(std::int64_t groups) {
+    return groups < least_at_once ? least_at_once : groups < most_at_once ? groups : most_at_once;
+  }
 
   Reach reach() const {
     if (call.spread) return {call.V, call.V, 1, 1, 1, 0, false};
@@ -70,20 +78,23 @@ class Layer {
     rows.read(n, many, threads);
     if (call.spread) clear(n, many);
     const std::int64_t work = many * call.C_in * call.C_out * K / call.G + 1;
-    parallel_ranges(runs.count, grain / work + 1, call.spread ? 1 : threads,
-                    [&](std::int64_t begin, std::int64_t end) {
-                      Scratch<T> partial(passes > 1 ? groups_at_once * tile_size : 0);
-                      for (std::int64_t i = begin; i < end; i += groups_at_once) {
-                        const std::int64_t beyond = i + groups_at_once;
-                        groups({rows, partial.data(), n, 0, 0, i, beyond < end ? beyond : end},
-                               many);
-                      }
-                    });
+    parallel_ranges(
+        runs.count, grain / work + 1, call.spread ? 1 : threads,
+        [&](std::int64_t begin, std::int64_t end) {
+          Scratch<Segment<T>> segments(K);
+          Scratch<T> partial((passes > 1 ? at_once : 1) * tile_size);
+          for (std::int64_t i = begin; i < end; i += at_once) {
+            const std::int64_t beyond = i + at_once;
+            groups({rows, segments.data(), partial.data(), n, 0, 0, i, beyond < end ? beyond : end},
+                   many);
+          }
+        });
   }
 
   struct Place {
     const LayerRows<T>& rows;
-    T* partial;
+    Segment<T>* segments;                   // [K] of one tile
+    T* partial;                             // [groups, tile] sums
     std::int64_t n, g, vector, begin, end;  // sample, part, first vector of columns, groups
   };
 
@@ -95,89 +106,67 @@ class Layer {
       for (std::int64_t j = 0; j < tiles; ++j) {
         const std::int64_t vectors = ceil_div(made, lanes<T>);
         place.vector = vectors * j / tiles;
-        const std::int64_t some = vectors * (j + 1) / tiles - place.vector;
+        const int some = static_cast<int>(vectors * (j + 1) / tiles - place.vector);
         place.begin = begin, place.end = between;
         if (begin < between) columns(place, tile_rows, some);
         place.begin = between, place.end = end;
-        if (between < end) columns(place, abreast ? 1 : many, some);
+        if (between < end) columns(place, abreast ? 1 : static_cast<int>(many), some);
       }
   }
 
-  void columns(const Place& place, std::int64_t R, std::int64_t V) const {
-    switch (R * 8 + V) {
-#define NUCLEOSCOPE_TILE(R, V) \
-  case R * 8 + V:              \
-    return sweep<R, V>(place);
-#define NUCLEOSCOPE_TILES(R) \
-  NUCLEOSCOPE_TILE(R, 1) NUCLEOSCOPE_TILE(R, 2) NUCLEOSCOPE_TILE(R, 3) NUCLEOSCOPE_TILE(R, 4)
-      NUCLEOSCOPE_TILES(1)
-      NUCLEOSCOPE_TILES(2)
-      NUCLEOSCOPE_TILES(3)
-#undef NUCLEOSCOPE_TILES
-#undef NUCLEOSCOPE_TILE
-    }
-  }
-
   /// Pass after pass over the groups, each with weights that stay in the cache.
-  template <int R, int V>
-  __attribute__((noinline)) void sweep(const Place& place) const {
-    std::int64_t at[V];
+  void columns(const Place& place, int R, int V) const {
+    std::int64_t at[tile_vectors];
     for (int v = 0; v < V; ++v) {
       const std::int64_t column = (place.vector + v) * lanes<T>;
       at[v] = column / weight_block * block + column % weight_block;
     }
     const T* weight = call.weight + place.g * ceil_div(made, weight_block) * block;
-    const std::int64_t stride = abreast ? runs.step_in * call.C_in : call.V * call.C_in;
-    std::int64_t next[groups_at_once];
+    const std::int64_t stride = abreast ? runs.step_in * call.C_in : place.rows.sample;
+    const Multiply<T> multiply = multiply_of<T>(R, V);
+    std::int64_t next[most_at_once];
     for (std::int64_t pass = 0; pass < passes; ++pass) {
       const std::int64_t k = pass % chunks, beyond = (pass / chunks + 1) * taps_at_once;
       for (std::int64_t i = place.begin; i < place.end; ++i) {
         std::int64_t& from = next[i - place.begin];
         if (pass == 0) from = runs.ends[i];
-        T* held = place.partial + (i - place.begin) * tile_size;
-        Tile<T, R, V> tile;
-        if (pass == 0)
-          tile.clear();
-        else
-          tile.take(held);
-        std::int64_t p = from;
+        T* sums = place.partial + (passes > 1 ? i - place.begin : 0) * tile_size;
+        std::int64_t p = from, count = 0;
         for (; p < runs.ends[i + 1] && runs.runs[p].tap < beyond; ++p)
-          add_channels(tile, segment(runs.runs[p], place, k, weight), stride, at);
+          place.segments[count++] = segment(runs.runs[p], place, k, weight);
         if (k == chunks - 1) from = p;
-        if (pass < passes - 1)
-          tile.leave(held);
-        else if (call.spread)
-          lay(tile, place, i);
+        if (count || pass == 0) multiply(place.segments, count, stride, at, pass == 0, sums);
+        if (pass < passes - 1) continue;
+        if (call.spread)
+          lay(sums, R, V, place, i);
         else
-          end(tile, place, i);
+          end(sums, R, V, place, i);
       }
     }
   }
 
   Segment<T> segment(const Run& run, const Place& place, std::int64_t k, const T* weight) const {
     const auto [list, count] = place.rows.list(run.row, place.g, k);
-    return {place.rows.given + run.row * call.C_in + place.g * wide, list, count * run.taps,
+    return {place.rows.given + run.row * place.rows.row + place.g * wide, list, count * run.taps,
             weight + run.tap * wide * weight_block};
   }
 
-  template <int R, int V>
-  inline __attribute__((always_inline)) void end(const Tile<T, R, V>& tile, const Place& place,
-                                                 std::int64_t i) const {
+  void end(const T* sums, int R, int V, const Place& place, std::int64_t i) const {
     const std::int64_t c = place.vector * lanes<T>, column = place.g * made + c;
     const std::int64_t first = (place.n * call.L + runs.positions[i]) * call.C_out + column;
-    finish(tile, Ending<T>{.bias = call.bias ? call.bias + column : nullptr,
-                           .residual = call.residual ? call.residual + first : nullptr,
-                           .residual_first = call.residual_first,
-                           .relu = call.relu,
-                           .made = call.made + first,
-                           .open = call.open ? call.open + first : nullptr,
-                           .stride = abreast ? runs.step * call.C_out : call.L * call.C_out,
-                           .columns = made - c});
+    finish(sums, R, V,
+           Ending<T>{.bias = call.bias ? call.bias + column : nullptr,
+                     .residual = call.residual ? call.residual + first : nullptr,
+                     .residual_first = call.residual_first,
+                     .relu = call.relu,
+                     .made = call.made + first,
+                     .open = call.open ? call.open + first : nullptr,
+                     .stride = abreast ? runs.step * call.C_out : call.L * call.C_out,
+                     .columns = made - c});
   }
 
   /// Adds the products of an input row with all taps to the outputs, which lie one after the other.
-  template <int R, int V>
-  void lay(const Tile<T, R, V>& tile, const Place& place, std::int64_t i) const {
+  void lay(const T* sums, int R, int V, const Place& place, std::int64_t i) const {
     const std::int64_t size = call.L * call.C_out, c = place.vector * lanes<T>;
     for (int r = 0; r < R; ++r) {
       const std::int64_t row = runs.positions[i] + (abreast ? r : 0);
@@ -185,12 +174,11 @@ class Layer {
       const std::int64_t first = (row * call.stride - call.pad) * call.C_out + c;
       for (int v = 0; v < V; ++v) {
         const std::int64_t left = made - c - v * lanes<T>, at = first + v * lanes<T>;
+        const T* held = sums + (r * V + v) * lanes<T>;
         if (left >= lanes<T> && at >= 0 && at + lanes<T> <= size) {
-          store(made_of + at, load(made_of + at) + tile.sums[r][v]);
+          store<T>(made_of + at, load(made_of + at) + load(held));
           continue;
         }
-        T held[lanes<T>];
-        store<T>(held, tile.sums[r][v]);
         for (std::int64_t j = 0; j < lanes<T> && j < left; ++j)
           if (at + j >= 0 && at + j < size) made_of[at + j] += held[j];
       }

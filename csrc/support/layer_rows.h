@@ -29,6 +29,25 @@ inline void through(const T* from, const std::uint8_t* open, const T* slope, T* 
   for (; c < count; ++c) to[c] = slope ? from[c] * slope[c] : open[c] ? from[c] : 0;
 }
 
+/// Whether lists of channels are worth their while: in some rows of the first samples, a fifth of
+/// the channels or more are zero in all of them.
+template <class Call>
+inline bool mostly_zero(const Call& call) {
+  constexpr std::int64_t looked_at = 32;
+  std::int64_t zero = 0, all = 0;
+  for (std::int64_t i = 0; i < looked_at && i < call.V; ++i)
+    for (std::int64_t c = 0; c < call.C_in; ++c, ++all) {
+      bool any = false;
+      for (std::int64_t n = 0; n < tile_rows; ++n) {
+        const std::int64_t at =
+            (n * call.V + (call.V < looked_at ? i : call.V * i / looked_at)) * call.C_in + c;
+        any |= call.given[at] != 0 && (!call.gated || call.gated[at]);
+      }
+      zero += !any;
+    }
+  return 5 * zero >= all;
+}
+
 template <class T>
 class LayerRows {
  public:
@@ -57,13 +76,17 @@ class LayerRows {
   /// Makes the rows of `many` samples from n on ready.
   void read(std::int64_t n, std::int64_t many, int threads) {
     given = input + n * V * C;
+    row = C, sample = V * C;
     if (whole && !gated && !slope) return;
+    if (gated || slope) {
+      given = behind.data();
+      row = many * C, sample = C;
+    }
     parallel_ranges(V, grain / (many * C) + 1, threads,
                     [this, n, many](std::int64_t begin, std::int64_t end) {
                       if (gated || slope) pass(n, many, begin, end);
                       if (!whole) list_channels(many, begin, end);
                     });
-    if (gated || slope) given = behind.data();
   }
 
   struct List {
@@ -81,7 +104,8 @@ class LayerRows {
     return {&lists[(row * G + g) * room() + at[0]], at[1] - at[0]};
   }
 
-  const T* given = nullptr;  // [many, V, C_in]
+  const T* given = nullptr;          // [many, V, C_in], or [V, many, C_in] where it was gated
+  std::int64_t row = 0, sample = 0;  // from one row to the next, from one sample to the next
 
  private:
   static constexpr std::int64_t grain = 1 << 14;  // numbers that are worth a thread
@@ -94,21 +118,21 @@ class LayerRows {
   const T* slope;
   const std::int64_t V, C, G, wide, chunks, chunk;
   const bool whole;
-  Scratch<T> behind;             // [abreast, V, C_in] what comes through
+  Scratch<T> behind;             // [V, abreast, C_in] what comes through
   Scratch<std::uint32_t> lists;  // [V, G, wide + slack] channels that are not zero
   Scratch<std::int32_t> ends;    // [V, G, chunks + 1] where each chunk of them ends
   Scratch<std::uint32_t> every;  // 0, 1, 2, ...
 
   void pass(std::int64_t n, std::int64_t many, std::int64_t begin, std::int64_t end) {
-    for (std::int64_t r = 0; r < many; ++r) {
-      const std::int64_t to = (r * V + begin) * C, from = n * V * C + to;
-      through(input + from, gated ? gated + from : nullptr, slope ? slope + from : nullptr,
-              behind.data() + to, (end - begin) * C);
-    }
+    for (std::int64_t v = begin; v < end; ++v)
+      for (std::int64_t r = 0; r < many; ++r) {
+        const std::int64_t from = ((n + r) * V + v) * C;
+        through(input + from, gated ? gated + from : nullptr, slope ? slope + from : nullptr,
+                behind.data() + (v * many + r) * C, C);
+      }
   }
 
   void list_channels(std::int64_t many, std::int64_t begin, std::int64_t end) {
-    const T* from = gated || slope ? behind.data() : given;
     for (std::int64_t i = begin; i < end; ++i)
       for (std::int64_t g = 0; g < G; ++g) {
         std::uint32_t* list = lists.data() + (i * G + g) * room();
@@ -117,8 +141,8 @@ class LayerRows {
         for (std::int64_t k = 0; k < chunks; ++k) {
           const std::int64_t last = (k + 1) * chunk < wide ? (k + 1) * chunk : wide;
           at[k + 1] =
-              at[k] + static_cast<std::int32_t>(list_nonzero(from + i * C + g * wide, many, V * C,
-                                                             k * chunk, last, list + at[k]));
+              at[k] + static_cast<std::int32_t>(list_nonzero(
+                          given + i * row + g * wide, many, sample, k * chunk, last, list + at[k]));
         }
       }
   }

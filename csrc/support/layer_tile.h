@@ -1,5 +1,6 @@
 #pragma once
 
+#include "support/blocks.h"
 #include "support/conv_tile.h"
 
 // A register tile of a whole layer: what is added to it, and what it is finished with.
@@ -25,51 +26,102 @@ struct BytesOf {
 template <class T>
 using Bytes = typename BytesOf<T>::Vector;
 
-/// sums += given[:, list] @ weight[list]; rows `stride` apart, vector v of columns `at[v]` behind
-/// weight.
-template <class T, int R, int V>
-inline __attribute__((always_inline)) void add_channels(Tile<T, R, V>& tile,
-                                                        const Segment<T>& segment,
-                                                        std::int64_t stride,
-                                                        const std::int64_t* at) {
-  const T* rows[R];
-#pragma GCC unroll 4
-  for (int r = 0; r < R; ++r) rows[r] = segment.given + r * stride;
-  const T* weights[V];
-#pragma GCC unroll 4
-  for (int v = 0; v < V; ++v) weights[v] = segment.weight + at[v];
-  for (std::int64_t i = 0; i < segment.count; ++i) {
-    const std::int64_t channel = segment.list[i];
-    Vector<T> values[R];
-#pragma GCC unroll 4
-    for (int r = 0; r < R; ++r) values[r] = all<T>(rows[r][channel]);
-#pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) {
-      Vector<T> weight = load(weights[v] + channel * 16);
-      hold(weight);
-#pragma GCC unroll 4
-      for (int r = 0; r < R; ++r)
-        tile.sums[r][v] = multiply_add(tile.sums[r][v], values[r], weight);
-    }
+/// 0 in the lanes where the mask is set, 1 in the others.
+template <class T, class Mask>
+inline Bytes<T> bytes_of_unset(Mask set) {
+#if defined(__AVX2__) && !defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) {  // GCC would take the lanes apart, which costs a tile's half
+    const __m256i wide = reinterpret_cast<__m256i>(set);
+    const __m128i half =
+        _mm_packs_epi32(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
+    const __m128i bytes = _mm_add_epi8(_mm_packs_epi16(half, half), _mm_set1_epi8(1));
+    return __builtin_bit_cast(Bytes<T>, _mm_cvtsi128_si64(bytes));
   }
+#endif
+  return __builtin_convertvector(set + 1, Bytes<T>);
 }
 
-/// One vector of a tile, of which the first n lanes are columns.
+#if defined(__x86_64__)
+#define NUCLEOSCOPE_REGISTER "+v"
+#elif defined(__aarch64__)
+#define NUCLEOSCOPE_REGISTER "+w"
+#else
+#define NUCLEOSCOPE_REGISTER "+m"
+#endif
+
+/// Has a value made before the next that is settled. GCC would begin with what comes after, for
+/// which there may be no register left, and lay a sum into memory in the innermost loop.
+inline void settle(Vector<float>& value) { asm volatile("" : NUCLEOSCOPE_REGISTER(value)); }
+inline void settle(Vector<double>& value) { asm volatile("" : NUCLEOSCOPE_REGISTER(value)); }
+#undef NUCLEOSCOPE_REGISTER
+
+/// sums[R, V] of a tile += the products of its segments; rows `stride` apart, vector v of columns
+/// `at[v]` behind a segment's weight. A function of its own, so that all registers are the sums'.
+template <class T, int R, int V>
+__attribute__((noinline)) void multiply(const Segment<T>* segments, std::int64_t count,
+                                        std::int64_t stride, const std::int64_t* at, bool first,
+                                        T* sums) {
+  Tile<T, R, V> tile;
+  if (first)
+    tile.clear();
+  else
+    tile.take(sums);
+  for (const Segment<T>* each = segments; each < segments + count; ++each) {
+    const T* rows[R];
+#pragma GCC unroll 4
+    for (int r = 0; r < R; ++r) rows[r] = each->given + r * stride;
+    const T* weights[V];
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) weights[v] = each->weight + at[v];
+    const std::uint32_t* list = each->list;
+    for (std::int64_t i = 0; i < each->count; ++i) {
+      const std::int64_t channel = list[i];
+      Vector<T> values[R];
+#pragma GCC unroll 4
+      for (int r = 0; r < R; ++r) values[r] = all<T>(rows[r][channel]);
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v) {
+        Vector<T> weight = load(weights[v] + channel * 16);
+        hold(weight);
+#pragma GCC unroll 4
+        for (int r = 0; r < R; ++r)
+          tile.sums[r][v] = multiply_add(tile.sums[r][v], values[r], weight);
+#pragma GCC unroll 4
+        for (int r = 0; r < R; ++r) settle(tile.sums[r][v]);
+      }
+    }
+  }
+  tile.leave(sums);
+}
+
+template <class T>
+using Multiply = void (*)(const Segment<T>*, std::int64_t, std::int64_t, const std::int64_t*, bool,
+                          T*);
+
+/// `multiply` for a tile of so many rows and vectors.
+template <class T>
+inline Multiply<T> multiply_of(std::int64_t rows, std::int64_t vectors) {
+  static constexpr Multiply<T> all[tile_rows][tile_vectors] = {
+      {multiply<T, 1, 1>, multiply<T, 1, 2>, multiply<T, 1, 3>, multiply<T, 1, 4>},
+      {multiply<T, 2, 1>, multiply<T, 2, 2>, multiply<T, 2, 3>, multiply<T, 2, 4>},
+      {multiply<T, 3, 1>, multiply<T, 3, 2>, multiply<T, 3, 3>, multiply<T, 3, 4>}};
+  return all[rows - 1][vectors - 1];
+}
+
+/// One vector of a row, at `place` of it and `column` of the bias; n lanes of it are used.
 template <class T>
 inline __attribute__((always_inline)) void end_vector(Vector<T> sum, const Ending<T>& end,
                                                       std::int64_t place, std::int64_t column,
                                                       std::int64_t n) {
-  const bool whole = n >= lanes<T>;
-  const auto take = [whole, n](const T* from) { return whole ? load(from) : load_first(from, n); };
   Vector<T> residual{};
-  if (end.residual) residual = take(end.residual + place);
-  if (end.bias) sum += take(end.bias + column);
+  if (end.residual) residual = take(end.residual + place, n);
+  if (end.bias) sum += take(end.bias + column, n);
   if (end.residual_first) sum += residual;
   if (end.relu) {
     const auto shut = sum <= Vector<T>{};  // a NaN passes, as it does in torch
     if (end.open) {
-      const Bytes<T> open = __builtin_convertvector(shut + 1, Bytes<T>);
-      if (whole)
+      const Bytes<T> open = bytes_of_unset<T>(shut);
+      if (n == lanes<T>)
         *reinterpret_cast<Bytes<T>*>(end.open + place) = open;
       else
         for (std::int64_t i = 0; i < n; ++i) end.open[place + i] = open[i];
@@ -77,21 +129,19 @@ inline __attribute__((always_inline)) void end_vector(Vector<T> sum, const Endin
     sum = shut ? Vector<T>{} : sum;
   }
   if (!end.residual_first) sum += residual;
-  if (whole)
-    store(end.made + place, sum);
-  else
-    store_first(end.made + place, sum, n);
+  put(end.made + place, sum, n);
 }
 
-template <class T, int R, int V>
-inline __attribute__((always_inline)) void finish(const Tile<T, R, V>& tile, const Ending<T>& end) {
-#pragma GCC unroll 4
-  for (int v = 0; v < V; ++v) {
-    const std::int64_t c = v * lanes<T>;
-#pragma GCC unroll 4
-    for (int r = 0; r < R; ++r)
-      end_vector<T>(tile.sums[r][v], end, r * end.stride + c, c, end.columns - c);
-  }
+/// A tile [rows, vectors] of sums. Not inlined: its branches would be there for every shape of
+/// tile, and their code is what the products would wait for.
+template <class T>
+inline void finish(const T* sums, int rows, int vectors, const Ending<T>& end) {
+  for (int r = 0; r < rows; ++r)
+    for (int v = 0; v < vectors; ++v) {
+      const std::int64_t c = v * lanes<T>, left = end.columns - c;
+      end_vector<T>(load(sums + (r * vectors + v) * lanes<T>), end, r * end.stride + c, c,
+                    left < lanes<T> ? left : std::int64_t{lanes<T>});
+    }
 }
 
 }  // namespace nucleoscope::NUCLEOSCOPE_ISA
