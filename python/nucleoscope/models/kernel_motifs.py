@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +25,8 @@ class KernelMotif(NamedTuple):
     def information(self) -> Tensor:
         """Bits a position, [K], against equal letters: 0 where nothing is known, 2 where one letter is there."""
         p = self.probabilities
-        return 2 + torch.special.xlogy(p, p).sum(0) / torch.log(torch.tensor(2.0, dtype=p.dtype))
+        bits: Tensor = torch.special.xlogy(p, p).sum(0) / math.log(2) + 2
+        return bits
 
 
 def kernel_motifs(

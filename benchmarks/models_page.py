@@ -1,0 +1,142 @@
+"""Writes docs/models.md: the catalog's models under every explanation: `python -m benchmarks.models_page`."""
+
+from __future__ import annotations
+
+import re
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import nucleoscope
+from nucleoscope.models.catalog import CATALOG
+from tests.field import published
+from tests.truth import engine, largest, truth
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "models.md"
+SITES = 8
+HEAD = """# The field's models, and what explains them
+
+Written by `python -m benchmarks.models_page`: each model of `nucleoscope.models` is made small, with random
+weights, and every explanation is run on it. *Mutagenesis*: whether deltas reach the output, or the model's tail
+runs behind a seam, and how far the engine (float64) is from the plain loop, of the largest effect. *Gradient*:
+input times gradient, against torch's autograd. *IG*: integrated gradients, the error bar of 32 steps from equal
+letters; random nets have many kinks. *DeepLIFT*: how far contributions are from the difference of outputs,
+in float64, or what refuses it. *Rollout*: whether each row of attention adds up to one. Parameters, receptive
+fields and shapes are proved in `tests/models/test_catalog.py`, the sources are in each model's docstring.
+
+| model | parameters | field, stride | letters | mutagenesis | gradient | IG | DeepLIFT | rollout | weights |
+|---|---:|---|---|---|---|---|---|---|---|
+"""
+FOOT = """
+Networks in the shape of an ontology (`DCell`, `DrugCell`, `GenNet`) take genes or variants and not sequence:
+gradients are torch's own, and `rlipp`, `knock_outs` and `GenNet.path_weights` read their terms.
+"""
+
+
+def tried(run: Callable[[], str]) -> str:
+    """What a run says, or what refused it, in few words."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return run()
+    except (ValueError, TypeError, NotImplementedError, RuntimeError) as error:
+        words = " ".join(str(error).split()).replace("|", "/")
+        words = re.sub(r' at "[^"]*"', "", words)  # where that is, on the machine that ran it
+        return f"refused: {words[:90]}{'…' if len(words) > 90 else ''}"
+
+
+def line(name: str) -> str:
+    entry = CATALOG[name]
+    net, X, others, told = published(name)
+    X, others = X[:1].clone(), tuple(t[:1] for t in others)
+    asked: dict[str, Any] = {"target": 0 if not _deep(net, X, others) else (0, 0), **told}
+
+    def mutagenesis() -> str:
+        middle = X.shape[2] // 2
+        request = {"target": [asked["target"]], "start": middle, "end": middle + SITES}
+        plan = nucleoscope.plan(net, X, others or None, **request, **told)
+        want = truth(net, X, others, **request)
+        got = engine(net, X, others, precision="fp64", **request, **told)
+        off = float((got - want).abs().max() / largest(want).max())
+        return f"{'deltas' if plan.local else 'deltas, then tail'}, {off:.0e}"
+
+    def gradient() -> str:
+        got = nucleoscope.input_x_gradient(net, X, others or None, precision="fp64", **asked).scores
+        copy = X.double().clone().requires_grad_()
+        made = _double(net)(copy, *(t.double() for t in others))
+        pick = asked["target"]
+        made[(0, *pick) if isinstance(pick, tuple) else (0, pick)].mean().backward()
+        want = copy * copy.grad
+        net.float()
+        return f"{float((got - want).abs().max() / want.abs().max()):.0e}"
+
+    def integrated() -> str:
+        got = nucleoscope.integrated_gradients(net, X, others or None, n_steps=32, **asked)
+        return "map within " + _told(got, "error bar", r"off by ([\d.e-]+ %)")
+
+    def deep_lift() -> str:
+        got = nucleoscope.deep_lift_shap(
+            net, X, others or None, n_shuffles=3, random_state=0, precision="fp64", **asked
+        )
+        return "adds up within " + _told(got, "additivity", r"\(([\d.e-]+) of it")
+
+    cells = [
+        tried(mutagenesis), tried(gradient),
+        tried(integrated), tried(deep_lift),
+        tried(lambda: _rollout(net, X, others, told)) if entry.attention else "no attention",
+    ]  # fmt: skip
+    field = (
+        f"{entry.receptive_field:,}, {entry.stride}"
+        if entry.receptive_field
+        else f"all, {entry.stride}"
+    )
+    facts = [
+        name,
+        f"{entry.parameters:,}",
+        field,
+        entry.alphabet,
+        *cells,
+        entry.weights or "none found",
+    ]
+    return f"| {' | '.join(facts)} |\n"
+
+
+def _deep(net: nn.Module, X: Tensor, others: tuple[Tensor, ...]) -> bool:
+    with torch.no_grad():
+        made: Tensor = net(X, *others)
+    return made.ndim > 2
+
+
+def _double(net: nn.Module) -> nn.Module:
+    return net.double()
+
+
+def _told(got: Any, check: str, number: str) -> str:
+    """A number out of what a check says, or all that it says."""
+    said = next(each.detail for each in got.checks if each.name == check)
+    found = re.search(number, said)
+    return found[1] if found else said
+
+
+def _rollout(net: nn.Module, X: Tensor, others: tuple[Tensor, ...], told: dict[str, Any]) -> str:
+    got = nucleoscope.attention_rollout(net, X, others or None, controls=0, **told)
+    off = float((got.scores.sum(-1) - 1).abs().max())
+    return f"adds up to 1 within {off:.0e}"
+
+
+def main() -> None:
+    torch.manual_seed(0)
+    lines = []
+    for name in CATALOG:
+        lines.append(line(name))
+        sys.stderr.write(lines[-1])
+    PAGE.write_text(HEAD + "".join(lines) + FOOT)
+
+
+if __name__ == "__main__":
+    main()
