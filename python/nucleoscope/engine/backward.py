@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +14,16 @@ from nucleoscope.engine import kinks
 from nucleoscope.engine.blame import Cuts, not_finite
 from nucleoscope.engine.memory import ran_out
 
+if TYPE_CHECKING:
+    from nucleoscope.engine.traced_gradient import TracedGradient
+
 # What autograd keeps of a batch, in bytes, on a CPU: larger batches are no faster there, and memory then
 # does not grow with the number of points that are asked about.
 CACHE = 64 << 20
 MOST = 256  # points in a batch
+# What autograd must keep of all points, in bytes, before the model is traced: that takes as long as the
+# gradients of some 256 MB do.
+WORTH_A_TRACE = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -37,9 +44,13 @@ class Backward:
 
     def __init__(
         self, model: nn.Module, ask: Callable[..., Tensor], example: tuple[Tensor, ...], wanted: int = 1,
-        memory: int = 1 << 30, single: bool = False,
+        memory: int = 1 << 30, single: bool = False, traced: Callable[[], TracedGradient | None] | None = None,
+        points: int = 1,
     ) -> None:  # fmt: skip
         """`ask` gives [B, T] of inputs [B, ...]; gradients are with respect to the first `wanted` of them.
+
+        Where so many `points` keep more than a trace is worth, and `traced` gives a program, that is asked in
+        the model's stead after both agreed at the example.
 
         Raises ValueError, naming the piece, for a model that has no gradient.
         """
@@ -65,6 +76,10 @@ class Backward:
         cache = CACHE if example[0].device.type == "cpu" else memory
         self.rows = 1 if single else max(1, min(memory, cache) // self.row)
         self.rows = min(self.rows, MOST)
+        self._traced: TracedGradient | None = None
+        worth = wanted == 1 and not single and points * self.row >= WORTH_A_TRACE
+        if traced is not None and worth and (made := traced()) is not None:
+            self._take(made, tuple(t[:1] for t in example), memory)
 
     def __call__(self, inputs: tuple[Tensor, ...]) -> Gradients:
         """Values and gradients at a batch of points [B, ...] each.
@@ -72,10 +87,8 @@ class Backward:
         Raises ValueError that names the layer where numbers stop being finite, or what forbids it.
         """
         with self._ready():
-            leaves = self._leaves(inputs)
             try:
-                values = self._ask(*(t.clone() for t in leaves))  # forward may write into them
-                found = self._back(values, leaves[: self.wanted])
+                values, found = self._values_and_gradients(inputs)
             except RuntimeError as error:
                 if ran_out(error) or isinstance(error, NotImplementedError):
                     raise
@@ -83,6 +96,25 @@ class Backward:
         if not all(bool(torch.isfinite(t).all()) for t in (values, *found)):
             self._blame(inputs, values, found)
         return Gradients(values.detach(), found)
+
+    def _values_and_gradients(
+        self, inputs: tuple[Tensor, ...]
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        if self._traced is not None:
+            values, of = self._traced(inputs[0], inputs[1:])
+            return values, (of,)
+        leaves = self._leaves(inputs)
+        values = self._ask(*(t.clone() for t in leaves))  # forward may write into them
+        return values, self._back(values, leaves[: self.wanted])
+
+    def _take(self, traced: TracedGradient, one: tuple[Tensor, ...], memory: int) -> None:
+        """Go on with the traced program, if its gradient at one point is the model's."""
+        with self._ready():
+            _, (own,) = self._values_and_gradients(one)
+        if bool(torch.isfinite(own).all()):
+            traced.check(one[0], one[1:], own)
+        self._traced = traced
+        self.rows = max(1, min(memory // self.row, traced.program.batch))
 
     def values(self, inputs: tuple[Tensor, ...]) -> Tensor:
         """The targets alone, [B, T]."""

@@ -8,10 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nucleoscope.engine.forward import CLAIMS, Forward
+from nucleoscope.engine.forward import CLAIMS, Forward, forward_work
 from nucleoscope.engine.graph import Graph
 from nucleoscope.engine.layers import Held, layers
 from nucleoscope.engine.rules.registry import aten
+from nucleoscope.engine.workers import in_order, side_by_side
+
+ABREAST = 3  # samples that share a tile of `conv`
+MOST = 48  # sequences at once
+WORK = 2e9  # multiply-adds forward that a core takes at once: what lies between stays near it
 
 Read = Callable[[Tensor], Tensor]  # the output [B, ...] -> the numbers that are explained [B, T]
 
@@ -31,6 +36,7 @@ class Program:
         self._layers = {name: Held(each, self._forward.static) for name, each in found.items()}
         self._within = {n.name for each in found.values() for n in each.nodes[:-1]}
         self._last = self._last_uses()
+        self._abreast = round(WORK / max(forward_work(graph)[0], WORK / MOST) / ABREAST)
 
     def __call__(self, X: Tensor, *others: Tensor) -> Tensor:
         """The output of the graph for a batch, which autograd follows back to X where that requires it.
@@ -96,8 +102,9 @@ class Program:
     ) -> tuple[Tensor, Tensor]:  # [B, T], [B, T, 4, L]
         """Values that are read off the output, and what each grows by per unit of each letter of X.
 
-        One forward serves all targets; each of them goes back alone. With `read=lambda y: (y *
-        cotangent).flatten(1).sum(1, keepdim=True)` it is the product of a cotangent with the Jacobian.
+        On a processor each core takes a part of the batch. One forward serves all targets; each goes back
+        alone. With `read=lambda y: (y * cotangent).flatten(1).sum(1, keepdim=True)`, a cotangent alike for
+        all sequences, it is that times the Jacobian.
 
         Equivalent to::
 
@@ -112,6 +119,31 @@ class Program:
         Raises:
             ValueError: what is read does not depend on X in a way that has a derivative.
         """
+        step = self._at_once(len(X))
+        parts = [slice(i, i + step) for i in range(0, len(X), step)]
+
+        def part(rows: slice) -> tuple[Tensor, Tensor]:
+            return self._gradient(X[rows], tuple(t[rows] for t in others), read)
+
+        if len(parts) < 2:
+            return self._gradient(X, others, read)
+        values, gradients = zip(*in_order(part, parts, X.device), strict=True)
+        return torch.cat(values), torch.cat(gradients)
+
+    @property
+    def batch(self) -> int:
+        """How many sequences keep all cores busy."""
+        return ABREAST * self._abreast * side_by_side(self._forward.like.device)
+
+    def _at_once(self, many: int) -> int:
+        """How many sequences a core takes: whole tiles of samples, and an even share for each core."""
+        device = self._forward.like.device
+        if device.type != "cpu":
+            return many
+        share = -(-many // side_by_side(device))
+        return ABREAST * max(1, min(self._abreast, -(-share // ABREAST)))
+
+    def _gradient(self, X: Tensor, others: tuple[Tensor, ...], read: Read) -> tuple[Tensor, Tensor]:
         with torch.enable_grad():
             leaf = X.detach().requires_grad_()
             values = read(self(leaf, *others))

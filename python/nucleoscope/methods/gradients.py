@@ -18,6 +18,7 @@ from nucleoscope.engine.prepare import Asked, ask
 from nucleoscope.engine.read import Func, Read
 from nucleoscope.engine.reduce import project
 from nucleoscope.engine.steady import answer, check_finite, check_steady
+from nucleoscope.engine.traced_gradient import traced_gradient
 from nucleoscope.methods import ensemble
 from nucleoscope.methods.running import exactly, read_func, versions
 from nucleoscope.result import Attribution, Check
@@ -73,8 +74,11 @@ def attributed(
     target: Any, func: Func | None, center: str, hypothetical: bool, layout: str, alphabet: str,
     precision: str, memory: int | None, reverse_complement: bool, shifts: Sequence[int],
     finish: Callable[[Tensor], Tensor] = lambda raw: raw, more: dict[str, Any] | None = None,
+    points: int = 1,
 ) -> Attribution:  # fmt: skip
     """Ask every model about every view, and average; `finish` is applied to a model's raw scores.
+
+    `points`: how many gradients a sequence takes.
 
     Raises what `saturation_mutagenesis` raises for arguments that both have.
     """
@@ -103,7 +107,7 @@ def attributed(
             if view != tally.plain:
                 asked = ask(members[view.member], view.of(X, layout, alphabet), args, **settings)
             with exactly(asked):
-                opened = opened_for(asked, read, view)
+                opened = opened_for(asked, read, view, points)
                 found = explain(opened)
                 checks = (*_differentiable(opened), *found.checks, *_of_half(asked, read, found))
             begin, stop = tally.sites(view)
@@ -126,7 +130,7 @@ def attributed(
     )
 
 
-def opened_for(asked: Asked, read: Read, view: ensemble.View) -> Opened:
+def opened_for(asked: Asked, read: Read, view: ensemble.View, points: int = 1) -> Opened:
     """The model asked what it minds, and then differentiated once."""
     check_finite(asked.model)
     inputs = asked.part(0, 1)
@@ -141,7 +145,10 @@ def opened_for(asked: Asked, read: Read, view: ensemble.View) -> Opened:
         where = read.leaves(made)
         return where.read(where.joined(made))
 
-    backward = Backward(model, targets, inputs, memory=asked.memory, single=single)
+    backward = Backward(
+        model, targets, inputs, memory=asked.memory, single=single,
+        traced=lambda: traced_gradient(asked, read), points=points * len(asked.sequences.letters),
+    )  # fmt: skip
     return Opened(asked, backward, view)
 
 

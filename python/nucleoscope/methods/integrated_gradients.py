@@ -123,6 +123,7 @@ def integrated_gradients(
         hypothetical=hypothetical, layout=layout, alphabet=alphabet, precision=precision, memory=memory,
         reverse_complement=reverse_complement, shifts=shifts,
         more={"baselines": baselines if isinstance(baselines, str) else "given"},
+        points=steps if tolerance is None else LEAST,
     )  # fmt: skip
     return with_errors(made, walks)
 
