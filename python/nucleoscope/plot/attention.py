@@ -57,6 +57,8 @@ def attention_heatmap(
     )  # fmt: skip
     axes.invert_yaxis()
     axes.set_ylabel("row")
+    few = len(values) <= 12
+    axes.set_yticks(np.arange(len(values)) + 0.5 if few else [], range(len(values)) if few else [])
     _bracket(axes, marks, origin, float(edges[-1] - edges[0]))
     show_positions(axes, place)
     axes.set_title(title, loc="left", fontsize="medium", pad=18 if marks else 6)
@@ -87,7 +89,9 @@ def rollout_track(
     if axes is None:
         axes = new_figure(12, 2.6)[1][0]
     edges = _edges(attribution, values.shape[1]) + origin
-    axes.stairs(values[row], edges, color="#b5431f", linewidth=1.2, label="this sequence")
+    axes.stairs(
+        values[row], edges, color="#b5431f", linewidth=1.2, label="this sequence", baseline=None
+    )
     colours = {
         "shuffled": ("#1f5fa8", "shuffled sequence"),
         "distance": ("#777777", "1 / (1 + distance)"),
@@ -97,7 +101,8 @@ def rollout_track(
         assert held is not None
         colour, label = colours[name]
         control = held[at, sequence, row].double().cpu().numpy()
-        axes.stairs(control, edges, color=colour, linewidth=0.8, label=label)
+        axes.stairs(control, edges, color=colour, linewidth=0.8, label=label, baseline=None)
+    axes.set_xlim(edges[0], edges[-1])
     axes.set_yscale("log")
     top = float(values[row].max())
     axes.set_ylim(max(float(values[row][values[row] > 0].min()), 1e-6 * top), 1.5 * top)
