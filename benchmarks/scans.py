@@ -41,7 +41,7 @@ CHR22 = "seq/hg19_chr22_20000001-21000000"
 NAME = "chr22_20M"
 NO_N = (609_431, 999_999)  # behind the gap of this stretch
 AROUND, LENGTH = 50, 10_101
-SOME = 200  # variants that are timed
+SOME = 120  # variants that are timed
 PASSES = 6  # of them by two passes each
 ROUNDS = 3
 

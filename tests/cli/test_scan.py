@@ -40,6 +40,16 @@ def test_a_genome_and_its_track(genome: str, tmp_path: Path) -> None:
     )
 
 
+def test_another_method_has_its_own_defaults(genome: str, tmp_path: Path) -> None:
+    given = ("--model", "tests.scan.genomes:pooled_net", "--target", "1", "--genome", genome)
+    (tmp_path / "r.bed").write_text("1\t0\t60\n")
+    more = ("--bed", str(tmp_path / "r.bed"), "--method", "saliency", "--out", str(tmp_path / "o"))
+    done = run("scan", *given, *more, "--reverse-complement", "--shift", "0", "--shift", "1")
+    assert done.exit_code == 0, done.output
+    again = ("--resume", "--verify", "3")
+    assert "saliency takes no verify" in run("scan", *given, *more, *again).output
+
+
 def test_rejects_show_in_the_exit_code(genome: str, tmp_path: Path) -> None:
     (tmp_path / "r.bed").write_text("1\t0\t60\nchrX\t1\t2\n")
     bed, out = str(tmp_path / "r.bed"), str(tmp_path / "o")

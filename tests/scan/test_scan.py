@@ -107,6 +107,26 @@ def test_windows_of_one_length(genome: Path, tmp_path: Path) -> None:
         same(found[:, first : first + wide], scores[:, 20 : 20 + wide])
 
 
+def test_a_method_of_whole_sequences(genome: Path, tmp_path: Path) -> None:
+    """Gradients score all of a window, of which the bases that are reported are kept."""
+    net, given = dense_net(60), {"method": "saliency", "target": 1}
+    rows = nucleoscope.scan(net, genome, ["chr1:101-160"], tmp_path / "r", **given)
+    along = nucleoscope.scan(
+        net,
+        genome,
+        ["chr1:101-125"],
+        tmp_path / "g",
+        coordinates="genome",
+        window=60,
+        report=(20, 45),
+        **given,
+    )
+    wanted = nucleoscope.saliency(net, one_hot([CHR1[100:160]]), target=1).scores.numpy()[0]
+    same(zarr.open_group(rows.store, mode="r")["scores"][0], wanted)
+    wanted = nucleoscope.saliency(net, one_hot([CHR1[80:140]]), target=1).scores.numpy()[0]
+    same(chromosome(along.store)[:, 100:125], wanted[:, 20:45])
+
+
 def test_masked_bases_may_be_left_out(tmp_path: Path) -> None:
     genome = write_fasta(tmp_path / "g.fa", {"a": CHR1[:100] + CHR1[100:200].lower()})
     done = nucleoscope.scan(pooled_net(), genome, None, tmp_path / "o", skip_masked=True, **SMALL)
@@ -199,6 +219,9 @@ def test_a_folder_is_gone_on_with_only_by_the_same_scan(genome: Path, tmp_path: 
     [
         ({"method": "plan"}, "no method of nucleoscope"),
         ({"method": "../x"}, "no method of nucleoscope"),
+        ({"reverse_complement": True}, "would not join"),
+        ({"shifts": (0, 1)}, "would not join"),
+        ({"method": "saliency", "cell": 9}, "scores whole sequences"),
         ({"start": 3}, "takes no start and end in a scan"),
         ({"colour": 3}, "takes no colour"),
         ({"coordinates": "moon"}, "use 'regions' or 'genome'"),

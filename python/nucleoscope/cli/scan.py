@@ -26,6 +26,9 @@ def bases(ctx: click.Context, param: click.Parameter, text: str | None) -> tuple
     return (int(written[1]), int(written[2])) if text else None
 
 
+OPEN = ("device", "center", "precision", "verify", "reverse_complement", "shifts")
+
+
 @click.command(epilog=EPILOG)
 @of_model
 @GENOME
@@ -47,6 +50,15 @@ def bases(ctx: click.Context, param: click.Parameter, text: str | None) -> tuple
 @click.option("--window", type=click.IntRange(min=1), help="For models that take one length: it.")
 @click.option("--report", callback=bases, metavar="A:B", help="Which bases each window reports.")
 @click.option("--skip-masked", is_flag=True, help="Leave lower-case bases without a score.")
+@click.option(
+    "--method", default="saturation_mutagenesis", show_default=True,
+    help="Any that scores sites, by its Python name: saliency, integrated_gradients, ...",
+)  # fmt: skip
+@click.option("--reverse-complement", is_flag=True, help="The mean over both strands.")
+@click.option(
+    "--shift", "shifts", type=int, multiple=True, default=(0,), show_default=True,
+    help="The mean over the sequence moved by so many bases; repeat for several.",
+)  # fmt: skip
 @of_method
 @of_run
 @click.option("--bigwig", is_flag=True, help="Write scores.bw too, a track a target.")
@@ -69,6 +81,12 @@ def scan(
     if out is None and not only_estimate:
         raise click.UsageError("give --out FOLDER, or --estimate")
     common |= {"target": asked(targets), "device": str(device), "dask": scheduler or dask}
+    if (
+        common["method"] != "saturation_mutagenesis"
+    ):  # it has defaults of its own, and may lack some
+        source = click.get_current_context().get_parameter_source
+        unsaid = (name for name in OPEN if source(name) is click.core.ParameterSource.DEFAULT)
+        common = {k: v for k, v in common.items() if k not in set(unsaid)}
     with one_message(traceback, "\n(--traceback shows where.)"), plain_warnings():
         net = load_model(model, weights, trust, device)
         if only_estimate:

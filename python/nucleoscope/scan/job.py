@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -125,10 +126,12 @@ class _Opened:
         given = dict(self.job.parameters)
         axes = given.get("alphabet", "ACGT"), given.get("layout", "NCL")
         X = one_hot(bases, *axes, names=names)
-        result = getattr(nucleoscope, self.job.method)(self.job.model, X, **sites, **given)
+        method = getattr(nucleoscope, self.job.method)
+        sited = "start" in inspect.signature(method).parameters
+        result = method(self.job.model, X, **(sites if sited else {}), **given)
         self.axes = result.axes
-        scores: npt.NDArray[Any] = result.scores.numpy().copy()
-        return scores
+        scores: npt.NDArray[Any] = result.scores.cpu().numpy().copy()
+        return scores if sited else scores[..., slice(sites.get("start"), sites.get("end"))]
 
     def _positions(self, bases: str) -> int:
         """How many positions the output has for a window of this length."""

@@ -56,8 +56,13 @@ class Request:
         known = nucleoscope.__all__ if self.method in nucleoscope.__all__ else []
         found = getattr(nucleoscope, self.method) if known else None
         names = inspect.signature(found).parameters if callable(found) else {}
-        if not {"model", "X", "start", "end"} <= set(names) or self.method == "plan":
+        gives = inspect.signature(found).return_annotation if callable(found) else None
+        if not {"model", "X"} <= set(names) or gives != "Attribution":
             raise ValueError(f"method={self.method!r}: no method of nucleoscope that scores sites")
+        if self.along == "genome" and not self.window and "start" not in names:
+            raise ValueError(
+                f"{self.method} scores whole sequences: scan regions, or give window= and report="
+            )
         unknown = [n for n in self.parameters if n not in names or n in ("model", "X", "args")]
         if unknown or {"start", "end"} & set(self.parameters):
             raise TypeError(
@@ -78,7 +83,10 @@ class Request:
 
     def given(self) -> dict[str, Any]:
         """The method's parameters, with what a scan fixes."""
-        return {"memory": MEMORY, **self.parameters}
+        import nucleoscope
+
+        takes = inspect.signature(getattr(nucleoscope, self.method)).parameters
+        return ({"memory": MEMORY} if "memory" in takes else {}) | dict(self.parameters)
 
 
 def prepare(request: Request, folder: Folder, note: Callable[[str], None]) -> RegionJob:
@@ -125,6 +133,12 @@ def _tiling(request: Request, genome: Genome) -> Tiling | None:
     asked = {k: v for k, v in request.given().items() if k in PLANNED}
     axes = asked.get("alphabet", "ACGT"), asked.get("layout", "NCL")
     bases = min(PLANNED_BASES, max(genome.sizes.values()))
+    shifts = request.parameters.get("shifts", (0,))
+    if request.parameters.get("reverse_complement") or any(shift != 0 for shift in shifts):
+        raise ValueError(
+            "reverse_complement and shifts: tiles hold what one strand depends on, unmoved, and would not join. "
+            "Give window= and report=, or scan regions."
+        )
     return exact_tiling(request.model, one_hot(["A" * bases], *axes), request.cell, **asked)
 
 
