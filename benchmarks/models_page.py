@@ -34,7 +34,8 @@ fields and shapes are proved in `tests/models/test_catalog.py`, the sources are 
 """
 FOOT = """
 Networks in the shape of an ontology (`DCell`, `DrugCell`, `GenNet`) take genes or variants and not sequence:
-gradients are torch's own, and `rlipp`, `knock_outs` and `GenNet.path_weights` read their terms. A model of the catalog without a row here has yet to be run.
+gradients are torch's own, and `rlipp`, `knock_outs` and `GenNet.path_weights` read their terms.
+A model of the catalog without a row here has yet to be run.
 """
 
 
@@ -130,7 +131,7 @@ def _rollout(net: nn.Module, X: Tensor, others: tuple[Tensor, ...], told: dict[s
 
 
 def main(names: list[str]) -> None:
-    """Run the named models, or all, and keep the other rows of the page: a row is written as soon as it is known."""
+    """Run the named models, or all; each row is written as soon as it is known, and the others stay."""
     held = PAGE.read_text().splitlines(keepends=True) if PAGE.exists() else []
     rows = {row.split(" | ")[0].removeprefix("| "): row for row in held if row.startswith("| ")}
     for name in names or list(CATALOG):
