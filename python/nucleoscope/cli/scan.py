@@ -85,8 +85,8 @@ def scan(
         common["method"] != "saturation_mutagenesis"
     ):  # it has defaults of its own, and may lack some
         source = click.get_current_context().get_parameter_source
-        unsaid = (name for name in OPEN if source(name) is click.core.ParameterSource.DEFAULT)
-        common = {k: v for k, v in common.items() if k not in set(unsaid)}
+        unsaid = {name for name in OPEN if source(name) is click.core.ParameterSource.DEFAULT}
+        common = {k: v for k, v in common.items() if k not in unsaid}
     with one_message(traceback, "\n(--traceback shows where.)"), plain_warnings():
         net = load_model(model, weights, trust, device)
         if only_estimate:
