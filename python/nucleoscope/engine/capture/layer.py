@@ -114,6 +114,9 @@ class Layer:
     def weights(self, begin: int, end: int) -> Tensor:
         """Attention of the queries [begin, end), [1, H, end - begin, Lk]."""
         part = self.cut(begin, end)
+        if self._plain and self.scores.mask is None and self.scores.ahead is None:
+            scaled = part.query * scale_of(self.scores, self.query)
+            return (scaled @ shared(self.key, self.query).mT).softmax(-1)
         return logits(part.query, part.key, part.described).softmax(-1)
 
     def values(self, x: Tensor | None = None) -> Tensor:  # [1, H or G, Lk, M] -> [1, H, Lq, M]
