@@ -142,6 +142,7 @@ LAW = {
         "report",
         "context",
         "batch_size",
+        "load",
         "spread",
         "cuts",
         "partial",
@@ -158,6 +159,7 @@ LAW = {
     "engine.spread": engine("batches", "graph", "near", "rows"),
     "engine.near": engine("rows", "transfer", "windows", lazily=("engine.graph",)),
     "engine.batches": engine("rows"),
+    "engine.load": engine("batch_size", lazily=("engine.plan", "engine.rows")),
     "engine.report": engine("device", lazily=("engine.plan", "engine.rows", "engine.windows")),
     "engine.cache": engine(
         "trace", "forward", "steady", "marks", "graph", "read", "outputs", "saturation"

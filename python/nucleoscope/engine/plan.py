@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from nucleoscope.engine.batch_size import Load, sites_per_batch
+from nucleoscope.engine.batch_size import sites_per_batch
 from nucleoscope.engine.context import Context, context
 from nucleoscope.engine.cuts import Cut
 from nucleoscope.engine.forward import forward_work
 from nucleoscope.engine.graph import Axes, Graph, Rule, batch_dim
+from nucleoscope.engine.load import site_load, window_work
 from nucleoscope.engine.near import Near
 from nucleoscope.engine.partial import Partial
 from nucleoscope.engine.report import report
@@ -232,49 +233,10 @@ class Plan:
     def _batch(self, pieces: Pieces, many: int) -> int:
         budget = self.memory // 2 // self.workers  # the other half is for the originals
         count, one_chain = len(pieces[0][0]), len(self.stretches) == 1
-        load = self._load(pieces, many)
+        load = site_load(self, pieces, many)
         most = sites_per_batch(load, count, many, one_chain, budget, self.device)
         rounds = -(-count // (most * self.workers))
         return -(-count // (rounds * self.workers))  # so that all workers end together
-
-    def _load(self, pieces: Pieces, many: int) -> Load:
-        """What one site of a batch comes to: the most of some of them."""
-        number, count = many * self.bytes_per_number, len(pieces[0][0])
-        layer, live, by_layer, work = 1, 1, 1, 1
-        for at in np.linspace(0, count - 1, min(count, 5)).astype(int):
-            rows = self.spread.rows([(lo[at : at + 1], hi[at : at + 1]) for lo, hi in pieces])
-            wide = {n: r.width * self.axes(n).channels * number for n, r in rows.items()}
-            made = [size for name, size in wide.items() if name in self.stored]
-            widest = max(made, default=0)
-            layer, live = max(layer, widest), max(live, 3 * widest + sum(made) // 4)
-            by_layer = max(by_layer, self._peak(wide))
-            work = max(work, self._window_work(rows) * many)
-        tail_value = self._widest_of_tail() * self.bytes_per_number
-        return Load(layer, live, by_layer, work, self.tail_bytes() * many, tail_value)
-
-    def _peak(self, sizes: dict[str, int]) -> int:
-        """The most that is held where every layer is made whole, and freed behind its last reader."""
-        last = {source: name for name in self.order for source in self.rule(name).inputs}
-        now, peak = 0, 0
-        for name in self.order:
-            now += sizes.get(name, 0)
-            peak = max(peak, now)
-            now -= sum(sizes.get(s, 0) for s in {*self.rule(name).inputs} if last[s] == name)
-        return peak
-
-    def tail_bytes(self) -> int:
-        """Bytes that one edit's way through the tail holds at its peak, roughly."""
-        laid = sum(prod(self.axes(self.graph.resolve(n)).shape) for n in self.graph.frontier)
-        return int((2 * laid + 3 * self._widest_of_tail()) * self.bytes_per_number)
-
-    def _widest_of_tail(self) -> int:
-        """Numbers of the largest value that the tail makes for one edit; 0 without a tail."""
-        nodes, widest = self.graph.nodes, 0
-        for node in self.graph.fx:
-            if node.op == "call_function" and nodes[node.name].role == "tail":
-                shape: Any = getattr(node.meta.get("val"), "shape", ())
-                widest = max(widest, prod(int(s) for s in shape[1:] if isinstance(s, int)))
-        return widest
 
     def __repr__(self) -> str:
         return report(self)
@@ -282,19 +244,9 @@ class Plan:
     def work(self, sites: Ints) -> tuple[float, float, float]:
         """Multiply-adds of one edit, averaged over sites: in windows, in the tail, and naive."""
         sample = sites[np.linspace(0, len(sites) - 1, min(len(sites), 256)).astype(int)]
-        total = sum(self._window_work(self.rows(site[None])) for site in sample)
+        total = sum(window_work(self, self.rows(site[None])) for site in sample)
         naive, tail = forward_work(self.traced)
         return total / len(sample), tail, naive
-
-    def _window_work(self, rows: dict[str, Rows]) -> int:
-        """Multiply-adds of one edit with these windows."""
-        total = 0
-        for name in self.order:
-            rule = self.rule(name)
-            given = [rows[s].width for s in rule.inputs if s in rows]
-            if name in rows and given:
-                total += rule.work(max(given), rows[name].width)
-        return total
 
     def forward_bytes(self) -> int:
         """Bytes that one sequence's ordinary forward holds at its peak, roughly."""

@@ -65,7 +65,7 @@ def _cpu(query: Tensor, key: Tensor, r: Tensor, *scores: Any) -> Tensor:
     given, r = call.compiled(), call.read_r(r)
     out, lse = _fake(query, key, r), query.new_zeros(query.shape[:3])
     _C.attention_apply_float32(
-        given.arguments, r.data_ptr(), (*r.stride()[:2], r.shape[2]), out.data_ptr(), lse.data_ptr(),
+        given.arguments, r.data_ptr(), (r.stride(0), r.stride(1), r.shape[2]), out.data_ptr(), lse.data_ptr(),
         torch.get_num_threads(),
     )  # fmt: skip
     refuse_rows("attention_apply", lse)

@@ -81,7 +81,7 @@ def _cpu(
     out, lse = _fake(query, key, value, grad, r), query.new_zeros(query.shape[:3])
     _C.attention_relevance_float32(
         given.arguments, value.data_ptr(), grad.data_ptr(), value.shape[3], r.data_ptr(),
-        (*r.stride()[:2], r.shape[2]), out.data_ptr(), lse.data_ptr(), torch.get_num_threads(),
+        (r.stride(0), r.stride(1), r.shape[2]), out.data_ptr(), lse.data_ptr(), torch.get_num_threads(),
     )  # fmt: skip
     refuse_rows("attention_relevance", lse)
     return out

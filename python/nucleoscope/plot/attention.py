@@ -58,7 +58,10 @@ def attention_heatmap(
     axes.invert_yaxis()
     axes.set_ylabel("row")
     few = len(values) <= 12
-    axes.set_yticks(np.arange(len(values)) + 0.5 if few else [], range(len(values)) if few else [])
+    axes.set_yticks(
+        np.arange(len(values)) + 0.5 if few else [],
+        [str(i) for i in range(len(values))] if few else [],
+    )
     _bracket(axes, marks, origin, float(edges[-1] - edges[0]))
     show_positions(axes, place)
     axes.set_title(title, loc="left", fontsize="medium", pad=18 if marks else 6)
