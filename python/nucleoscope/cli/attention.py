@@ -72,7 +72,7 @@ def attention(
     length: int | None, stretches: tuple[str, ...], targets: tuple[options.Pick, ...], alpha: float,
     shuffles: int, edits: int, device: torch.device, pictures: bool, out: Path, traceback: bool, **common: Any,
 ) -> None:  # fmt: skip
-    """Explain regions by the attention of your own model, and say how far that can be trusted.
+    """Explain regions by your own model's attention, and how far that can be trusted.
 
     FOLDER gets rollout.npz and relevance.npz; conditioning.tsv, how well each head's weights are determined;
     and far.tsv and far.bed, the far tokens that score most, by the gradient of the target, by rollout, by
