@@ -181,7 +181,7 @@ LAW = {
     "engine.layers": engine("rules", "graph", "ops"),
     "engine.long_conv": engine(),
     "engine.forward": engine("partial", "rules", "graph", "long_conv"),
-    "engine.partial": engine("ways", "cuts", "graph"),
+    "engine.partial": engine("ways", "cuts", "graph", "rules"),
     "engine.ways": engine("cuts", "rules", "graph", "windows"),
     "engine.cuts": engine("windows"),
     "engine.steady": engine("graph", "read", "outputs"),

@@ -131,9 +131,9 @@ def test_one_original_a_sequence(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = asking(nn.Sequential(conv(4, 3), nn.Flatten(), nn.Linear(3 * LENGTH, 1)).eval(), some())
     seen, whole = [], Forward.original
 
-    def original(self: Forward, inputs: Any, keep: Any) -> Tensor:
+    def original(self: Forward, inputs: Any, *rest: Any) -> Tensor:
         seen.append(len(inputs[self.graph.edited]))
-        return whole(self, inputs, keep)
+        return whole(self, inputs, *rest)
 
     forward(asked, Read(None))
     monkeypatch.setattr(Forward, "original", original)

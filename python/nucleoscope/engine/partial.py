@@ -13,6 +13,7 @@ from torch import Tensor
 
 from nucleoscope.engine.cuts import Cut
 from nucleoscope.engine.graph import Graph
+from nucleoscope.engine.rules.registry import aten
 from nucleoscope.engine.ways import Given, Run, Way, broadcasts, constant_at, ripples, way
 
 
@@ -28,7 +29,7 @@ class Partial:
         for name, cut in wanted:
             self._want(name, cut)
         for node in reversed(graph.fx):
-            if node.name in self.cuts and graph.nodes[node.name].role != "size":
+            if node.name in self.cuts and node.target is not aten.sym_size.int:
                 self._reach(node)
 
     def _want(self, name: str, cut: Cut | None) -> None:
