@@ -65,7 +65,8 @@ def _attention_lse_kernel(
     least = tl.maximum(begin + first - behind, 0) // BN * BN
     last = tl.minimum(tl.minimum(begin + BM, queries) + first + ahead, keys)
     top = tl.full((BM,), -1.0e30, tl.float32)
-    total, bits, squares, cubes = (tl.zeros((BM,), tl.float32) for _ in range(4))
+    total = tl.zeros((BM,), tl.float32)
+    bits, squares, cubes = total, total, total
     for j in range(least, last, BN):
         o_j = j + tl.arange(0, BN).to(tl.int64)
         b_k = rows_of(key_ptr, i_bg, o_j, keys, width, BD)
