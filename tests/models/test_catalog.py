@@ -139,7 +139,7 @@ FIELDS: dict[str, Local] = {
     "BPNet": Local(lambda: BPNet(filters=1), profile, 3400, 1115),
     "ChromBPNet": Local(lambda: ProfileNet(1, 8), profile, 3400, 1115),
     "MPRA-DragoNN": small("MPRA-DragoNN"),
-    "m6Aformer": Local(lambda: M6AFormer(small=True), m6a_tower, 200, 44, 2),
+    "m6Aformer": Local(lambda: M6AFormer(small=True), m6a_tower, 200, 60, 2),
     "SpliceAI": Local(lambda: SpliceAI(channels=1), lambda net, x: net.logits(x), 30_100, 10_001),
     "Puffin": Local(Puffin, lambda net, x: net(x), 1400, 651),
     "Enformer": Local(

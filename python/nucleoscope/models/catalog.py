@@ -77,7 +77,7 @@ CATALOG: dict[str, Entry] = {
         weights="Zenodo 7226561, no licence",
     ),
     "MPRA-DragoNN": Entry(MPRADragoNN, 339_012, 13, 1, weights="MIT"),
-    "m6Aformer": Entry(M6AFormer, 718_658, 44, 2, attention=True, weights="PyPI m6aformer 0.1.2, MIT"),
+    "m6Aformer": Entry(M6AFormer, 718_658, 60, 2, attention=True, weights="PyPI m6aformer 0.1.2, MIT"),
 }  # fmt: skip
 
 

@@ -17,7 +17,7 @@ class M6AFormer(nn.Module):
 
     A convolution of 15 taps with a max-pool of 2, four parallel ones of 3 to 11 taps, two residual pairs; two
     layers of `nn.TransformerEncoder` (128 wide, 4 heads) with sine positions; the mean, the maximum and an
-    attention-weighted mean over the length into a small head. Receptive field 44, stride 2 before the attention;
+    attention-weighted mean over the length into a small head. Receptive field 60, stride 2 before the attention;
     718,658 parameters.
 
     Source: the package m6aformer 0.1.2 (MIT), which holds its weights. Torch runs an encoder like this one by a
