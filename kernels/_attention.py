@@ -47,7 +47,9 @@ def tile_of(width: int, beside: int = 0) -> dict[str, int]:
     sizes = {"BM": 64, "BN": 64, "num_warps": 4}
     if widest > 64:
         sizes = {"BM": 32, "BN": 64, "num_warps": 4}
-    if widest > 128 or beside:  # with values there are two products a tile, which spilled at 32 by 64
+    if (
+        widest > 128 or beside
+    ):  # with values there are two products a tile, which spilled at 32 by 64
         sizes = {"BM": 32, "BN": 32, "num_warps": 4}
     return {**sizes, "BD": max(triton.next_power_of_2(width), 16), "num_stages": 2}
 
