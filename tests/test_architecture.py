@@ -172,7 +172,9 @@ LAW = {
     "engine.kinks": engine(),
     "engine.blame": engine("kinks"),
     "engine.backward": engine("blame", "kinks", "memory", lazily=("engine.traced_gradient",)),
-    "engine.traced_gradient": engine("cache", "forward", "graph", "prepare", "program", "read"),
+    "engine.traced_gradient": engine(
+        "cache", "forward", "graph", "prepare", "program", "read", "verify"
+    ),
     "engine.integral": engine("backward", "path", "quadrature"),
     "engine.path": engine("backward", "memory", "quadrature"),
     "engine.trace": engine("fuse", "rules", "step", "graph", "windows"),

@@ -17,7 +17,7 @@ from nucleoscope.cli.failures import one_message, plain_warnings, prompt_interru
 from nucleoscope.cli.fasta import read_sequences
 from nucleoscope.cli.loading import load_model
 from nucleoscope.cli.regions import parse_region, read_bed
-from nucleoscope.cli.requests import READING, asked, of_model
+from nucleoscope.cli.requests import asked, of_model, of_reading, of_regions
 from nucleoscope.files import whole_file
 from nucleoscope.scan.letters import one_hot
 from nucleoscope.scan.regions import Region
@@ -25,23 +25,9 @@ from nucleoscope.scan.regions import Region
 SHOWN = 20  # far tokens in the table
 
 
-def _reading(command: Any) -> Any:
-    for option in reversed(READING):
-        command = option(command)
-    return command
-
-
 @click.command(epilog="Scores are read with nucleoscope.Attribution.load(FOLDER/rollout.npz).")
 @of_model
-@click.option("--fasta", type=options.EXISTING, required=True, help="The genome, plain or gzipped.")
-@click.option(
-    "--bed", type=options.EXISTING, help="Regions: the first three columns of a BED file."
-)
-@click.option("--region", metavar="CHR:START-END", help="One region, 1-based, end included.")
-@click.option(
-    "--length", type=click.IntRange(min=1),
-    help="Cut or extend every region to this length about its midpoint.",
-)  # fmt: skip
+@of_regions
 @click.option(
     "--rows",
     "stretches",
@@ -50,7 +36,7 @@ def _reading(command: Any) -> Any:
     help="Bases of the region, from 1, whose tokens are asked about, such as a promoter's; repeat for several. "
     "Default: the token in the middle.",
 )
-@_reading
+@of_reading
 @click.option("--alpha", type=click.FloatRange(0, 1), default=0.5, show_default=True)
 @click.option("--shuffles", type=click.IntRange(min=0), default=1, show_default=True,
               help="Shuffled sequences that are rolled out beside each.")  # fmt: skip

@@ -17,7 +17,7 @@ from nucleoscope.cli.fasta import read_sequences
 from nucleoscope.cli.loading import load_model
 from nucleoscope.cli.mutagenesis import with_regions
 from nucleoscope.cli.regions import parse_region, read_bed
-from nucleoscope.cli.requests import asked, of_model, of_reading
+from nucleoscope.cli.requests import asked, of_model, of_reading, of_regions, of_scores
 from nucleoscope.scan.letters import one_hot
 
 # Each method and the options that are its own.
@@ -35,15 +35,7 @@ OPTIONS = {"rule": "method"}  # named otherwise on the command line
 @click.command(epilog="Scores are read with nucleoscope.Attribution.load(FILE).")
 @click.option("--method", type=click.Choice(list(METHODS)), required=True)
 @of_model
-@click.option("--fasta", type=options.EXISTING, required=True, help="The genome, plain or gzipped.")
-@click.option(
-    "--bed", type=options.EXISTING, help="Regions: the first three columns of a BED file."
-)
-@click.option("--region", metavar="CHR:START-END", help="One region, 1-based, end included.")
-@click.option(
-    "--length", type=click.IntRange(min=1),
-    help="Cut or extend every region to this length about its midpoint.",
-)  # fmt: skip
+@of_regions
 @of_reading
 @click.option("--hypothetical", is_flag=True, help="Keep the scores of letters that are not there.")
 @click.option(
@@ -70,16 +62,7 @@ OPTIONS = {"rule": "method"}  # named otherwise on the command line
 @click.option("--random-state", type=int, help="Seed of shuffles and noise.")
 @click.option("--precision", type=click.Choice(["fp32", "fp64"]), default="fp32", show_default=True)
 @click.option("--reverse-complement", is_flag=True, help="Average over both strands.")
-@click.option("--memory", type=options.memory, metavar="SIZE", help="What may be held: 2G, 500M.")
-@click.option("--device", type=options.device, default="cpu", show_default=True)
-@options.overwrite
-@click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), callback=options.writable(".npz"),
-    help="The .npz file to write; needed unless --dry-run.",
-)  # fmt: skip
-@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
-@click.option("--progress/--no-progress", default=None, help="Default: where a terminal shows it.")
-@click.option("--traceback", is_flag=True, help="Show Python's traceback of a failure.")
+@of_scores
 def gradients(
     method: str, model: str, weights: Path | None, trust: bool, fasta: Path, bed: Path | None,
     region: str | None, length: int | None, targets: tuple[options.Pick, ...], out: Path | None,

@@ -17,38 +17,21 @@ from nucleoscope.cli.failures import one_message, plain_warnings, prompt_interru
 from nucleoscope.cli.fasta import read_sequences
 from nucleoscope.cli.loading import load_model
 from nucleoscope.cli.regions import parse_region, read_bed
-from nucleoscope.cli.requests import asked, of_method, of_model
+from nucleoscope.cli.requests import asked, of_method, of_model, of_regions, of_scores
 from nucleoscope.scan.letters import one_hot
 from nucleoscope.scan.regions import Region
 
 
 @click.command(epilog="Scores are read with nucleoscope.Attribution.load(FILE).")
 @of_model
-@click.option("--fasta", type=options.EXISTING, required=True, help="The genome, plain or gzipped.")
-@click.option(
-    "--bed", type=options.EXISTING, help="Regions: the first three columns of a BED file."
-)
-@click.option("--region", metavar="CHR:START-END", help="One region, 1-based, end included.")
-@click.option(
-    "--length", type=click.IntRange(min=1),
-    help="Cut or extend every region to this length about its midpoint.",
-)  # fmt: skip
+@of_regions
 @of_method
 @click.option(
     "--reverse-complement",
     is_flag=True,
     help="Average over both strands; --target is read off both.",
 )
-@click.option("--memory", type=options.memory, metavar="SIZE", help="What may be held: 2G, 500M.")
-@click.option("--device", type=options.device, default="cpu", show_default=True)
-@options.overwrite
-@click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), callback=options.writable(".npz"),
-    help="The .npz file to write; needed unless --dry-run.",
-)  # fmt: skip
-@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
-@click.option("--progress/--no-progress", default=None, help="Default: where a terminal shows it.")
-@click.option("--traceback", is_flag=True, help="Show Python's traceback of a failure.")
+@of_scores
 def mutagenesis(
     model: str, weights: Path | None, trust: bool, fasta: Path, bed: Path | None,
     region: str | None, length: int | None, out: Path | None, dry_run: bool, device: torch.device,

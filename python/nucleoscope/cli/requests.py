@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -61,6 +62,29 @@ COMPUTING = (
         help="Edits to recompute through the model itself.",
     ),
 )  # fmt: skip
+REGIONS = (
+    click.option("--fasta", type=options.EXISTING, required=True, help="The genome, plain or gzipped."),
+    click.option(
+        "--bed", type=options.EXISTING, help="Regions: the first three columns of a BED file."
+    ),
+    click.option("--region", metavar="CHR:START-END", help="One region, 1-based, end included."),
+    click.option(
+        "--length", type=click.IntRange(min=1),
+        help="Cut or extend every region to this length about its midpoint.",
+    ),
+)  # fmt: skip
+SCORES: tuple[Callable[[Any], Any], ...] = (
+    click.option("--memory", type=options.memory, metavar="SIZE", help="What may be held: 2G, 500M."),
+    click.option("--device", type=options.device, default="cpu", show_default=True),
+    options.overwrite,
+    click.option(
+        "--out", type=click.Path(dir_okay=False, path_type=Path), callback=options.writable(".npz"),
+        help="The .npz file to write; needed unless --dry-run.",
+    ),
+    click.option("--dry-run", is_flag=True, help="Print the plan and stop."),
+    click.option("--progress/--no-progress", default=None, help="Default: where a terminal shows it."),
+    click.option("--traceback", is_flag=True, help="Show Python's traceback of a failure."),
+)  # fmt: skip
 
 
 def of_model(command: Command) -> Command:
@@ -76,6 +100,16 @@ def of_method(command: Command) -> Command:
 def of_reading(command: Command) -> Command:
     """Give a command the options that say what is read off the model, and how its input is laid out."""
     return _with(command, READING)
+
+
+def of_regions(command: Command) -> Command:
+    """Give a command the options that name a genome and regions of it."""
+    return _with(command, REGIONS)
+
+
+def of_scores(command: Command) -> Command:
+    """Give a command that writes one .npz of scores the options of how, where and whether it is made."""
+    return _with(command, SCORES)
 
 
 def of_edits(command: Command) -> Command:

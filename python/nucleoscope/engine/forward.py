@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -36,7 +36,7 @@ class Forward:
         self.graph = graph
         self.like = torch.empty(0, dtype=dtype, device=device)
         self.tf32 = precision == "tf32"  # whether products are
-        self._last = _last_uses(graph)
+        self._last = last_uses(graph)
         self._constants: dict[str, Any] = {}
         self._evaluate_constants()
         self._precision = precision
@@ -180,21 +180,23 @@ class Forward:
                 if isinstance(first, Tensor):
                     keep(node.name, first)
             for name in self._last.get(node.name, ()):
-                if name != graph.output:
-                    env.pop(name, None)
+                env.pop(name, None)
         output: Tensor = env[graph.output]
         return output
 
 
-def _last_uses(graph: Graph) -> dict[str, list[str]]:
-    """Node name -> the values that nothing reads after it."""
+def last_uses(graph: Graph, readers: Mapping[str, str] | None = None) -> dict[str, list[str]]:
+    """Node name -> the values that nothing reads after it; `readers`: nodes at which others do their reading."""
+    at = {node.name: number for number, node in enumerate(graph.fx)}
     last: dict[str, str] = {}
     for node in graph.fx:
+        reader = (readers or {}).get(node.name, node.name)
         for arg in node.all_input_nodes:
-            last[arg.name] = node.name
+            last[arg.name] = max(reader, last.get(arg.name, reader), key=at.__getitem__)
     uses: dict[str, list[str]] = {}
-    for name, at in last.items():
-        uses.setdefault(at, []).append(name)
+    for name, reader in last.items():
+        if name != graph.output:
+            uses.setdefault(reader, []).append(name)
     return uses
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nucleoscope.engine.forward import CLAIMS, Forward, forward_work
+from nucleoscope.engine.forward import CLAIMS, Forward, forward_work, last_uses, size_of
 from nucleoscope.engine.graph import Graph
 from nucleoscope.engine.layers import Held, layers
 from nucleoscope.engine.rules.registry import aten
@@ -35,7 +35,8 @@ class Program:
         found = layers(graph) if device.type == "cpu" else {}
         self._layers = {name: Held(each, self._forward.static) for name, each in found.items()}
         self._within = {n.name for each in found.values() for n in each.nodes[:-1]}
-        self._last = self._last_uses()
+        ends = {n.name: name for name, each in found.items() for n in each.nodes}
+        self._last = last_uses(graph, ends)  # a layer reads where its last node does
         self._abreast = round(WORK / max(forward_work(graph)[0], WORK / MOST) / ABREAST)
 
     def __call__(self, X: Tensor, *others: Tensor) -> Tensor:
@@ -67,7 +68,7 @@ class Program:
                 joins = held.layer.residual
                 env[node.name] = held(env[held.layer.given], None if joins is None else env[joins])
             elif node.target is aten.sym_size.int:
-                env[node.name] = _size(node, len(X))
+                env[node.name] = size_of(node, len(X))
             elif node.target not in CLAIMS:
                 env[node.name] = self._forward.call(node, env)
             for name in self._last.get(node.name, ()):
@@ -77,21 +78,6 @@ class Program:
 
     def _is_constant(self, node: torch.fx.Node) -> bool:
         return self.graph.nodes[node.name].role == "static"
-
-    def _last_uses(self) -> dict[str, list[str]]:
-        """Node name -> the values that nothing reads after it; a layer reads as its last node does."""
-        ends = {n.name: name for name, each in self._layers.items() for n in each.layer.nodes}
-        last: dict[str, str] = {}
-        order = {node.name: at for at, node in enumerate(self.graph.fx)}
-        for node in self.graph.fx:
-            reader = ends.get(node.name, node.name)
-            for arg in node.all_input_nodes:
-                last[arg.name] = max(reader, last.get(arg.name, reader), key=order.__getitem__)
-        uses: dict[str, list[str]] = {}
-        for name, at in last.items():
-            if name != self.graph.output:
-                uses.setdefault(at, []).append(name)
-        return uses
 
     def gradient(
         self,
@@ -157,10 +143,3 @@ class Program:
                 for t in range(last + 1)
             ]
         return values.detach(), torch.stack(each, 1)
-
-
-def _size(node: torch.fx.Node, batch: int) -> int:
-    """A dimension of a value, which may lie within a layer."""
-    source: Any = node.args[0]
-    dim: Any = node.args[1]
-    return batch if dim == 0 else int(source.meta["val"].shape[dim])

@@ -14,16 +14,13 @@ from nucleoscope.engine.prepare import Asked, forward
 from nucleoscope.engine.program import Program
 from nucleoscope.engine.program import Read as Reading
 from nucleoscope.engine.read import Read
+from nucleoscope.engine.verify import Disagreement
 
 # What one gradient may be off by, of its largest number: a unit on the other side of its kink is a whole
 # path of the net, and rounding decides which side that is.
 ALLOWED = {4: 0.05, 8: 1e-6}  # by the bytes of a number
 
 _programs: weakref.WeakKeyDictionary[Forward, Program] = weakref.WeakKeyDictionary()
-
-
-class Disagreement(RuntimeError):
-    """The traced program's gradient is not the model's own."""
 
 
 @dataclass(frozen=True)
