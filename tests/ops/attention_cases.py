@@ -6,10 +6,13 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import pytest
 import torch
 from torch import Tensor
 
+from nucleoscope import _C
 from nucleoscope.ops import Scores
+from tests.ops.rows import instruction_set
 
 
 class Case(NamedTuple):
@@ -141,3 +144,32 @@ def double(case: Case) -> Case:
 def relative(got: Tensor, expected: Tensor) -> float:
     """Largest error over the largest value, of what should be equal."""
     return float((got.double() - expected).abs().max() / expected.abs().max().clamp(min=1e-30))
+
+
+class AgainstNaive:
+    """What every attention op must give, whatever makes the logits: the definition's numbers in float64."""
+
+    error: Callable[[Case], float]  # of the op, over the largest value of the definition in float64
+
+    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize("shape", SHAPES, ids=str)
+    def test_equals_naive(self, shape: tuple[int, ...], kind: str, device: torch.device) -> None:
+        assert self.error(example(shape, kind, device=device)) < 5e-6
+
+    @pytest.mark.parametrize("count", [1, 2, 3])
+    @pytest.mark.parametrize("isa", _C.available_isas())
+    def test_every_instruction_set_and_thread_count(self, isa, count, threads) -> None:
+        threads(count)
+        for shape in SHAPES[2:5]:
+            for kind in ("plain", "window", "everything"):
+                with instruction_set(isa):
+                    assert self.error(example(shape, kind)) < 5e-6
+
+    @pytest.mark.parametrize("kind", ["plain", "causal", "everything"])
+    @pytest.mark.parametrize("size", [4.0, 20.0])
+    @pytest.mark.parametrize("isa", _C.available_isas())
+    def test_large_logits(self, isa: str, size: float, kind: str) -> None:
+        """Of a standard deviation of 20 they lie hundreds apart: without a running maximum exp overflows."""
+        case = example((1, 2, 2, 300, 400, 64, 8, 2), kind, size=size)
+        with instruction_set(isa):
+            assert self.error(case) < 1e-5

@@ -5,11 +5,18 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nucleoscope import _C
 from nucleoscope.naive import ops as naive
 from nucleoscope.ops import attention_relevance
-from tests.ops.attention_cases import KINDS, SHAPES, Case, double, example, of, relative
-from tests.ops.rows import instruction_set, poisoned_malloc, strided
+from tests.ops.attention_cases import (
+    SHAPES,
+    AgainstNaive,
+    Case,
+    double,
+    example,
+    of,
+    relative,
+)
+from tests.ops.rows import poisoned_malloc, strided
 
 NAMES = ("query", "key", "value", "grad", "r")
 
@@ -21,30 +28,8 @@ def error(case: Case) -> float:
     return relative(got, naive.attention_relevance(**of(double(case), *NAMES)))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_equals_naive(shape: tuple[int, ...], kind: str, device: torch.device) -> None:
-    assert error(example(shape, kind, device=device)) < 5e-6
-
-
-@pytest.mark.parametrize("count", [1, 2, 3])
-@pytest.mark.parametrize("isa", _C.available_isas())
-def test_every_instruction_set_and_thread_count(isa, count, threads) -> None:
-    threads(count)
-    for shape in SHAPES[2:5]:
-        for kind in ("plain", "window", "everything"):
-            with instruction_set(isa):
-                assert error(example(shape, kind)) < 5e-6
-
-
-@pytest.mark.parametrize("kind", ["plain", "causal", "everything"])
-@pytest.mark.parametrize("size", [4.0, 20.0])
-@pytest.mark.parametrize("isa", _C.available_isas())
-def test_large_logits(isa: str, size: float, kind: str) -> None:
-    """Of a standard deviation of 20 they lie hundreds apart: without a running maximum exp overflows."""
-    case = example((1, 2, 2, 300, 400, 64, 8, 2), kind, size=size)
-    with instruction_set(isa):
-        assert error(case) < 1e-5
+class TestAgainstNaive(AgainstNaive):
+    error = staticmethod(error)
 
 
 @pytest.mark.parametrize("kind", ["plain", "causal", "everything"])
