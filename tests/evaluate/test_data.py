@@ -1,0 +1,66 @@
+"""What a benchmark is given is checked, and complaints name what to change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from nucleoscope.evaluate import Data, Pair
+
+N, L = 3, 11
+LETTERS = torch.randint(4, (N, L), generator=torch.Generator().manual_seed(0))
+X = torch.nn.functional.one_hot(LETTERS, 4).transpose(1, 2).float()
+MASK = torch.zeros(N, L, dtype=torch.bool)
+MASK[:, 3:6] = True
+PAIRS = [Pair(0, (0, 3), (5, 8), True), Pair(2, (0, 3), (5, 8), False)]
+
+
+def test_what_is_given_is_kept() -> None:
+    exact = torch.randn(N, L, dtype=torch.float64)
+    data = Data(X, 1, planted=MASK, exact=exact, pairs=PAIRS, labels=torch.tensor([0.0, 1.0, 2.0]))
+    assert (len(data), data.length, data.target) == (N, L, 1)
+    assert data.planted is MASK
+    assert data.exact is exact
+    assert data.pairs == tuple(PAIRS)
+
+
+def full(row: int, value: bool) -> torch.Tensor:
+    mask = MASK.clone()
+    mask[row] = value
+    return mask
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"X": X[:, :3]}, ValueError, "X: axis 1 must hold the 4 letters"),
+        ({"X": X[:0]}, ValueError, "X: it holds nothing"),
+        ({"X": X * 0.7}, ValueError, "neither one letter"),
+        ({"target": [0, 1]}, TypeError, "one number a sequence"),
+        ({"planted": MASK[:, :-1]}, ValueError, "planted: its shape is"),
+        ({"planted": MASK.float()}, TypeError, "is bool"),
+        ({"planted": MASK.tolist()}, TypeError, "expected a torch.Tensor"),
+        ({"planted": full(1, False)}, ValueError, "of sequence 1 no position is marked"),
+        ({"planted": full(2, True)}, ValueError, "of sequence 2 every position is marked"),
+        ({"exact": torch.zeros(N, 4, L)}, ValueError, "exact: its shape"),
+        ({"exact": torch.zeros(N, L)}, TypeError, "float64"),
+        ({"exact": torch.full((N, L), torch.nan, dtype=torch.float64)}, ValueError, "exact: it holds NaN"),
+        ({"labels": torch.arange(N - 1)}, ValueError, "labels: its shape"),
+        ({"labels": torch.tensor([0.0, 1.0, torch.nan])}, ValueError, "not measured"),
+        ({"labels": torch.zeros(N, dtype=torch.cfloat)}, TypeError, "real numbers"),
+        ({"labels": torch.ones(N)}, ValueError, "all are 1.0"),
+        ({"pairs": [(0, (0, 3), (5, 8), True)]}, TypeError, "use evaluate.Pair"),
+        ({"pairs": [*PAIRS, Pair(3, (0, 1), (2, 3), True)]}, IndexError, "of sequence 3; X has 3"),
+        ({"pairs": [*PAIRS, Pair(0, (0, 1), (2, 12), True)]}, ValueError, "number 2 has the site 2:12"),
+        ({"pairs": [*PAIRS, Pair(0, (0, 3), (2, 5), True)]}, ValueError, "overlap"),
+        ({"pairs": PAIRS[:1]}, ValueError, "pairs that do not"),
+        ({"pairs": []}, ValueError, "pairs that do not"),
+    ],
+)  # fmt: skip
+def test_a_complaint_names_the_argument(
+    given: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        Data(**({"X": X} | given))
