@@ -1,0 +1,115 @@
+"""Do the scores find the positions that are known to matter?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from nucleoscope.evaluate.case import Case
+from nucleoscope.evaluate.statistics import auroc, average_precision
+
+
+@dataclass(frozen=True)
+class _Planted:
+    """absolute: whether positions count by the size of their score, whatever its sign."""
+
+    absolute: bool = True
+    category: ClassVar[str] = "truth"
+    higher_is_better: ClassVar[bool] = True
+
+    def __call__(self, case: Case) -> Tensor:
+        """[N]; NaN throughout where the data has no planted positions."""
+        if case.data.planted is None:
+            return torch.full((len(case.data),), torch.nan, dtype=torch.float64)
+        scores = case.scores.abs() if self.absolute else case.scores
+        return self.found(scores, case.data.planted.cpu())
+
+    def found(self, scores: Tensor, marked: Tensor) -> Tensor:
+        """[N, L], [N, L] -> [N]."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class AUROC(_Planted):
+    """How often a planted position is above another one; ties count half, 0.5 is chance."""
+
+    name: ClassVar[str] = "AUROC"
+
+    def found(self, scores: Tensor, marked: Tensor) -> Tensor:
+        """[N, L], [N, L] -> [N]."""
+        return auroc(scores, marked)
+
+
+@dataclass(frozen=True)
+class AUPRC(_Planted):
+    """The average precision of planted positions. Chance is their share of the length: see `AUPRCLift`."""
+
+    name: ClassVar[str] = "AUPRC"
+
+    def found(self, scores: Tensor, marked: Tensor) -> Tensor:
+        """[N, L], [N, L] -> [N]."""
+        return average_precision(scores, marked)
+
+
+@dataclass(frozen=True)
+class AUPRCLift(_Planted):
+    """The average precision over what it is by chance, |M| / L: 1 is chance, whatever the length."""
+
+    name: ClassVar[str] = "AUPRC lift"
+
+    def found(self, scores: Tensor, marked: Tensor) -> Tensor:
+        """[N, L], [N, L] -> [N]."""
+        return average_precision(scores, marked) / marked.double().mean(1)
+
+
+@dataclass(frozen=True)
+class RelevanceMass(_Planted):
+    """The share of all relevance that lies on planted positions: of |φ|, or of the part that is not negative.
+
+    From 0 to 1; NaN where there is no relevance.
+
+    Source: Arras et al. 2022 (Inf. Fusion 81, 14).
+    """
+
+    name: ClassVar[str] = "relevance mass"
+
+    def found(self, scores: Tensor, marked: Tensor) -> Tensor:
+        """[N, L], [N, L] -> [N]."""
+        mass = scores.clamp(min=0)
+        return (mass * marked).sum(1) / mass.sum(1)
+
+
+@dataclass(frozen=True)
+class RelevanceRank(_Planted):
+    """The share of the |M| highest positions that are planted; of ties at the edge, what is to be expected.
+
+    Source: Arras et al. 2022 (Inf. Fusion 81, 14).
+    """
+
+    name: ClassVar[str] = "relevance rank"
+
+    def found(self, scores: Tensor, marked: Tensor) -> Tensor:
+        """[N, L], [N, L] -> [N]."""
+        many = marked.sum(1, keepdim=True)
+        edge = scores.sort(1, descending=True).values.gather(1, many - 1)
+        above, tied = scores > edge, scores == edge
+        share = (many - above.sum(1, keepdim=True)).double() / tied.sum(1, keepdim=True)
+        return ((above + tied * share) * marked).sum(1) / many[:, 0]
+
+
+@dataclass(frozen=True)
+class PointingGame(_Planted):
+    """Whether the highest position is planted, 1 or 0; of several, the share of them.
+
+    Source: Zhang et al. 2018 (IJCV 126, 1084).
+    """
+
+    name: ClassVar[str] = "pointing game"
+
+    def found(self, scores: Tensor, marked: Tensor) -> Tensor:
+        """[N, L], [N, L] -> [N]."""
+        top = scores == scores.amax(1, keepdim=True)
+        return (top & marked).sum(1) / top.sum(1, dtype=torch.float64)

@@ -1,0 +1,107 @@
+"""What is left of the answer when the most important positions go first, or come first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from nucleoscope.evaluate.background import Background, without
+from nucleoscope.evaluate.case import Case
+from nucleoscope.evaluate.metrics.metric import at_least
+
+
+@dataclass(frozen=True)
+class _Removal:
+    """steps: how many times a part of the positions goes; background: what comes in their place."""
+
+    steps: int = 16
+    background: Background = field(default_factory=Background)
+
+    def __post_init__(self) -> None:
+        at_least("steps", self.steps, 1)
+
+    def curves(self, case: Case, *orders: str) -> tuple[Tensor, list[Tensor]]:
+        """Shares of the positions [K + 1], and for each order what is left of f(x) - f(b), [N, K + 1].
+
+        "deletion" takes the most important first, "insertion" leaves them, "least" takes the least important
+        first. Importance is the score, with its sign turned round where the sequence lowers the answer.
+        """
+        length = case.data.length
+        counts = torch.linspace(0, length, self.steps + 1).round().unique()
+        whole = torch.ones(1, length, dtype=torch.bool)
+        ground = without(case, whole, self.background)
+        change = case.value[:, None] - ground
+        importance = case.scores * torch.where(change < 0, -1.0, 1.0)
+        place = importance.argsort(dim=1, descending=True, stable=True).argsort(1)[:, None]
+        taken = {
+            "deletion": place < counts[:, None],
+            "insertion": place >= counts[:, None],
+            "least": length - 1 - place < counts[:, None],
+        }
+        made = [without(case, taken[order], self.background) - ground for order in orders]
+        left = [torch.where(change != 0, each / change, torch.nan) for each in made]
+        return counts.double() / length, left
+
+
+def area(shares: Tensor, curve: Tensor) -> Tensor:
+    """Under a curve, by trapezoids."""
+    return torch.trapezoid(curve, shares, dim=-1)
+
+
+@dataclass(frozen=True)
+class Deletion(_Removal):
+    """The area under what is left of f(x) - E f(b) while the most important positions go first.
+
+    1 before any went, 0 when all did; below a half where few positions carry the answer. Positions that oppose
+    it go last, and the curve may leave [0, 1]. NaN where the sequence does nothing.
+
+    Source: Samek et al. 2017 (IEEE TNNLS 28, 2660); Petsiuk et al. 2018 (BMVC, arXiv 1806.07421).
+    """
+
+    name: ClassVar[str] = "deletion"
+    category: ClassVar[str] = "faithfulness"
+    higher_is_better: ClassVar[bool] = False
+
+    def __call__(self, case: Case) -> Tensor:
+        """[N]."""
+        shares, (curve,) = self.curves(case, "deletion")
+        return area(shares, curve)
+
+
+@dataclass(frozen=True)
+class Insertion(_Removal):
+    """The area under f(x) - E f(b) while the most important positions come first into the background.
+
+    0 before any came, 1 when all did. NaN where the sequence does nothing. Source: as of `Deletion`.
+    """
+
+    name: ClassVar[str] = "insertion"
+    category: ClassVar[str] = "faithfulness"
+    higher_is_better: ClassVar[bool] = True
+
+    def __call__(self, case: Case) -> Tensor:
+        """[N]."""
+        shares, (curve,) = self.curves(case, "insertion")
+        return area(shares, curve)
+
+
+@dataclass(frozen=True)
+class ABPC(_Removal):
+    """The area between the curves of taking the least and the most important positions first.
+
+    0 for scores in any order at random; NaN where the sequence does nothing.
+
+    Source: Blücher et al. 2024; M4, Li et al. 2023 (NeurIPS).
+    """
+
+    name: ClassVar[str] = "ABPC"
+    category: ClassVar[str] = "faithfulness"
+    higher_is_better: ClassVar[bool] = True
+
+    def __call__(self, case: Case) -> Tensor:
+        """[N]."""
+        shares, (most, least) = self.curves(case, "deletion", "least")
+        return area(shares, least - most)

@@ -1,0 +1,66 @@
+"""Do the scores of positions add up to what taking them away does, whichever are taken?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from nucleoscope.evaluate.background import Background, without
+from nucleoscope.evaluate.case import Case
+from nucleoscope.evaluate.metrics.metric import at_least
+from nucleoscope.evaluate.statistics import pearson
+
+MOST = 0.8  # of the positions
+
+
+@dataclass(frozen=True)
+class SensitivityN:
+    """The correlation, over random sets S of n positions, of Σ_S φ and f(x) - f(x without S); mean over n.
+
+    sizes: how many n, spaced evenly in their logarithm from 1 to 0.8 L, or `at` names them. subsets: sets of each
+    size, the same for all sequences. A size at which either side is constant says nothing and is left out;
+    NaN where that is so at all sizes. Attributions that are exact for an additive model give exactly 1.
+
+    Raises ValueError for sizes that the sequences have not got.
+
+    Source: Ancona et al. 2018 (ICLR, arXiv 1711.06104).
+    """
+
+    sizes: int = 6
+    subsets: int = 32
+    at: tuple[int, ...] = ()
+    background: Background = field(default_factory=Background)
+    name: ClassVar[str] = "sensitivity-n"
+    category: ClassVar[str] = "faithfulness"
+    higher_is_better: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        at_least("sizes", self.sizes, 1)
+        at_least("subsets", self.subsets, 3)
+
+    def __call__(self, case: Case) -> Tensor:
+        """[N], 1 where it is so."""
+        return self.by_size(case).nanmean(0)
+
+    def by_size(self, case: Case) -> Tensor:
+        """The correlation at each size, [sizes, N]."""
+        chosen, draws = self.chosen(case.data.length), case.draws()
+        order = torch.rand(len(chosen), self.subsets, case.data.length, generator=draws).argsort(-1)
+        taken = order < torch.tensor(chosen)[:, None, None]  # each row of `order` is a permutation
+        effects = case.value[:, None] - without(case, taken.flatten(0, 1), self.background)
+        sums = case.scores @ taken.flatten(0, 1).double().T  # [N, sizes * subsets]
+        shape = (len(case.data), len(chosen), self.subsets)
+        return pearson(sums.view(shape), effects.view(shape)).T
+
+    def chosen(self, length: int) -> list[int]:
+        """The sizes of the sets, in sequences of this length."""
+        if self.at:
+            if not all(0 < n < length for n in self.at):
+                raise ValueError(f"at={self.at}: sizes lie between 1 and {length - 1}")
+            return sorted(set(self.at))
+        top = max(1, int(MOST * length))
+        even = torch.logspace(0, torch.tensor(float(top)).log10().item(), self.sizes)
+        return sorted({min(top, max(1, round(float(n)))) for n in even})

@@ -1,0 +1,102 @@
+"""Correlations, ranks and areas of many rows at once; ties count as they should, and NaN is what is undefined."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def pearson(a: Tensor, b: Tensor) -> Tensor:  # [..., n], [..., n] -> [...]
+    """The correlation along the last axis; NaN where one of the two is constant.
+
+    Equivalent to::
+
+        numpy.corrcoef(a[i], b[i])[0, 1]
+    """
+    a, b = (each - each.mean(-1, keepdim=True) for each in (_unit(a), _unit(b)))
+    across = (a * b).sum(-1)
+    made = across / (a.square().sum(-1) * b.square().sum(-1)).sqrt()
+    flat = (_is_constant(a)) | (_is_constant(b))
+    return torch.where(flat, torch.nan, made.clamp(-1, 1))
+
+
+def _unit(values: Tensor) -> Tensor:
+    """Scaled to a largest size of 1, so that no square is lost or infinite."""
+    top = values.abs().amax(-1, keepdim=True)
+    return values / torch.where(top > 0, top, 1.0)
+
+
+def _is_constant(centred: Tensor) -> Tensor:
+    return centred.abs().amax(-1) < 1e-14  # of numbers whose largest was 1
+
+
+def ranks(values: Tensor) -> Tensor:  # [..., n] -> [..., n]
+    """Ranks from 1 along the last axis, ties sharing their mean.
+
+    Equivalent to::
+
+        scipy.stats.rankdata(values[i])
+    """
+    ordered, order = values.sort(-1)
+    new = torch.ones_like(ordered, dtype=torch.long)
+    new[..., 1:] = (ordered[..., 1:] != ordered[..., :-1]).long()
+    group = new.cumsum(-1) - 1
+    place = torch.arange(1, values.shape[-1] + 1, dtype=torch.float64).expand(values.shape)
+    total = torch.zeros(values.shape, dtype=torch.float64).scatter_add(-1, group, place)
+    many = torch.zeros_like(total).scatter_add(-1, group, torch.ones_like(total))
+    shared = (total / many.clamp(min=1)).gather(-1, group)
+    return torch.empty_like(shared).scatter(-1, order, shared)
+
+
+def spearman(a: Tensor, b: Tensor) -> Tensor:  # [..., n], [..., n] -> [...]
+    """The correlation of ranks along the last axis; NaN where one of the two is constant."""
+    return pearson(ranks(a), ranks(b))
+
+
+def auroc(scores: Tensor, marked: Tensor) -> Tensor:  # [..., n], bool [..., n] -> [...]
+    """How often a marked value is above one that is not; ties count half. NaN without both kinds.
+
+    Equivalent to::
+
+        sklearn.metrics.roc_auc_score(marked[i], scores[i])
+    """
+    many = marked.sum(-1, dtype=torch.float64)
+    others = marked.shape[-1] - many
+    total = (ranks(scores) * marked).sum(-1)
+    return (total - many * (many + 1) / 2) / (many * others)  # 0 / 0 is NaN
+
+
+def average_precision(scores: Tensor, marked: Tensor) -> Tensor:  # [..., n], bool [..., n] -> [...]
+    """The area under precision against recall, a step at each distinct score. NaN where nothing is marked.
+
+    Equivalent to::
+
+        sklearn.metrics.average_precision_score(marked[i], scores[i])
+    """
+    ordered, order = scores.sort(-1, descending=True)
+    found = marked.gather(-1, order).double().cumsum(-1)
+    last = torch.ones_like(marked)
+    last[..., :-1] = ordered[..., 1:] != ordered[..., :-1]
+    kept = torch.where(last, found, 0.0)
+    before = torch.zeros_like(kept)
+    before[..., 1:] = kept.cummax(-1).values[..., :-1]
+    precision = found / torch.arange(1, scores.shape[-1] + 1, dtype=torch.float64)
+    return torch.where(last, (found - before) * precision, 0.0).sum(-1) / found[..., -1]
+
+
+def gini(values: Tensor) -> Tensor:  # [..., n] -> [...]
+    """How unequal sizes are: 0 all alike, 1 - 1 / n one alone. NaN where all are 0.
+
+    Source: Hurley and Rickard 2009 (IEEE Trans. Inf. Theory 55, 4723).
+    """
+    sizes = values.abs().sort(-1).values
+    n = sizes.shape[-1]
+    weights = 2 * torch.arange(1, n + 1, dtype=torch.float64) - n - 1
+    return (weights * sizes).sum(-1) / (n * sizes.sum(-1))
+
+
+def entropy(values: Tensor) -> Tensor:  # [..., n] -> [...]
+    """Of sizes as shares of their sum, in nats: 0 one alone, ln n all alike. NaN where all are 0."""
+    shares = values.abs() / values.abs().sum(-1, keepdim=True)
+    of_each: Tensor = torch.special.entr(shares)
+    return of_each.sum(-1)

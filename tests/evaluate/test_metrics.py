@@ -1,0 +1,260 @@
+"""Every metric on cases whose answer is known, and under changes that must not matter."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from nucleoscope.evaluate import Background, Case, Data, Explained, Metric, metrics
+from tests.evaluate.closed_forms import UNIFORM, Additive, Either, additive_case, case, letters
+
+N, L = 5, 23
+PLANTED = torch.zeros(N, L, dtype=torch.bool)
+PLANTED[:, 4:8] = True
+ALL: list[Metric] = [
+    metrics.Completeness(), metrics.SensitivityN(), metrics.Infidelity(), metrics.InfidelityR2(),
+    metrics.Deletion(), metrics.Insertion(), metrics.ABPC(), metrics.AUROC(), metrics.AUPRC(),
+    metrics.AUPRCLift(), metrics.RelevanceMass(), metrics.RelevanceRank(), metrics.PointingGame(),
+    metrics.Sparseness(), metrics.Complexity(), metrics.ExactAgreement(), metrics.ExactError(),
+]  # fmt: skip
+NAMES = [each.name for each in ALL]
+OF_SCALE = {"completeness gap", "exact error"}  # these ask for the output's own units
+
+
+def wobbly(**given: Any) -> Case:
+    """An additive model and scores that are not quite its own."""
+    model, X = Additive(L), letters(N, L)
+    noise = torch.randn(N, L, generator=torch.Generator().manual_seed(5)).double()
+    scores = model.exact(X) + 0.5 * noise
+    known: dict[str, Any] = {"planted": PLANTED, "exact": model.exact(X)}
+    return case(model, X, scores, **(known | given))
+
+
+def every(value: float) -> Tensor:
+    return torch.full((N,), value, dtype=torch.float64)
+
+
+def close(a: Tensor, b: Tensor, tolerance: float = 1e-10) -> bool:
+    return torch.allclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=True)
+
+
+@pytest.mark.parametrize("metric", ALL, ids=NAMES)
+def test_one_float64_for_each_sequence(metric: Metric) -> None:
+    made = metric(wobbly())
+    assert (made.shape, made.dtype) == ((N,), torch.float64)
+    assert torch.isfinite(made).all()
+    assert metric.category in metrics.CATEGORIES
+    assert metric == replace(metric)  # type: ignore[type-var]
+    assert torch.equal(made, metric(wobbly()))
+
+
+@pytest.mark.parametrize("metric", ALL, ids=NAMES)
+def test_the_size_of_a_batch_decides_nothing(metric: Metric) -> None:
+    assert close(metric(wobbly(batch_size=3)), metric(wobbly()))
+
+
+@pytest.mark.parametrize("metric", ALL, ids=NAMES)
+def test_the_order_of_sequences_decides_nothing(metric: Metric) -> None:
+    order, whole = torch.tensor([3, 0, 4, 1, 2]), wobbly()
+    data = whole.data
+    assert data.exact is not None
+    moved = Data(data.X[order], planted=PLANTED[order], exact=data.exact[order])
+    explained = Explained(whole.scores[order])
+    assert close(metric(Case(whole.model, moved, explained)), metric(whole)[order])
+
+
+@pytest.mark.parametrize("metric", ALL, ids=NAMES)
+def test_other_sequences_decide_nothing(metric: Metric) -> None:
+    whole = wobbly()
+    data = whole.data
+    assert data.exact is not None
+    alone = Data(data.X[:2], planted=PLANTED[:2], exact=data.exact[:2])
+    assert close(metric(Case(whole.model, alone, Explained(whole.scores[:2]))), metric(whole)[:2])
+
+
+@pytest.mark.parametrize("metric", ALL, ids=NAMES)
+def test_a_scale_decides_nothing(metric: Metric) -> None:
+    whole = wobbly()
+    larger = replace(whole, explained=Explained(whole.scores * 8.0))
+    assert close(metric(larger), metric(whole)) != (metric.name in OF_SCALE)
+
+
+def test_exact_attributions_of_an_additive_model() -> None:
+    exact = additive_case()
+    assert close(metrics.Completeness(background=UNIFORM)(exact), every(0))
+    assert close(metrics.SensitivityN(background=UNIFORM)(exact), every(1))
+    assert close(metrics.Infidelity(background=UNIFORM)(exact), every(0))
+    assert close(metrics.InfidelityR2(background=UNIFORM)(exact), every(1))
+    assert close(metrics.ExactAgreement()(exact), every(1))
+    assert close(metrics.ExactError()(exact), every(0))
+
+
+def test_hypothetical_scores_foretell_letters() -> None:
+    """Of an additive model they say what any letter does, so blocks of real letters leave nothing."""
+    model, X = Additive(L), letters(N, L)
+    known = case(model, X, model.letters(X))
+    for kind in ("dinucleotide", "random"):
+        background = Background(kind, 3)
+        assert close(metrics.InfidelityR2(background=background)(known), every(1), 1e-8)
+    doubled = replace(known, explained=Explained.read(model.letters(X) * -3, X))
+    assert close(metrics.Infidelity()(doubled), every(0), 1e-8)
+
+
+def test_a_gap_is_what_is_missed() -> None:
+    exact = additive_case()
+    change = exact.scores.sum(1)
+    twice = replace(exact, explained=Explained(exact.scores * 2))
+    gap = lambda against: metrics.Completeness(against, UNIFORM)(twice)  # noqa: E731
+    assert close(gap("change"), every(1))
+    assert close(gap("nothing"), change.abs())
+    assert close(gap("scores"), change.abs() / (2 * exact.scores.abs().sum(1)))
+
+
+def test_what_an_explainer_measures_from_is_what_it_must_add_up_to() -> None:
+    model, X = Additive(L), letters(N, L)
+    from_zeros = Explained((X * model.weight.detach()).sum(1), against="zeros")
+    of_zeros = Case(model, Data(X), from_zeros)
+    assert close(metrics.Completeness()(of_zeros), every(0))
+    assert (metrics.Completeness(background=UNIFORM)(of_zeros) > 1e-3).all()
+
+
+def test_an_error_bar_is_the_explainers_own() -> None:
+    bar = torch.rand(N)
+    told = Case(Additive(L), Data(letters(N, L)), Explained(torch.ones(N, L).double(), None, bar))
+    assert torch.equal(metrics.MapError()(told), bar.double())
+    assert metrics.MapError()(additive_case()).isnan().all()
+
+
+def test_removal_of_an_additive_model() -> None:
+    """Of scores c, 0, 0, ... the first step takes all: deletion is half a step, insertion one less that."""
+    model, X = Additive(L), letters(N, L)
+    with torch.no_grad():
+        model.weight[:, 1:] = 0
+    exact = case(model, X, model.exact(X))
+    given = {"steps": L, "background": UNIFORM}
+    assert close(metrics.Deletion(**given)(exact), every(0.5 / L))
+    assert close(metrics.Insertion(**given)(exact), every(1 - 0.5 / L))
+    assert close(metrics.ABPC(**given)(exact), every(1 - 1 / L))
+    against = replace(exact, explained=Explained(-exact.scores))  # the only one comes last
+    assert close(metrics.Deletion(**given)(against), every(1 - 0.5 / L))
+    assert close(metrics.ABPC(**given)(against), every(1 / L - 1))
+
+
+def test_removal_where_all_positions_count_alike() -> None:
+    model, X = Additive(L), letters(N, L)
+    with torch.no_grad():
+        model.weight.copy_(X[0])
+    X = X[:1].expand(N, -1, -1)
+    alike = case(model, X, model.exact(X))
+    assert close(metrics.Deletion(background=UNIFORM)(alike), every(0.5))
+    assert close(metrics.Insertion(background=UNIFORM)(alike), every(0.5))
+    assert close(metrics.ABPC(background=UNIFORM)(alike), every(0))
+
+
+def test_nothing_to_explain_is_not_a_number() -> None:
+    model = Additive(L)
+    with torch.no_grad():
+        model.weight.zero_()
+    nothing = case(model, letters(N, L), torch.zeros(N, L).double(), planted=PLANTED)
+    undefined = {
+        "completeness gap", "sensitivity-n", "infidelity R2", "deletion", "insertion", "ABPC", "relevance mass",
+        "sparseness", "complexity", "exact agreement", "exact error",
+    }  # fmt: skip
+    for metric in ALL:
+        assert metric(nothing).isnan().all() == (metric.name in undefined), metric.name
+
+
+def test_sensitivity_n_tells_a_single_position_from_a_set() -> None:
+    """Each of two hides the other: single positions have no effect, sets of L - 1 have."""
+    X = torch.zeros(1, 4, 10).double()
+    X[:, 1] = 1
+    X[:, :, [2, 7]] = torch.tensor([1.0, 0, 0, 0]).double()[:, None]
+    scores = torch.zeros(1, 10).double()
+    scores[:, [2, 7]] = 0.5
+    hidden = case(Either(), X, scores)
+    single = metrics.SensitivityN(at=(1,), subsets=40, background=Background("zeros"))
+    assert single(hidden).isnan().all()
+    many = metrics.SensitivityN(at=(5,), subsets=400, background=Background("zeros"))
+    # Σφ is 0, ½ or 1 and the effect 1 for the last alone: with p = P(both), q = P(one)
+    both, one = (5 * 4) / (10 * 9), 2 * 5 * 5 / (10 * 9)
+    cov = both - both * (both + one / 2)
+    spread = math.sqrt(both * (1 - both) * (both + one / 4 - (both + one / 2) ** 2))
+    assert many(hidden).item() == pytest.approx(cov / spread, abs=0.1)
+
+
+def test_planted_positions_by_hand() -> None:
+    X, mask = letters(1, 6), torch.tensor([[True, True, False, False, False, False]])
+    by = lambda metric, *row: metric(  # noqa: E731
+        case(Additive(6), X, torch.tensor([row]).double(), planted=mask)
+    ).item()
+    assert by(metrics.AUROC(), -3, 2, 1, 0, 0, 0) == 1
+    assert by(metrics.AUROC(absolute=False), -3, 2, 1, 0, 0, 0) == 0.5
+    assert by(metrics.AUPRC(), 3, 1, 2, 0, 0, 0) == pytest.approx((1 + 2 / 3) / 2)
+    assert by(metrics.AUPRCLift(), 3, 1, 2, 0, 0, 0) == pytest.approx((1 + 2 / 3) / 2 * 3)
+    assert by(metrics.AUPRCLift(), 1, 1, 1, 1, 1, 1) == pytest.approx(1)
+    assert by(metrics.RelevanceMass(), 3, -1, 2, 0, 0, 2) == pytest.approx(0.5)
+    assert by(metrics.RelevanceMass(absolute=False), 3, -1, 2, 0, 0, 1) == pytest.approx(0.5)
+    assert by(metrics.RelevanceRank(), 3, 1, 2, 0, 0, 0) == 0.5
+    assert by(metrics.RelevanceRank(), 3, 1, 1, 1, 0, 0) == pytest.approx((1 + 1 / 3) / 2)
+    assert by(metrics.RelevanceRank(), 0, 0, 0, 0, 0, 0) == pytest.approx(1 / 3)
+    assert by(metrics.PointingGame(), 3, 1, -4, 0, 0, 0) == 0
+    assert by(metrics.PointingGame(absolute=False), 3, 1, -4, 0, 0, 0) == 1
+    assert by(metrics.PointingGame(), 3, 1, 3, 0, 0, 0) == 0.5
+
+
+@pytest.mark.parametrize("metric", ALL[7:13], ids=NAMES[7:13])
+def test_without_planted_positions_there_is_no_answer(metric: Metric) -> None:
+    assert metric(additive_case()).isnan().all()
+
+
+@pytest.mark.parametrize("kind", ["dinucleotide", "random", "uniform", "zeros"])
+def test_a_background_follows_from_seed_and_letters(kind: str) -> None:
+    background, known = Background(kind, 3), additive_case()
+    drawn = background.of(known)
+    assert torch.equal(drawn, background.of(known))
+    assert drawn.shape == (N, 3 if kind in ("dinucleotide", "random") else 1, 4, L)
+    other = background.of(replace(known, seed=1))
+    assert torch.equal(drawn, other) == (kind in ("uniform", "zeros"))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Background("shuffle"), "kind='shuffle': use one of"),
+        (lambda: Background(draws=0), "draws=0: 1 or more"),
+        (lambda: metrics.SensitivityN(subsets=2), "subsets=2"),
+        (lambda: metrics.SensitivityN(at=(0,))(additive_case()), "sizes lie between 1 and 22"),
+        (lambda: metrics.Infidelity(edits=1), "edits=1"),
+        (lambda: metrics.Deletion(steps=0), "steps=0"),
+        (lambda: metrics.Completeness("all"), "relative_to='all'"),
+        (lambda: additive_case(batch_size=0), "batch_size=0"),
+        (lambda: case(Additive(L), letters(N, L), torch.zeros(N, 4)), "returned the shape"),
+        (lambda: case(Additive(L), letters(N, L), torch.full((N, L), torch.nan)), "NaN or infinite"),
+        (lambda: additive_case().again(letters(N, L)), "explain: this metric asks"),
+        (lambda: Case(Additive(L), Data(letters(N, L)), Explained(torch.zeros(1, L))), "scores of shape"),
+    ],
+)  # fmt: skip
+def test_bad_input(make: Callable[[], Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message.replace("(", r"\(")):
+        make()
+
+
+def test_an_answer_that_is_no_number_is_told() -> None:
+    class Broken(Additive):
+        def forward(self, X: Tensor) -> Tensor:
+            return super().forward(X) / 0
+
+    X = letters(N, L)
+    with pytest.raises(ValueError, match="its answers hold NaN"):
+        metrics.Deletion()(case(Broken(L), X, torch.zeros(N, L)))
+
+
+def test_what_is_no_array_is_told() -> None:
+    with pytest.raises(TypeError, match="returned a str"):
+        Explained.read("scores", letters(N, L))
