@@ -25,6 +25,7 @@ from nucleoscope.methods.gradient_plan import plan_gradients as plan_gradients
 from nucleoscope.methods.input_x_gradient import input_x_gradient as input_x_gradient
 from nucleoscope.methods.integrated_gradients import NotConverged as NotConverged
 from nucleoscope.methods.integrated_gradients import integrated_gradients as integrated_gradients
+from nucleoscope.methods.linear_trunk import LinearTrunk as LinearTrunk
 from nucleoscope.methods.marginalize import marginalize as marginalize
 from nucleoscope.methods.mutagenesis import Disagreement as Disagreement
 from nucleoscope.methods.mutagenesis import NaiveFallback as NaiveFallback
@@ -54,6 +55,7 @@ __all__ = [
     "Disagreement",
     "Effects",
     "GradientPlan",
+    "LinearTrunk",
     "NaiveFallback",
     "NotConverged",
     "Pairs",

@@ -36,6 +36,8 @@ def to_xarray(attribution: Attribution) -> xarray.Dataset:
         data["sequences"] = (("sequence", "letter", "site"), attribution.sequences.cpu().numpy())
     if attribution.spread is not None:
         data["spread"] = (axes, attribution.spread.cpu().numpy())
+    if attribution.exact is not None:
+        data["exact"] = (("sequence", "site"), attribution.exact.cpu().numpy())
     facts = {"alphabet": attribution.alphabet, "facts": _as_text(attribution)}
     return xarray.Dataset(data, _coordinates(attribution), facts)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import anndata
     import xarray
 
-TENSORS = ("scores", "original", "sequences", "spread", "error_bar", "gap", "controls")
+TENSORS = ("scores", "original", "sequences", "spread", "error_bar", "gap", "controls", "exact")
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,9 @@ class Attribution:
     gap: Tensor | None = None  # what the scores' sum misses of the change it should be, [N, T]
     controls: Tensor | None = (
         None  # what to compare the scores with, [control, *as the scores]; facts name them
+    )
+    exact: Tensor | None = (
+        None  # of an approximation: at which sites [N, site] the changes were made exactly
     )
 
     def __repr__(self) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -30,14 +32,20 @@ class Changes:
     untraced: str = ""  # why `func` was given whole outputs
 
 
-def by_deltas(asked: Asked, read: Read, between: Between) -> Changes:
+def by_deltas(
+    asked: Asked, read: Read, between: Between, found: Changes | None = None,
+    chosen: npt.NDArray[np.bool_] | None = None,
+) -> Changes:  # fmt: skip
     """All substitutions at the asked sites; raises Untraceable where the model cannot be traced.
 
-    Edits whose deltas are lost to float32's rounding (a LayerNorm whose variance collapses) are made
-    once more, in float64.
+    Of what was found already, those at the chosen ones [N, sites] are put in its place. Edits whose deltas
+    are lost to float32's rounding (a LayerNorm whose variance collapses) are made once more, in float64.
     """
     edits = substitutions(asked.sequences, asked.start, asked.end)
-    found = _pass(asked, read, edits, between, None)
+    if chosen is not None:
+        edits = [job.part(chosen[job.sequence, job.site - asked.start]) for job in edits]
+    before = 0 if found is None else found.repeated
+    found = _pass(asked, read, edits, between, found)
     lost = found.raw.isnan().any(1).any(1).numpy()  # [N, sites]
     if asked.dtype == torch.float64 or not lost.any():
         return found
@@ -45,7 +53,7 @@ def by_deltas(asked: Asked, read: Read, between: Between) -> Changes:
     again = [job.part(lost[job.sequence, job.site - asked.start]) for job in edits]
     return replace(
         _pass(finer, read, again, lambda _edits: None, found),
-        repeated=sum(job.new.size for job in again),
+        repeated=before + sum(job.new.size for job in again),
     )
 
 

@@ -42,7 +42,9 @@ def window_work(plan: Plan, rows: dict[str, Rows]) -> int:
 
 
 def tail_bytes(plan: Plan) -> int:
-    """Bytes that one edit's way through the tail holds at its peak, roughly."""
+    """Bytes that one edit's way through the tail holds at its peak, roughly; 0 where no edit goes through it."""
+    if plan.linear:
+        return 0
     laid = sum(prod(plan.axes(plan.graph.resolve(n)).shape) for n in plan.graph.frontier)
     return int((2 * laid + 3 * _widest_of_tail(plan)) * plan.bytes_per_number)
 

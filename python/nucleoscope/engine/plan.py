@@ -42,6 +42,7 @@ class Plan:
     device: torch.device
     near: Near | None = None  # outputs that are read where an edit is, and not the target's mean
     shapes: tuple[tuple[tuple[int, ...], int, int], ...] = ()  # of a table: pieces, places, edits
+    linear: bool = False  # what lies behind a seam is taken to first order
     thinned: Thinned = field(init=False)  # the graph, each layer where it is read
     order: list[str] = field(init=False)  # rippling nodes with a rule, as they are computed
     cones: dict[str, tuple[int, int]] = field(init=False)

@@ -51,6 +51,7 @@ class Asked:
         None  # the user's model, where it is in half precision and this is a float32 copy
     )
     near: Near | None = None  # outputs that are read where an edit is
+    linear: bool = False  # whether what lies behind a seam is taken to first order
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
@@ -109,8 +110,9 @@ def make_plan(asked: Asked, held: Traced) -> Plan:
     number, workers = held.forward.like.element_size(), side_by_side(asked.device)
     graph = held.forward.graph
     return Plan(
-        graph, read, size - plain, number, asked.memory, sites, workers, asked.device, asked.near
-    )
+        graph, read, size - plain, number, asked.memory, sites, workers, asked.device, asked.near,
+        linear=asked.linear,
+    )  # fmt: skip
 
 
 def substitutions(sequences: Sequences, start: int, end: int) -> list[Edits]:

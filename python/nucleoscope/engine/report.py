@@ -96,6 +96,11 @@ def _ending(plan: Plan) -> str:
     if plan.local:
         return "Deltas all the way to the output: no part of the model is run again."
     whole = [n for n in plan.graph.nodes.values() if n.role == "tail"]
+    if plan.linear:
+        return (
+            f"Behind the seam the tail ({len(whole)} ops) is taken to first order, for the sites that are not "
+            "rerun; locality ends at"
+        )
     return f"Behind the seam the model's own tail ({len(whole)} ops) runs for every edit; locality ends at"
 
 
@@ -105,6 +110,7 @@ def _seams(plan: Plan) -> list[str]:
 
 def _arithmetic(plan: Plan, sites: np.ndarray[tuple[int], np.dtype[np.int64]]) -> str:
     local, tail, naive = plan.work(sites)
+    tail = 0 if plan.linear else tail
     saved = naive / max(local + tail, 1)
     said = (
         f"Multiply-adds per edit: {_count(local)} in windows + {_count(tail)} in the tail, against "

@@ -19,6 +19,7 @@ from nucleoscope.engine.plan import Plan
 from nucleoscope.engine.rows import Delta, Ints, Rows
 from nucleoscope.engine.spread import Chunk
 from nucleoscope.engine.step import AnyEdits, Blocks, Originals, Placed, Step, columns
+from nucleoscope.engine.tangent import Tangent
 from nucleoscope.engine.thin import Kept
 from nucleoscope.engine.transfer import sent
 from nucleoscope.engine.workers import in_order
@@ -70,6 +71,9 @@ class Run:
         if plan.local and plan.target is not None:
             made = plan.thinned.lattices[plan.graph.resolve(plan.graph.output)]
             self._reader = plan.target.reader(plan.output_axes, forward.like, made)
+        if plan.linear:
+            self._tangent = Tangent(plan, forward, self._whole, self._steady)
+            self._whole.clear()
 
     def _keep(self, name: str, value: Tensor) -> None:
         for at, kept in self._keeps.get(name, ()):
@@ -139,6 +143,9 @@ class Run:
             if plan.near is not None:
                 return plan.near.of_delta(delta, edits.pieces[0][0])
             return self._reader(delta)
+        if plan.linear:
+            zero = self.forward.like.new_zeros((*shape, 1))
+            return self._tangent(deltas, edits.sequence, zero)
         laid = {n: self._lay(n, deltas.get(graph.resolve(n)), edits) for n in graph.frontier}
         which = sent(np.repeat(edits.sequence, shape[1]), self.output.device)
         laid.update({n: _select(v, self._steady_names[n], which) for n, v in self._steady.items()})

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -22,6 +23,7 @@ from nucleoscope.engine.target import described
 
 Edit = tuple[int, Sequence[int], Sequence[int]]  # sequence, letters put in, positions
 Model = Callable[..., Any]
+Mask = npt.NDArray[np.bool_]
 
 # Judged by a float64 copy of the model up to this many parameter-times-position products, else by itself.
 SMALL = 1e12
@@ -70,14 +72,18 @@ class Answers:
     effect: Tensor
 
 
-def verify(asked: Asked, found: Changes, read: Read, count: int, seed: int) -> Verdict:
+def verify(
+    asked: Asked, found: Changes, read: Read, count: int, seed: int, among: Mask | None = None
+) -> Verdict:
     """Recompute the strongest edit, random others and their originals; raise Disagreement if one is off.
 
     Where deltas go all the way only the rounding of the effects themselves is allowed; where two
-    outputs were subtracted, the model's own fp32 noise is.
+    outputs were subtracted, the model's own fp32 noise is. `among` marks the sites [N, sites]
+    that are asked about.
     """
     where, more = (
-        _choose(asked, found.raw, many, seed + at) for at, many in enumerate((count, MEASURED))
+        _choose(asked, found.raw, many, seed + at, among)
+        for at, many in enumerate((count, MEASURED))
     )
     claim = Claim(
         where, _at(asked, found.raw, where), found.original, _largest(found.raw), found.exact
@@ -160,11 +166,17 @@ def _advice(asked: Asked, read: Read) -> str:
     )
 
 
-def _choose(asked: Asked, raw: Tensor, count: int, seed: int) -> list[Edit]:
+def _choose(asked: Asked, raw: Tensor, count: int, seed: int, among: Mask | None) -> list[Edit]:
     """The strongest edit of all, then random ones that change a letter."""
     n, _, letters, sites = raw.shape
-    top = int(raw.abs().amax(1).flatten().argmax())
-    random = np.random.default_rng(seed).integers(0, n * letters * sites, size=8 * count)
+    size, draw = raw.abs().amax(1), np.random.default_rng(seed)
+    if among is None:
+        random = draw.integers(0, n * letters * sites, size=8 * count)
+    else:
+        size *= torch.from_numpy(among)[:, None]
+        held = np.flatnonzero(np.repeat(among[:, None], letters, 1))
+        random = draw.choice(held, 8 * count)
+    top = int(size.flatten().argmax())
     chosen: list[Edit] = []
     for flat in (top, *random.tolist()):
         i, rest = divmod(flat, letters * sites)

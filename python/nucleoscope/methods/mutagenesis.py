@@ -20,6 +20,7 @@ from nucleoscope.engine.reduce import CENTERS, project
 from nucleoscope.engine.reduce import center as centered
 from nucleoscope.engine.verify import Disagreement as Disagreement
 from nucleoscope.methods import ensemble
+from nucleoscope.methods.linear_trunk import LinearTrunk, read_trunk
 from nucleoscope.methods.raw_changes import answered
 from nucleoscope.methods.running import NaiveFallback as NaiveFallback
 from nucleoscope.methods.running import UntracedFunc as UntracedFunc
@@ -51,6 +52,7 @@ def saturation_mutagenesis(
     reverse_complement: bool = False,
     reverse_target: Any = None,
     shifts: Sequence[int] = (0,),
+    trunk: str | LinearTrunk = "exact",
 ) -> Attribution:  # scores [N, 4, end - start], or [N, T, 4, end - start] for a list of targets
     """What every single-base substitution does to a model's output, exactly.
 
@@ -113,6 +115,11 @@ def saturation_mutagenesis(
     shifts
         Ask about sequences moved so far to the right, and average: letters that leave are lost, and N
         (zeros) comes in at the other end. A site that leaves is averaged over the shifts in which it is there.
+    trunk
+        ``"exact"``: what lies behind the seam (attention over the whole length, an LSTM) is run for every
+        edit. ``"linear"``, or a `LinearTrunk` with its settings: an approximation. It is replaced by its
+        gradient at the original; the strongest sites and a random sample are made exactly and marked in
+        ``exact``, and the sample says what the others are off by. Of one model, one strand, no shift.
 
     Returns
     -------
@@ -142,10 +149,15 @@ def saturation_mutagenesis(
             "center='none': at the letters that stand there every change is 0, so nothing would be "
             "shown. Pass hypothetical=True, or center='mean'."
         )
-    verify = read_verify(verify)
+    verify, how = read_verify(verify), read_trunk(trunk)
     read_func(func)
     members, read, facts = ensemble.members(model), Read(target, func), []
     reverse = _reverse(read, reverse_target, reverse_complement)
+    if how and (len(members) > 1 or reverse_complement or tuple(shifts) != (0,)):
+        raise ValueError(
+            "trunk='linear' is of one model, one strand and no shift: each view has other strongest sites. "
+            "Ask for them one by one"
+        )
     with in_turn:
         settings: dict[str, Any] = {
             "layout": layout, "alphabet": alphabet, "precision": precision, "memory": memory,
@@ -167,7 +179,7 @@ def saturation_mutagenesis(
             asked = first
             if view != tally.plain:
                 asked = ask(members[view.member], given, args, start=begin, end=stop, **settings)
-            made = answered(asked, reverse if view.mirrored else read, verify, progress)
+            made = answered(asked, reverse if view.mirrored else read, verify, progress, how)
             tally.add(view, made.found.raw, made.found.original, made.checks)
             facts.append(made.facts)
     many = isinstance(target, list)
@@ -176,12 +188,15 @@ def saturation_mutagenesis(
         "method": "saturation_mutagenesis", "target": str(read), "center": center,
         "hypothetical": hypothetical, **ensemble.together(facts), **tally.facts, **versions(),
     }  # fmt: skip
+    exact = None
+    if made.screen is not None:
+        said["trunk"], exact = made.screen.facts, torch.from_numpy(made.screen.exact)
     scores, spread = tally.result()
     if not many:
         scores, spread = scores[:, 0], None if spread is None else spread[:, 0]
     return Attribution(
         scores, axes, alphabet, first.start, tally.original, said, tuple(tally.checks),
-        _compact(columns), spread,
+        _compact(columns), spread, exact=exact,
     )  # fmt: skip
 
 
@@ -212,6 +227,7 @@ def plan(
     end: int | None = None, target: Any = None, func: Func | None = None, layout: str = "NCL",
     alphabet: str = "ACGT", precision: str = "fp32", memory: int | None = None,
     device: str | torch.device | None = None, substitutions: Any = None, sequence: Any = None,
+    trunk: str | LinearTrunk = "exact",
 ) -> Plan:  # fmt: skip
     """What `saturation_mutagenesis` would do with the same arguments; print it.
 
@@ -228,6 +244,7 @@ def plan(
             precision=precision, memory=memory, device=device,
         )  # fmt: skip
         stack.enter_context(exactly(asked))
+        asked = replace(asked, linear=read_trunk(trunk) is not None)
         if substitutions is None:
             return make_plan(asked, forward(asked, Read(target, func)))
         table = read_table(substitutions, sequence, asked.sequences.letters.shape, len(alphabet))

@@ -20,6 +20,7 @@ from nucleoscope.engine.saturation import Unsaturated
 from nucleoscope.engine.steady import answer, check_steady
 from nucleoscope.engine.verify import Disagreement
 from nucleoscope.engine.verify import verify as verify_edits
+from nucleoscope.methods.linear_trunk import ENGINE, LinearTrunk, Screen
 from nucleoscope.methods.running import (
     exactly,
     facts_of,
@@ -38,19 +39,25 @@ class Answered:
     engine: str
     checks: tuple[Check, ...]
     facts: dict[str, Any]
+    screen: Screen | None = None  # where some are approximations: which, and what they are off by
 
 
-def answered(asked: Asked, read: Read, verify: int, progress: bool) -> Answered:
+def answered(
+    asked: Asked, read: Read, verify: int, progress: bool, trunk: LinearTrunk | None = None
+) -> Answered:
     """What every substitution at the asked sites does to the targets, verified."""
     with exactly(asked) as rounding, _named_half(asked):
-        found, engine, checks = _changes(asked, read, verify, progress, rounding)
+        screen = Screen(trunk) if trunk else None
+        found, engine, checks = _changes(asked, read, verify, progress, rounding, screen)
         if asked.half is not None:
             few = asked.part(0, 4)
             effect, original = float(found.raw.abs().max()), found.original[:4]
             said = check_half(asked.half, few, read, original, effect)
             checks = (*checks, Check("half precision", True, said))
     facts = facts_of(asked, read, found, engine)
-    return Answered(found, engine, checks, facts)
+    if screen is not None:
+        checks = (*checks, screen.check)
+    return Answered(found, engine, checks, facts, screen)
 
 
 @contextlib.contextmanager
@@ -69,7 +76,12 @@ def _named_half(asked: Asked) -> Iterator[None]:
 
 
 def _changes(
-    asked: Asked, read: Read, verify: int, progress: bool, rounding: list[str]
+    asked: Asked,
+    read: Read,
+    verify: int,
+    progress: bool,
+    rounding: list[str],
+    screen: Screen | None,
 ) -> tuple[Changes, str, tuple[Check, ...]]:
     """The raw changes, by which engine they were made, and the checks they passed."""
     seen_before = is_held(asked.model)
@@ -77,13 +89,17 @@ def _changes(
     bar = tqdm(total=edits, unit=" edits", disable=not progress, unit_scale=True)
     with bar:
         try:
-            found = by_deltas(asked, read, bar.update)
+            make = screen.changes if screen else by_deltas
+            found = make(asked, read, bar.update)
         except Untraceable as why:
+            if screen:
+                raise
             warn_of_the_loop(why, rounding)
             batch = 1 if isinstance(why, FixedBatch) else 64
             found, engine = _by_the_loop(asked, read, bar.update, batch), "plain loop"
         else:
             engine = "delta" if found.local else "delta, then the model's own tail"
+            engine = ENGINE if screen else engine
             warn_of_whole_outputs(found.untraced)
     if not torch.isfinite(found.raw).all():
         who = (
@@ -101,12 +117,13 @@ def _changes(
     if not verify:
         return found, engine, ()
     try:
-        verdict = verify_edits(asked, found, read, verify, seed=0)
+        among = screen.exact if screen else None
+        verdict = verify_edits(asked, found, read, verify, 0, among)
     except Disagreement:
         if not seen_before:
             raise
         forget(asked.model)  # something may have changed that no key holds: a global, a file
-        return _changes(asked, read, verify, progress, rounding)
+        return _changes(asked, read, verify, progress, rounding, screen)
     return found, engine, (Check("verification", True, str(verdict)),)
 
 
