@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "support/pages.h"
 #include "support/parallel.h"
 #include "support/random.h"
 #include "support/scratch.h"
@@ -15,6 +16,7 @@ constexpr std::int64_t together = 4;
 
 /// The pairs of a stretch of letters: what follows each letter, letter after letter.
 struct Pairs {
+  const std::int8_t* run;  // where the stretch lies; null: none has been read
   std::int8_t* after;
   std::int64_t begin[most_letters + 1];
   std::int64_t A;
@@ -23,6 +25,8 @@ struct Pairs {
 };
 
 void read_pairs(const std::int8_t* run, std::int64_t length, Pairs& pairs) {
+  if (pairs.run == run) return;  // the shuffles before were of this stretch too
+  pairs.run = run;
   std::int64_t next[most_letters] = {};
   for (std::int64_t i = 0; i + 1 < length; ++i) ++next[run[i]];
   pairs.begin[0] = 0;
@@ -94,16 +98,17 @@ void walk(Walks& walks, std::int64_t L, std::int64_t begin, std::int64_t end) {
 
 template <class T>
 void one_hot(const std::int8_t* letters, std::int64_t L, std::int64_t A, T* __restrict out) {
-  for (std::int64_t a = 0; a < A; ++a)
-    for (std::int64_t i = 0; i < L; ++i) out[a * L + i] = letters[i] == a ? T(1) : T(0);
+  for (std::int64_t a = 0; a < A; ++a) {
+    const auto letter = static_cast<std::int8_t>(a);  // compared as bytes
+    for (std::int64_t i = 0; i < L; ++i) out[a * L + i] = letters[i] == letter ? T(1) : T(0);
+  }
 }
 
-/// Shuffles k, k + 1, ... of a sequence, `together` of them.
-void shuffle(const DinucleotideShuffle& call, const std::int8_t* letters, std::int64_t k,
-             Pairs& pairs, Walks& walks) {
+/// Shuffles k, k + 1, ... of a sequence, `together` of them, from its own stream of numbers.
+void shuffle(const DinucleotideShuffle& call, const std::int8_t* letters, std::uint64_t stream,
+             std::int64_t k, Pairs& pairs, Walks& walks) {
   for (std::int64_t w = 0; w < together; ++w)
     std::memcpy(walks.walked + w * call.L, letters, call.L);
-  const std::uint64_t stream = hashed(letters, call.L, call.seed);
   for (std::int64_t begin = 0, end; begin < call.L; begin = end + 1) {
     for (end = begin; end < call.L && letters[end] >= 0;) ++end;
     if (end - begin < 2) continue;
@@ -120,14 +125,18 @@ void shuffle(const DinucleotideShuffle& call, const std::int8_t* letters, std::i
 template <class T>
 void dinucleotide_shuffle(const DinucleotideShuffle& call, T* out, int threads) {
   if (call.L == 0 || call.n == 0) return;
+  prefer_large_pages(out, call.N * call.n * call.A * call.L * static_cast<std::int64_t>(sizeof(T)));
   const std::int64_t groups = (call.n + together - 1) / together;  // of a sequence's shuffles
   const auto shuffle_groups = [&call, out, groups](std::int64_t begin, std::int64_t end) {
     Scratch<std::int8_t> after(call.L), order(together * call.L), walked(together * call.L);
-    Pairs pairs{.after = after.data(), .begin = {}, .A = call.A};
+    Pairs pairs{.run = nullptr, .after = after.data(), .begin = {}, .A = call.A};
     Walks walks{.order = order.data(), .walked = walked.data(), .next = {}};
+    std::uint64_t stream = 0;
     for (std::int64_t at = begin; at < end; ++at) {
       const std::int64_t i = at / groups, k = at % groups * together;
-      shuffle(call, call.letters + i * call.L, k, pairs, walks);
+      const std::int8_t* letters = call.letters + i * call.L;
+      if (k == 0 || at == begin) stream = hashed(letters, call.L, call.seed);
+      shuffle(call, letters, stream, k, pairs, walks);
       for (std::int64_t w = 0; w < together && k + w < call.n; ++w)
         one_hot(walks.walked + w * call.L, call.L, call.A,
                 out + (i * call.n + k + w) * call.A * call.L);

@@ -14,12 +14,13 @@ _MADE = (torch.int8, torch.float32, torch.float64)
 def shuffles(sequences: Sequences, n: int, seed: int, dtype: torch.dtype) -> Tensor:
     """[N, n, A, L] on the CPU: n dinucleotide shuffles of each sequence."""
     letters = torch.from_numpy(sequences.letters)
-    plain = torch.where(letters < sequences.size, letters, -1).to(torch.int8)
+    plain, odd = letters.to(torch.int8), None
+    if len(sequences.ambiguous):
+        odd = letters >= sequences.size
+        plain[odd] = -1
     made = dinucleotide_shuffle(
         plain, n, sequences.size, seed, dtype if dtype in _MADE else torch.int8
-    )
-    made = made.to(dtype)
-    odd = letters >= sequences.size
-    if odd.any():
+    ).to(dtype)
+    if odd is not None:
         made += (sequences.columns.cpu() * odd[:, None]).to(dtype)[:, None]
     return made
