@@ -49,7 +49,9 @@ def case(
     model: nn.Module, X: Tensor, scores: Tensor, seed: int = 0, batch_size: int = 256, **known: Any
 ) -> Case:
     data = Data(X, **known)
-    return Case(model, data, Explained.read(scores, X), seed=seed, batch_size=batch_size)
+    return Case(
+        model, data, Explained.read(scores, X, scores.ndim == 3), seed=seed, batch_size=batch_size
+    )
 
 
 def additive_case(count: int = 5, length: int = 23, **given: Any) -> Case:

@@ -102,7 +102,7 @@ def test_hypothetical_scores_foretell_letters() -> None:
     for kind in ("dinucleotide", "random"):
         background = Background(kind, 3)
         assert close(metrics.InfidelityR2(background=background)(known), every(1), 1e-8)
-    doubled = replace(known, explained=Explained.read(model.letters(X) * -3, X))
+    doubled = replace(known, explained=Explained.read(model.letters(X) * -3, X, hypothetical=True))
     assert close(metrics.Infidelity()(doubled), every(0), 1e-8)
 
 

@@ -1,0 +1,58 @@
+"""Is the model any good? Explanations of one that guesses explain nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nucleoscope.evaluate.case import answers
+from nucleoscope.evaluate.data import Data
+from nucleoscope.evaluate.statistics import auroc, spearman
+
+DRAWS, LEVEL = 1000, 0.95
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How well a model's answers go with the labels: a value with its interval, and what chance gives."""
+
+    measure: str  # "AUROC" of two classes, else "Spearman's rho"
+    value: float
+    low: float
+    high: float
+    chance: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether the whole interval lies above chance."""
+        return self.low > self.chance
+
+    def __str__(self) -> str:
+        said = f"{self.measure} {self.value:.3f} ({LEVEL:.0%} interval {self.low:.3f} to {self.high:.3f})"
+        return said if self.passed else f"{said}: no better than chance, {self.chance:g}"
+
+
+def quality(model: Any, data: Data, batch_size: int = 256) -> Quality | None:
+    """Of a model on its data; None where the data has no labels."""
+    if data.labels is None:
+        return None
+    said, labels = answers(model, data.X, data.target, batch_size), data.labels.cpu()
+    draws = torch.Generator().manual_seed(0)
+    taken = torch.randint(len(said), (DRAWS, len(said)), generator=draws)
+    two = labels.unique().numel() == 2
+    measure, truth = (auroc, labels == labels.max()) if two else (spearman, labels.double())
+    chance = 0.5 if two else 0.0
+    found = (float(measure(said, truth)), *interval(measure(said[taken], truth[taken])))
+    # a model that says the same of all sequences has no correlation
+    value, low, high = (each if each == each else chance for each in found)
+    return Quality("AUROC" if two else "Spearman's rho", value, low, high, chance)
+
+
+def interval(resampled: Tensor) -> tuple[float, float]:
+    """The middle 95 % of what was found on resampled sequences; NaN where nothing was."""
+    tail = (1 - LEVEL) / 2
+    low, high = resampled.nanquantile(torch.tensor([tail, 1 - tail]).to(resampled)).tolist()
+    return low, high

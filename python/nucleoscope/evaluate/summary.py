@@ -1,0 +1,138 @@
+"""What a table of results comes to: means with intervals, ranks, and whether another seed ranks alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nucleoscope.evaluate.quality import DRAWS, interval
+from nucleoscope.evaluate.results import Answer, Results
+from nucleoscope.evaluate.statistics import ranks
+
+
+@dataclass(frozen=True)
+class Mean:
+    """What an explainer scored in a metric on a model, over sequences and seeds, with its bootstrap interval."""
+
+    explainer: str
+    model: str
+    metric: str
+    higher_is_better: bool
+    value: float  # NaN where it failed, was refused, or is undefined for all sequences
+    low: float
+    high: float
+    defined: int  # sequences that have a value
+    rank: float  # among the explainers of this model and metric, 1 the best, ties sharing; NaN without a value
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Kendall's tau-b of the ranking of explainers between seeds, the mean over pairs, with its interval."""
+
+    model: str
+    metric: str
+    tau: float  # NaN for one seed, or fewer than two explainers with a value
+    low: float
+    high: float
+    seeds: int
+    explainers: int
+
+
+def means(results: Results) -> list[Mean]:
+    """Means over sequences with 95 % intervals, sequences resampled, their seeds averaged first.
+
+    Undefined values are left out of a mean, and counted by what is left: `defined`.
+    """
+    made = []
+    for (model, metric), group in _groups(results):
+        found = {name: _average(table) for name, table in _tables(group).items()}
+        ranked = _ranks({n: v for n, (v, _, _, _) in found.items()}, group[0].higher_is_better)
+        for name in dict.fromkeys(each.cell.explainer for each in group):
+            why = next((e.reason for e in group if e.cell.explainer == name and e.reason), "")
+            value, low, high, many = found.get(name, (float("nan"),) * 3 + (0,))
+            made.append(Mean(
+                name, model, metric, group[0].higher_is_better, value, low, high, many,
+                ranked.get(name, float("nan")), why,
+            ))  # fmt: skip
+    return made
+
+
+def agreement(results: Results) -> list[Agreement]:
+    """How alike explainers are ranked with another seed: of backgrounds, of edits, and of the explainers' own.
+
+    The interval is over resampled sequences, the same ones for all explainers and seeds.
+    """
+    made = []
+    for (model, metric), group in _groups(results):
+        tables = _tables(group)
+        whole = [t for t in tables.values() if not t.isnan().all(1).any()]
+        seeds = max((len(t) for t in whole), default=0)
+        whole = [t for t in whole if len(t) == seeds]
+        if seeds < 2 or len(whole) < 2:
+            made.append(Agreement(model, metric, *(float("nan"),) * 3, seeds, len(whole)))
+            continue
+        values = torch.stack(whole)  # [E, S, N]
+        tau = _tau(values.nanmean(2))
+        low, high = interval(_tau(_resampled(values)))
+        made.append(Agreement(model, metric, float(tau), low, high, seeds, len(whole)))
+    return made
+
+
+def _groups(results: Results) -> Iterator[tuple[tuple[str, str], list[Answer]]]:
+    groups: dict[tuple[str, str], list[Answer]] = {}
+    for each in results.answers:
+        groups.setdefault((each.cell.model, each.metric), []).append(each)
+    yield from groups.items()
+
+
+def _tables(group: list[Answer]) -> dict[str, Tensor]:
+    """[seeds, N] for each explainer that has values with every seed."""
+    found: dict[str, list[Tensor]] = {}
+    broken = {each.cell.explainer for each in group if each.status != "ok"}
+    for each in group:
+        if each.cell.explainer not in broken:
+            found.setdefault(each.cell.explainer, []).append(torch.from_numpy(each.values))
+    return {name: torch.stack(rows) for name, rows in found.items()}
+
+
+def _resampled(values: Tensor) -> Tensor:  # [..., N] -> [DRAWS, ...]
+    """Means over sequences drawn with replacement; what is undefined does not count."""
+    count, draws = values.shape[-1], torch.Generator().manual_seed(0)
+    taken = torch.randint(count, (DRAWS, count), generator=draws)
+    often = torch.zeros(DRAWS, count, dtype=torch.float64).scatter_add_(
+        1, taken, torch.ones(DRAWS, count, dtype=torch.float64)
+    )
+    there = ~values.isnan()
+    total = torch.einsum("dn,...n->d...", often, values.nan_to_num(0.0))
+    return total / torch.einsum("dn,...n->d...", often, there.double())
+
+
+def _average(table: Tensor) -> tuple[float, float, float, int]:
+    each = table.nanmean(0)  # over seeds
+    defined = int((~each.isnan()).sum())
+    if not defined:
+        return (*(float("nan"),) * 3, 0)
+    return float(each.nanmean()), *interval(_resampled(each)), defined
+
+
+def _ranks(values: dict[str, float], higher: bool) -> dict[str, float]:
+    there = {name: value for name, value in values.items() if value == value}
+    if not there:
+        return {}
+    numbers = torch.tensor(list(there.values()), dtype=torch.float64)
+    return dict(zip(there, ranks(-numbers if higher else numbers).tolist(), strict=True))
+
+
+def _tau(values: Tensor) -> Tensor:  # [..., E, S] -> [...]
+    """Kendall's tau-b between the columns, the mean over pairs of them."""
+    of_seeds = values.transpose(-1, -2)
+    order = (of_seeds[..., :, None] - of_seeds[..., None, :]).sign().flatten(-2)  # [..., S, E * E]
+    across = order @ order.transpose(-1, -2)  # [..., S, S]
+    size = across.diagonal(dim1=-2, dim2=-1)
+    tau = across / (size[..., :, None] * size[..., None, :]).sqrt()
+    first, second = torch.triu_indices(tau.shape[-1], tau.shape[-1], 1)
+    return tau[..., first, second].nanmean(-1)

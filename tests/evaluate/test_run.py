@@ -1,0 +1,317 @@
+"""A benchmark's table: every cell in it, failures with their reasons, and nothing twice or silently dropped."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from nucleoscope import evaluate
+from nucleoscope.evaluate import Background, Data, Results, metrics
+from nucleoscope.evaluate.summary import agreement, means
+from tests.evaluate.closed_forms import Additive, letters
+
+N, L = 6, 23
+X = letters(N, L).float()
+MODEL = Additive(L).float().eval()
+UNIFORM = Background("uniform")
+DATA = Data(X, exact=MODEL.exact(X).double())
+METRICS = [
+    metrics.ExactError(),
+    metrics.Completeness(background=UNIFORM),
+    metrics.Deletion(background=UNIFORM),
+]
+
+
+def exact(model: Any, inputs: Tensor, targets: Any) -> Tensor:
+    assert targets.tolist() == [0] * len(inputs)
+    scores: Tensor = model.exact(inputs)
+    return scores
+
+
+def raises(*_: Any) -> Tensor:
+    raise RuntimeError("no memory\nleft")
+
+
+def of_wrong_shape(_: Any, inputs: Tensor, __: Any) -> Tensor:
+    return inputs[:, :, :-1]
+
+
+def of_nan(_: Any, inputs: Tensor, __: Any) -> Tensor:
+    return inputs / 0 * 0
+
+
+def changes_the_model(model: Any, inputs: Tensor, targets: Any) -> Tensor:
+    scores = exact(model, inputs, targets).clone()
+    model.weight.data.zero_()
+    return scores
+
+
+def changes_the_mode(model: Any, inputs: Tensor, targets: Any) -> Tensor:
+    model.train()
+    return exact(model, inputs, targets)
+
+
+def leaves_a_hook(model: Any, inputs: Tensor, targets: Any) -> Tensor:
+    model.register_forward_hook(lambda *_: None)
+    return exact(model, inputs, targets)
+
+
+def changes_its_input(model: Any, inputs: Tensor, targets: Any) -> Tensor:
+    scores = exact(model, inputs, targets)
+    inputs.zero_()
+    return scores
+
+
+class Unsteady:
+    calls = 0
+
+    def __call__(self, model: Any, inputs: Tensor, targets: Any) -> Tensor:
+        self.calls += 1
+        return exact(model, inputs, targets) * self.calls
+
+
+FAILS: dict[str, tuple[Callable[..., Any], str]] = {
+    "raises": (raises, "RuntimeError: no memory left"),
+    "shape": (of_wrong_shape, "returned the shape (6, 4, 22)"),
+    "nan": (of_nan, "NaN or infinite scores for 6 of 6 sequences"),
+    "words": (lambda *_: "scores", "returned a str"),
+    "model": (changes_the_model, "it changed the model's weights"),
+    "mode": (changes_the_mode, "it changed the model's mode"),
+    "hook": (leaves_a_hook, "it changed its hooks"),
+    "input": (changes_its_input, "it changed the sequences"),
+    "unsteady": (Unsteady(), "not deterministic"),
+}
+
+
+def table(results: Results) -> dict[tuple[str, str, int], list[float]]:
+    return {(a.cell.explainer, a.metric, a.cell.seed): a.values.tolist() for a in results.answers}
+
+
+def test_the_exact_explanation_wins() -> None:
+    found = evaluate.run(
+        {"exact": exact, "random": "random"}, {"additive": MODEL}, DATA, METRICS, seeds=(0, 1)
+    )
+    assert len(found.answers) == 2 * 3 * 2
+    assert len(found) == 2 * 3 * 2 * N == len(list(found.rows()))
+    held = {(m.explainer, m.metric): m for m in means(found)}
+    for metric in METRICS:
+        best, other = held["exact", metric.name], held["random", metric.name]
+        assert (best.rank, other.rank, best.defined) == (1, 2, N)
+        assert best.low <= best.value <= best.high
+    assert held["exact", "exact error"].value == pytest.approx(0, abs=1e-6)
+    assert all(a.explain_seconds > 0 and a.metric_seconds > 0 for a in found.answers)
+    assert all(each.tau == 1 and each.seeds == 2 for each in agreement(found))
+    assert found.maps["exact", "additive"].shape == (N, L)
+    again = evaluate.run(
+        {"exact": exact, "random": "random"}, {"additive": MODEL}, DATA, METRICS, seeds=(0, 1)
+    )
+    assert table(again) == table(found)
+
+
+def test_our_own_methods_by_name() -> None:
+    names = [
+        "mutagenesis", "saliency", "input_x_gradient", "smooth_grad", "integrated_gradients", "expected_gradients",
+        "deep_lift_shap",
+    ]  # fmt: skip
+    found = evaluate.run({n: n for n in names}, {"additive": MODEL}, DATA, [metrics.ExactError()])
+    assert [(a.status, a.reason) for a in found.answers] == [("ok", "")] * len(names)
+    for each in found.answers:
+        if each.cell.explainer in ("mutagenesis", "saliency", "integrated_gradients"):
+            assert each.values.max() < 1e-5
+
+
+def test_explainers_of_others() -> None:
+    captum = pytest.importorskip("captum.attr")
+    tangermeme = pytest.importorskip("tangermeme.deep_lift_shap")
+    each_letter = torch.eye(4)[None, :, :, None].expand(N, -1, -1, L)
+    given = {
+        "IG": evaluate.of_captum(captum.IntegratedGradients, baselines="uniform", n_steps=8),
+        "DeepLIFT": evaluate.of_tangermeme(
+            tangermeme.deep_lift_shap, references=each_letter, hypothetical=True
+        ),
+    }
+    found = evaluate.run(given, {"additive": MODEL}, DATA, [metrics.ExactError()])
+    for each in found.answers:
+        assert each.status == "ok", each.reason
+        assert each.values.max() < 1e-5
+
+
+class FakeShap:
+    """What shap's explainers look like from outside."""
+
+    def __init__(self, model: nn.Module, background: Tensor) -> None:
+        self.weight, self.background = model.model.weight.detach(), background
+
+    def shap_values(self, inputs: Tensor) -> Any:
+        return ((inputs - self.background.mean(0)) * self.weight).numpy()[..., None]
+
+
+def test_an_explainer_of_shap() -> None:
+    given = {"shap": evaluate.of_shap(FakeShap, torch.full((1, 4, L), 0.25))}
+    found = evaluate.run(given, {"additive": MODEL}, DATA, [metrics.ExactError()])
+    assert found.answers[0].values.max() < 1e-6
+
+
+def test_failures_are_rows() -> None:
+    given = {"exact": exact, **{name: call for name, (call, _) in FAILS.items()}}
+    found = evaluate.run(given, {"additive": Additive(L).float().eval()}, DATA, METRICS)
+    assert len(found.answers) == len(given) * len(METRICS)
+    for each in found.answers:
+        if each.cell.explainer == "exact":
+            assert each.status == "ok"
+            continue
+        assert (each.status, len(each.values)) == ("failed", 0)
+        assert FAILS[each.cell.explainer][1] in each.reason
+        assert "\n" not in each.reason
+    ranks = {m.explainer: m for m in means(found) if m.metric == "deletion"}
+    assert ranks["exact"].rank == 1
+    assert math.isnan(ranks["nan"].rank)
+    assert "NaN" in ranks["nan"].reason
+
+
+def test_what_an_explainer_broke_is_mended() -> None:
+    model = Additive(L).float().eval()
+    found = evaluate.run(
+        {"breaks": changes_the_model, "mode": changes_the_mode, "exact": exact}, {"m": model}, DATA, METRICS[:1]
+    )  # fmt: skip
+    assert torch.equal(model.weight, MODEL.weight)
+    assert not model.training
+    assert found.answers[2].values.max() < 1e-6
+
+
+def test_a_metric_that_fails_is_a_row() -> None:
+    class Half(metrics.ExactError):
+        def __call__(self, case: Any) -> Tensor:
+            return super().__call__(case)[: N // 2]
+
+    found = evaluate.run({"exact": exact}, {"m": MODEL}, DATA, {"half": Half(), "all": METRICS[0]})
+    half, whole = found.answers
+    assert (half.status, whole.status) == ("failed", "ok")
+    assert "one float64 for each sequence" in half.reason
+
+
+def test_what_is_undefined_is_told() -> None:
+    found = evaluate.run({"exact": exact}, {"m": MODEL}, Data(X), [metrics.AUROC()])
+    assert {row[8] for row in found.rows()} == {"undefined"}
+    (mean,) = means(found)
+    assert (mean.defined, math.isnan(mean.value), math.isnan(mean.rank)) == (0, True, True)
+
+
+class Guess(nn.Module):
+    """Says the opposite of what is so."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return -MODEL(inputs)
+
+
+def test_a_model_that_guesses_is_not_ranked() -> None:
+    many = letters(60, L).float()
+    value = MODEL(many)[:, 0].detach()
+    for labels in (value, value > value.median()):
+        data = Data(many, labels=labels)
+        found = evaluate.run(
+            {"random": "random"},
+            {"good": MODEL, "bad": Guess().eval()},
+            data,
+            [metrics.Sparseness()],
+        )
+        good, bad = found.answers
+        assert (good.status, bad.status) == ("ok", "refused")
+        assert "no better than chance" in bad.reason
+        assert found.quality["good"].value == pytest.approx(1)
+        assert found.quality["bad"].high < found.quality["bad"].chance
+        assert math.isnan(means(found)[1].rank)
+
+
+def test_a_run_that_stopped_goes_on(tmp_path: Path) -> None:
+    calls = []
+
+    def counted(model: Any, inputs: Tensor, targets: Any) -> Tensor:
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return exact(model, inputs, targets)
+
+    def go() -> Results:
+        given = {"one": counted, "two": counted, "random": "random"}
+        return evaluate.run(given, {"m": MODEL}, DATA, METRICS, out=tmp_path)
+
+    with pytest.raises(KeyboardInterrupt):
+        go()
+    assert len(list(tmp_path.glob("cells/*.npz"))) == 1
+    found = go()
+    assert len(calls) == 5  # one was done, the other is asked twice
+    assert {a.status for a in found.answers} == {"ok"}
+    assert table(go()) == table(found)
+    assert len(calls) == 5
+    assert not list(tmp_path.rglob("*.partial"))
+    next(tmp_path.glob("cells/*.npz")).write_bytes(b"PK torn")
+    assert table(go()) == table(found)
+    with pytest.raises(ValueError, match="holds a run with other metrics"):
+        evaluate.run(
+            {"one": counted, "two": counted, "random": "random"},
+            {"m": MODEL},
+            DATA,
+            METRICS[:1],
+            out=tmp_path,
+        )
+
+
+@pytest.mark.slow
+def test_workers_find_the_same() -> None:
+    pytest.importorskip("cloudpickle")
+    given = {"exact": exact, "random": "random", "raises": raises}
+    one = evaluate.run(given, {"m": MODEL}, DATA, METRICS, seeds=(0, 1))
+    two = evaluate.run(given, {"m": MODEL}, DATA, METRICS, seeds=(0, 1), workers=2)
+    assert table(one) == table(two)
+
+
+def test_files_hold_the_table(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    found = evaluate.run({"exact": exact, "raises": raises}, {"m": MODEL}, DATA, METRICS)
+    found.write_csv(tmp_path / "table.csv")
+    found.write_parquet(tmp_path / "table.parquet")
+    lines = (tmp_path / "table.csv").read_text().splitlines()
+    assert len(lines) == 1 + len(found) == 1 + 3 * N + 3
+    held = parquet.read_table(tmp_path / "table.parquet")
+    assert held.num_rows == len(found)
+    assert held.column("value").to_pylist()[:N] == found.answers[0].values.tolist()
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"explainers": {}}, TypeError, "explainers: a mapping"),
+        ({"explainers": {"a": 3}}, TypeError, "explainers\\['a'\\]: a name of ours"),
+        ({"explainers": {"a": "ig"}}, ValueError, "'ig' is no explainer of ours"),
+        ({"explainers": [("a", "random"), ("a", "saliency")]}, ValueError, "'a' more than once"),
+        ({"models": {"m": 3}}, TypeError, "models\\['m'\\]"),
+        ({"models": {"m": nn.Sequential(nn.Dropout())}}, ValueError, "training mode"),
+        ({"models": [("m", MODEL), ("m", MODEL)]}, ValueError, "'m' more than once"),
+        ({"data": {"other": DATA}}, ValueError, "none for the model 'm'"),
+        ({"data": {"m": DATA, "other": DATA}}, ValueError, "'other' is no model"),
+        ({"data": {"m": X}}, TypeError, "use evaluate.Data"),
+        ({"metrics": []}, TypeError, "metrics: a mapping"),
+        ({"metrics": [METRICS[0], METRICS[0]]}, ValueError, "'exact error' more than once"),
+        ({"metrics": {"a": "AUROC"}}, TypeError, "'a' is no metric"),
+        ({"seeds": ()}, ValueError, "seeds=\\(\\)"),
+        ({"seeds": (1, 1)}, ValueError, "each once"),
+        ({"seeds": (-1,)}, ValueError, "0 or more"),
+        ({"workers": 0}, ValueError, "workers=0"),
+    ],
+)  # fmt: skip
+def test_bad_input(given: dict[str, Any], error: type[Exception], message: str) -> None:
+    asked = {
+        "explainers": {"r": "random"},
+        "models": {"m": MODEL},
+        "data": DATA,
+        "metrics": METRICS,
+    }
+    with pytest.raises(error, match=message):
+        evaluate.run(**(asked | given))
