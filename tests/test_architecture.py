@@ -68,7 +68,7 @@ LAW = {
     ),  # the face offers it, so it takes methods from there by name
     "evaluate": room(FACE, "files", "reading", "result", "engine.read", "scan"),
     "plot": room(FACE, "files"),
-    "diagnostics": room("methods", "engine"),
+    "diagnostics": room("methods", "engine", "reading", "result"),
     "methods": room("engine", "result", "effects", "seqlet_table", "naive.methods", "reading"),
     "reading": room(),
     "wrapped": room(outside=TORCH),

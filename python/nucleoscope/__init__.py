@@ -7,6 +7,7 @@
 
 from importlib.metadata import version as _version
 
+from nucleoscope import diagnostics as diagnostics
 from nucleoscope import targets as targets
 from nucleoscope.effects import Effects as Effects
 from nucleoscope.effects import Pairs as Pairs
@@ -68,6 +69,7 @@ __all__ = [
     "attention_relevance",
     "attention_rollout",
     "deep_lift_shap",
+    "diagnostics",
     "dinucleotide_shuffle",
     "distal_scores",
     "distance_profile",

@@ -1,0 +1,65 @@
+"""What every question takes: a model that is ready, sequences, and what is read off the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nucleoscope.engine.read import Func, Read
+from nucleoscope.engine.steady import check_finite
+from nucleoscope.reading import read_model, read_others, read_sequences
+
+
+@dataclass(frozen=True)
+class Asking:
+    """A model, its inputs and one target."""
+
+    model: nn.Module
+    X: Tensor  # [N, 4, L]
+    args: tuple[Tensor, ...]
+    read: Read
+
+    def value(self, X: Tensor, args: tuple[Tensor, ...] | None = None) -> Tensor:
+        """The target of sequences [B, 4, L], [B]."""
+        given = self.args if args is None else args
+        return self.read(self.read.ask(self.model, X, *given))[:, 0]
+
+    def repeated(self, n: int) -> tuple[Tensor, ...]:
+        """The further inputs of each sequence n times."""
+        return tuple(each.repeat_interleave(n, 0) for each in self.args)
+
+
+def asking(
+    model: nn.Module,
+    X: Tensor,
+    args: tuple[Tensor, ...] | None,
+    target: Any,
+    func: Func | None,
+) -> Asking:
+    """Check a request. Raises TypeError or ValueError, naming the argument."""
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model: expected a torch.nn.Module, got {type(model).__name__}")
+    if isinstance(target, list):
+        raise ValueError("target: one target a question; ask again for the others")
+    if func is not None and not callable(func):
+        raise TypeError(f"func={func!r}: a function of the model's output [B, ...]")
+    dtype = read_model(model)
+    check_finite(model)
+    read_sequences(X, "ACGT", "NCL")
+    others = read_others(args, len(X))
+    return Asking(model, X.detach().to(dtype), others, Read(target, func))
+
+
+def gradient(value: Callable[[Tensor], Tensor], X: Tensor) -> tuple[Tensor, Tensor]:
+    """What is asked for at X [B, 4, L], and its gradient: [B], [B, 4, L]."""
+    with torch.enable_grad():
+        leaf = X.detach().clone().requires_grad_()
+        made = value(leaf)
+        if not made.requires_grad:
+            raise ValueError("model: what is read off its output has no gradient with respect to X")
+        (found,) = torch.autograd.grad(made.sum(), leaf)
+    return made.detach(), found
