@@ -4,6 +4,7 @@
 #include "bind/define.h"
 #include "ops/attention_apply.h"
 #include "ops/attention_lse.h"
+#include "ops/attention_mean.h"
 #include "ops/attention_relevance.h"
 #include "ops/attention_statistics.h"
 
@@ -24,6 +25,16 @@ inline void define_attention(py::module_& m) {
           .r = at<const float>(r),
           .strides = {sizes[0], sizes[1]},
           .M = sizes[2],
+          .out = at<float>(out),
+          .lse = at<float>(lse)},
+         threads);
+      });
+  define_op(
+      m, "attention_mean_float32",
+      +[](const AttentionArgument& of, Address share, Address out, Address lse, int threads) {
+        NUCLEOSCOPE_SELECT(attention_mean)
+        ({.of = attention(of),
+          .share = at<const float>(share),
           .out = at<float>(out),
           .lse = at<float>(lse)},
          threads);

@@ -240,6 +240,9 @@ def attention_lse_float32(of: _Attention, lse: int, threads: int, /) -> None: ..
 def attention_apply_float32(
     of: _Attention, r: int, sizes: tuple[int, int, int], out: int, lse: int, threads: int, /
 ) -> None: ...
+def attention_mean_float32(
+    of: _Attention, share: int, out: int, lse: int, threads: int, /
+) -> None: ...
 def attention_relevance_float32(
     of: _Attention,
     value: int,

@@ -3,6 +3,7 @@
 #include "expect.h"
 #include "ops/attention_apply.h"
 #include "ops/attention_lse.h"
+#include "ops/attention_mean.h"
 #include "ops/attention_relevance.h"
 #include "ops/attention_statistics.h"
 #include "random_rows.h"
@@ -24,7 +25,7 @@ std::vector<float> numbers(Random& random, std::int64_t count) {
   return made;
 }
 
-/// Arguments of all four ops, and the attention they must find.
+/// Arguments of all ops, and the attention they must find.
 class Case {
  public:
   Case(const Shape& s, Random& random)
@@ -36,7 +37,9 @@ class Case {
         r(numbers(random, s.B * s.H * s.M * s.Lq)),
         bias(numbers(random, s.H * ((s.Lq + 2) / 3) * ((s.Lk + 4) / 5))),
         table(numbers(random, s.B * s.H * s.Lq * 4)),
-        slopes(numbers(random, s.H)) {
+        slopes(numbers(random, s.H)),
+        share(numbers(random, s.H)) {
+    if (s.H > 1) share[0] = 0;
     for (std::int64_t j = 0; j < s.B * s.Lk; ++j) mask.push_back(random.once_in(3) ? 0 : 1);
     for (std::int64_t b = 0; b < s.B; ++b) mask[b * s.Lk] = 1;
     for (int i = 0; i < 7; ++i) index.push_back(static_cast<std::int32_t>(random.between(0, 3)));
@@ -94,13 +97,13 @@ class Case {
   }
 
   Shape s;
-  std::vector<float> query, key, value, grad, r, bias, table, slopes;
+  std::vector<float> query, key, value, grad, r, bias, table, slopes, share;
   std::vector<std::uint8_t> mask;
   std::vector<std::int32_t> index;
 };
 
 struct Expected {
-  Values lse, entropy, peak, squares, cubes, columns, applied, relevance;
+  Values lse, entropy, peak, squares, cubes, columns, applied, relevance, mean;
 };
 
 Expected meaning(const Case& c) {
@@ -109,6 +112,7 @@ Expected meaning(const Case& c) {
   made.columns.resize(s.B * s.H * s.Lk);
   made.applied.resize(s.B * s.H * s.M * s.Lk);
   made.relevance = made.applied;
+  made.mean.resize(s.B * s.Lq * s.Lk);
   for (std::int64_t bh = 0; bh < s.B * s.H; ++bh)
     for (std::int64_t i = 0; i < s.Lq; ++i) {
       const Values x = c.logits(bh / s.H, bh % s.H, i);
@@ -119,6 +123,7 @@ Expected meaning(const Case& c) {
         if (p > 0) entropy -= p * std::log(p);
         peak = std::max(peak, p), squares += p * p, cubes += p * p * p;
         made.columns[bh * s.Lk + j] += p;
+        made.mean[(bh / s.H * s.Lq + i) * s.Lk + j] += c.share[bh % s.H] * p;
         const double rise = std::max(c.by_weight(bh / s.H, bh % s.H, i, j), 0.0);
         for (std::int64_t m = 0; m < s.M; ++m) {
           const double share = c.r[(bh * s.M + m) * s.Lq + i] * p;
@@ -160,6 +165,10 @@ void check(const Shape& s, Random& random, int threads) {
                                      s.M,    out.data(),     sums.data()};
   NUCLEOSCOPE_RUN(attention_relevance, relevance, threads);
   near("relevance", out, expected.relevance);
+  out = none(s.B * s.Lq * s.Lk);
+  const AttentionMean mean{c.of(), c.share.data(), out.data(), sums.data()};
+  NUCLEOSCOPE_RUN(attention_mean, mean, threads);
+  near("mean", out, expected.mean);
   lse = none(rows);
   const AttentionStatistics statistics{c.of(),         lse.data(),   entropy.data(), peak.data(),
                                        squares.data(), cubes.data(), columns.data()};

@@ -16,6 +16,7 @@ from tests.ops.attention_cases import KINDS, Case, double, example, of, relative
 OPS = {
     "attention_lse": ("query", "key"),
     "attention_apply": ("query", "key", "r"),
+    "attention_mean": ("query", "key", "share"),
     "attention_relevance": ("query", "key", "value", "grad", "r"),
     "attention_statistics": ("query", "key"),
 }
@@ -69,6 +70,9 @@ def test_a_query_that_sees_no_key_is_seen_in_what_it_hands_on() -> None:
     lse = import_module("nucleoscope.ops").attention_lse(case.query, case.key, case.scores)
     assert lse[0, 0, 11] == -torch.inf
     assert lse.isfinite().sum() == 39
+    mean = import_module("nucleoscope.ops").attention_mean(**of(case, *OPS["attention_mean"]))
+    assert mean[0, 11].isnan().all()
+    assert mean.isfinite().sum() == 39 * 30
 
 
 LENGTH, HEADS = 1536, 8
@@ -102,6 +106,12 @@ def launch(kernel: str, width: int, many: int, scores: dict[str, Any]) -> dict[s
             return {**given, "lse": row}
         case "attention_statistics":
             return {**given, "made": (*(row,) * 5, row)}
+        case "attention_mean":
+            return {
+                **given,
+                "share": ("float32", (HEADS,)),
+                "out": ("float32", (1, LENGTH, LENGTH)),
+            }
     targets = {"r": head(many, LENGTH), "out": head(many, LENGTH)}
     if kernel == "attention_relevance":
         given |= {"value": head(LENGTH, width), "grad": head(LENGTH, width)}

@@ -25,6 +25,12 @@ class Case(NamedTuple):
     r: Tensor  # [B, H, M, Lq]
     scores: Scores
 
+    @property
+    def share(self) -> Tensor:
+        """What each head counts, [H]: the first of several nothing, the others more and more."""
+        heads = self.query.shape[1]
+        return torch.arange(heads).to(self.query) / heads if heads > 1 else self.query.new_ones(1)
+
 
 # B, H, G, Lq, Lk, D, E, M: odd ones, one of everything, and one that several blocks and threads share
 SHAPES = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import torch
@@ -60,14 +60,23 @@ class Rollout:
         return (by_rows(layer.apply, given / shares.mT) * norms[:, :, None])[0]
 
     def _averaged(self, layer: Attention, norms: Tensor | None, r: Tensor) -> Tensor:
-        chosen = self._chosen(layer)
         made = r.new_zeros(len(r), layer.tokens[1])
-        for begin, end, weights in weight_blocks(layer):
-            if norms is not None:
-                weights = weights * norms[:, :, None]
-                weights = weights / weights.sum(-1, keepdim=True)
-            made.addmm_(r[:, begin:end], weights[0][chosen].mean(0))
+        for begin, end, mean in self._means(layer, norms):
+            made.addmm_(r[:, begin:end], mean)
         return made
+
+    def _means(self, layer: Attention, norms: Tensor | None) -> Iterator[tuple[int, int, Tensor]]:
+        """(begin, end, mean over heads [end - begin, Lk]) of all queries."""
+        chosen = self._chosen(layer)
+        if norms is None:
+            share = torch.zeros_like(layer.query[0, :, 0, 0])
+            share[chosen] = 1 / len(chosen)
+            yield from layer.mean(share)
+            return
+        for begin, end, weights in weight_blocks(layer):
+            weights = weights * norms[:, :, None]
+            weights = weights / weights.sum(-1, keepdim=True)
+            yield begin, end, weights[0][chosen].mean(0)
 
     def _chosen(self, layer: Attention) -> list[int]:
         return list(range(layer.heads) if self.heads is None else map(int, self.heads))
@@ -117,7 +126,7 @@ def by_rows(apply: Callable[[Tensor], Tensor], r: Tensor) -> Tensor:
     return torch.cat([apply(part) for part in r.split(MANY, 2)], 2)
 
 
-def weight_blocks(layer: Attention) -> Iterable[tuple[int, int, Tensor]]:
+def weight_blocks(layer: Attention) -> Iterator[tuple[int, int, Tensor]]:
     """(begin, end, weights [1, H, end - begin, Lk]) of all queries; no more than a few megabytes at a time."""
     queries, keys = layer.tokens
     most = max((1 << 23) // (layer.heads * keys * layer.query.element_size()), 16)

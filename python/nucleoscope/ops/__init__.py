@@ -18,6 +18,7 @@ from nucleoscope.naive.ops import (
 )
 from nucleoscope.ops.attention_apply import attention_apply
 from nucleoscope.ops.attention_lse import attention_lse
+from nucleoscope.ops.attention_mean import attention_mean
 from nucleoscope.ops.attention_relevance import attention_relevance
 from nucleoscope.ops.attention_statistics import attention_statistics
 from nucleoscope.ops.conv import conv, conv_backward, pack_backward
@@ -43,6 +44,7 @@ __all__ = [
     "Statistics",
     "attention_apply",
     "attention_lse",
+    "attention_mean",
     "attention_relevance",
     "attention_statistics",
     "change_of",

@@ -17,6 +17,7 @@ from nucleoscope.naive.ops._scores import Scores, logits, of_queries, scale_of, 
 from nucleoscope.ops import Statistics
 
 HELD = 1 << 26  # bytes of logits that are held at once where an op needs them in plain torch
+MEAN = 1 << 25  # bytes of weights of the mean head that are made at once
 KINDS = 256  # of distances, up to which the table of all queries is kept whole
 
 
@@ -100,6 +101,16 @@ class Layer:
             for b, e, part in self.blocks()
         ]  # fmt: skip
         return parts[0] if len(parts) == 1 else torch.stack(parts).sum(0)
+
+    def mean(self, share: Tensor) -> Iterator[tuple[int, int, Tensor]]:  # [H] -> [Lq, Lk]
+        """Attention summed over heads with what each counts, as (begin, end, weights [end - begin, Lk])."""
+        wide = self.tokens[1]
+        if self.relative is not None:
+            wide = max(wide, self.heads * self.relative.rows.shape[2])
+        most = max(MEAN // (wide * self.query.element_size()), 64)
+        for begin, end, part in self.blocks(most):
+            made = ops.attention_mean(part.query, part.key, share, part.described)
+            yield begin, end, made[0]
 
     def statistics(self) -> Statistics:
         """Entropy, peak and others a query, and what each key gets."""

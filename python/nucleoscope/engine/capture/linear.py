@@ -58,6 +58,11 @@ class LinearLayer:
             made += r[..., begin:end] @ of
         return made
 
+    def mean(self, share: Tensor) -> Iterator[tuple[int, int, Tensor]]:  # [H] -> [Lq, Lk]
+        """Attention summed over heads with what each counts, as (begin, end, weights [end - begin, Lk])."""
+        for begin, end in self._blocks():
+            yield begin, end, torch.einsum("h,hij->ij", share, self.weights(begin, end)[0])
+
     def statistics(self) -> Statistics:
         """Entropy, peak and others a query, and what each key gets, block by block."""
         rows, columns = [], torch.zeros_like(self.key[..., 0])

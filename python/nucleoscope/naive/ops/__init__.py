@@ -5,6 +5,7 @@ from nucleoscope.naive.ops._rows import Original, Rows
 from nucleoscope.naive.ops._scores import Scores, logits
 from nucleoscope.naive.ops.attention_apply import attention_apply
 from nucleoscope.naive.ops.attention_lse import attention_lse
+from nucleoscope.naive.ops.attention_mean import attention_mean
 from nucleoscope.naive.ops.attention_relevance import attention_relevance
 from nucleoscope.naive.ops.attention_statistics import Statistics, attention_statistics
 from nucleoscope.naive.ops.conv import conv, conv_backward, pack_backward
@@ -30,6 +31,7 @@ __all__ = [
     "Statistics",
     "attention_apply",
     "attention_lse",
+    "attention_mean",
     "attention_relevance",
     "attention_statistics",
     "change_of",
