@@ -16,6 +16,8 @@ from nucleoscope.methods.attention_maps import attention_maps as attention_maps
 from nucleoscope.methods.attention_relevance import attention_relevance as attention_relevance
 from nucleoscope.methods.attention_rollout import attention_rollout as attention_rollout
 from nucleoscope.methods.deep_lift_shap import deep_lift_shap as deep_lift_shap
+from nucleoscope.methods.deletion_screen import Deletions as Deletions
+from nucleoscope.methods.deletion_screen import deletion_screen as deletion_screen
 from nucleoscope.methods.dinucleotide_shuffle import dinucleotide_shuffle as dinucleotide_shuffle
 from nucleoscope.methods.distal_scores import distal_scores as distal_scores
 from nucleoscope.methods.expected_gradients import expected_gradients as expected_gradients
@@ -41,6 +43,11 @@ from nucleoscope.methods.seqlets import seqlets as seqlets
 from nucleoscope.methods.smooth_grad import smooth_grad as smooth_grad
 from nucleoscope.methods.space import space as space
 from nucleoscope.methods.substitution_effect import substitution_effect as substitution_effect
+from nucleoscope.methods.track_edits import Erase as Erase
+from nucleoscope.methods.track_edits import Put as Put
+from nucleoscope.methods.track_edits import SetNumber as SetNumber
+from nucleoscope.methods.track_edits import Swap as Swap
+from nucleoscope.methods.track_effect import track_effect as track_effect
 from nucleoscope.methods.variant_effect import variant_effect as variant_effect
 from nucleoscope.result import Attribution as Attribution
 from nucleoscope.result import Check as Check
@@ -53,15 +60,20 @@ __version__ = _version("nucleoscope")
 __all__ = [
     "Attribution",
     "Check",
+    "Deletions",
     "Disagreement",
     "Effects",
+    "Erase",
     "GradientPlan",
     "LinearTrunk",
     "NaiveFallback",
     "NotConverged",
     "Pairs",
+    "Put",
     "Scan",
     "Seqlets",
+    "SetNumber",
+    "Swap",
     "Untraceable",
     "UntracedFunc",
     "ablate",
@@ -69,6 +81,7 @@ __all__ = [
     "attention_relevance",
     "attention_rollout",
     "deep_lift_shap",
+    "deletion_screen",
     "diagnostics",
     "dinucleotide_shuffle",
     "distal_scores",
@@ -90,6 +103,7 @@ __all__ = [
     "space",
     "substitution_effect",
     "targets",
+    "track_effect",
     "variant_effect",
     "variants",
 ]

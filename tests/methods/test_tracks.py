@@ -1,0 +1,169 @@
+"""Edits of tracks, covariates and domains, and deletions, against the model itself; what they refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nucleoscope import Erase, Put, SetNumber, Swap, deletion_screen, track_effect
+from nucleoscope.models import COrigami, EpiBERT
+from nucleoscope.models.catalog import example
+from tests.parts import sequences
+
+
+class Modal(nn.Module):
+    """Sequence, a track in bins of 3 bases and two covariates: [N, 2, L / 3]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.letters, self.track = nn.Conv1d(4, 5, 3, padding=1), nn.Conv1d(2, 5, 3, padding=1)
+        self.beside, self.out = nn.Linear(2, 5), nn.Conv1d(5, 2, 5, padding=2)
+        self.double().eval()
+
+    def forward(self, x: Tensor, track: Tensor, beside: Tensor) -> Tensor:
+        h = F.avg_pool1d(F.relu(self.letters(x)), 3) + self.track(track)
+        made: Tensor = self.out(torch.tanh(h + self.beside(beside)[:, :, None]))
+        return made
+
+
+X = sequences(2, 33).double()
+TRACK = torch.rand(2, 2, 11, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+BESIDE = torch.tensor([[0.5, -1.0], [2.0, 0.0]], dtype=torch.float64)
+
+
+def by_hand(edit: Callable[[Tensor, Tensor, Tensor], Any]) -> Tensor:
+    """The change of the mean of channel 1, [N]."""
+    net = Modal()
+    given = [X.clone(), TRACK.clone(), BESIDE.clone()]
+    edit(*given)
+    with torch.no_grad():
+        return (net(*given) - net(X, TRACK, BESIDE))[:, 1].mean(1)
+
+
+def erased(_x: Tensor, track: Tensor, _b: Tensor) -> None:
+    track[:, 1, 2:5] = 0.25
+
+
+def put(_x: Tensor, track: Tensor, _b: Tensor) -> None:
+    track[:, :, 4:6] = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+
+
+def swapped(x: Tensor, track: Tensor, _b: Tensor) -> None:
+    for t, a, b, w in ((x, 0, 21, 9), (track, 0, 7, 3)):
+        held = t[..., a : a + w].clone()
+        t[..., a : a + w] = t[..., b : b + w]
+        t[..., b : b + w] = held
+
+
+def moved(_x: Tensor, track: Tensor, _b: Tensor) -> None:
+    held = track[..., 0:3].clone()
+    track[..., 0:3] = track[..., 7:10]
+    track[..., 7:10] = held
+
+
+def told(_x: Tensor, _t: Tensor, beside: Tensor) -> None:
+    beside[:, 0] = -3.0
+
+
+EDITS = {
+    Erase(6, 15, channel=1, value=0.25): erased,
+    Swap(0, 21, 9): swapped,
+    Swap(0, 21, 9, input=0): moved,
+    SetNumber(0, -3.0, input=1): told,
+}
+
+
+def test_edits_are_their_definition() -> None:
+    edits = [*EDITS, Put(12, torch.tensor([[1.0, 2.0], [3.0, 4.0]]))]
+    got = track_effect(Modal(), X, (TRACK, BESIDE), edits, target=1, precision="fp64", batch=3)
+    want = torch.stack([by_hand(each) for each in (*EDITS.values(), put)], 1)
+    torch.testing.assert_close(got.changes, want, rtol=1e-12, atol=1e-14)
+    assert got.axes == ("sequence", "edit")
+    assert got.changes.abs().min() > 1e-6
+    assert "Put(start=12, values=(2, 2)" in got.facts["edits"][-1]
+
+
+def test_the_inputs_are_left_alone() -> None:
+    held = X.clone(), TRACK.clone(), BESIDE.clone()
+    many = track_effect(
+        Modal(), X, (TRACK, BESIDE), list(EDITS), target=[0, (1, 3)], precision="fp64"
+    )
+    assert many.changes.shape == (2, 4, 2)
+    for a, b in zip(held, (X, TRACK, BESIDE), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_peak_of_epibert_and_of_c_origami() -> None:
+    net = EpiBERT(small=True).eval()
+    x, others = example("EpiBERT", net, 1)
+    got = track_effect(net, x, others, [Erase(128, 256), SetNumber(2, 1.0, input=1)])
+    with torch.no_grad():
+        masked = others[0].clone()
+        masked[..., 32:64] = 0
+        want = (net(x, masked, others[1]) - net(x, *others)).mean((1, 2))
+    torch.testing.assert_close(got.changes[:, 0], want, rtol=1e-4, atol=1e-6)
+    folded = COrigami(small=True).eval()
+    x, others = example("C.Origami", folded, 1)
+    made = track_effect(folded, x, others, [Erase(8, 40, channel=0)], alphabet="ATCGN")
+    assert made.changes.abs().max() > 0
+
+
+def test_deletions_are_their_definition() -> None:
+    net = COrigami(small=True).double().eval()
+    region = sequences(1, 140).double()[:, [0, 3, 1, 2]]
+    x = torch.cat([region, region.new_zeros(1, 1, 140)], 1)
+    signals = torch.rand(1, 2, 140, dtype=torch.float64)
+    ask: dict[str, Any] = {"length": 96, "width": 8, "alphabet": "ATCGN", "precision": "fp64"}
+    got = deletion_screen(net, x, (signals,), **ask)
+    assert got.starts.tolist() == list(range(0, 132, 8))
+    for at in (0, 7, len(got.starts) - 1):
+        p, w = int(got.starts[at]), int(got.windows[at])
+        assert 0 <= w <= p < w + 96
+        assert w + 104 <= 140
+        cut = [torch.cat([t[..., w:p], t[..., p + 8 : w + 104]], 2) for t in (x, signals)]
+        with torch.no_grad():
+            want = (net(*cut) - net(x[..., w : w + 96], signals[..., w : w + 96])).abs().mean()
+        torch.testing.assert_close(got.impact[0, at], want, rtol=1e-9, atol=1e-14)
+    middle = deletion_screen(net, x, (signals,), step=40, **ask)
+    assert middle.starts.tolist() == [0, 40, 80, 120]
+    assert int(middle.windows[1]) == 0  # 40 + 4 - 48: as far as the region allows
+
+
+BAD: list[tuple[Any, type[Exception], str]] = [
+    (Erase(6, 14), ValueError, "bins of 3 bases"),
+    (Erase(6, 36), IndexError, "does not lie in the 33"),
+    (Erase(6, 15, input=2), IndexError, "2 further inputs"),
+    (Erase(6, 15, channel=2), IndexError, "channel=2"),
+    (Erase(6, 15, input=1), ValueError, "another resolution"),
+    (Erase(6.0, 15), TypeError, "whole numbers"),  # type: ignore[arg-type]
+    (Erase(6, 15, value=float("nan")), TypeError, "no number"),
+    (Swap(0, 6, 9), ValueError, "overlap"),
+    (SetNumber(2, 0.0, input=1), IndexError, "numbers 0 to 1"),
+    (Put(0, torch.zeros(3, 2)), ValueError, r"\(2, 2\) stand"),
+    ("peak", TypeError, "no Erase"),
+]
+
+
+@pytest.mark.parametrize(("edit", "error", "said"), BAD, ids=[str(i) for i in range(len(BAD))])
+def test_edits_that_are_refused(edit: Any, error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        track_effect(Modal(), X, (TRACK, BESIDE), [edit], precision="fp64")
+
+
+def test_requests_that_are_refused() -> None:
+    with pytest.raises(TypeError, match="a list of"):
+        track_effect(Modal(), X, (TRACK, BESIDE), [], precision="fp64")
+    with pytest.raises(TypeError, match="further inputs and refused"):
+        track_effect(Modal(), X, (TRACK,), [Erase(6, 15)], precision="fp64")
+    net = COrigami(small=True).eval()
+    x, others = example("C.Origami", net, 1)
+    with pytest.raises(ValueError, match="length \\+ width = 104"):
+        deletion_screen(net, x, others, length=96, width=8, alphabet="ATCGN")
+    with pytest.raises(ValueError, match="width=0"):
+        deletion_screen(net, x, others, length=80, width=0, alphabet="ATCGN")
