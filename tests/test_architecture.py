@@ -66,7 +66,9 @@ LAW = {
     "scan": room(
         "files", "engine.read", "naive.methods", lazily=(FACE,)
     ),  # the face offers it, so it takes methods from there by name
-    "evaluate": room(FACE, "files", "reading", "result", "engine.read", "scan"),
+    "evaluate": room(
+        FACE, "diagnostics", "files", "models", "reading", "result", "engine.read", "scan"
+    ),
     "plot": room(FACE, "files"),
     "diagnostics": room("methods", "engine", "reading", "result"),
     "methods": room("engine", "result", "effects", "seqlet_table", "naive.methods", "reading"),

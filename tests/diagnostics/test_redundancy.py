@@ -75,10 +75,7 @@ def test_saturation_by_closed_form() -> None:
 def test_gates_by_closed_form(join: object, rho: float, interaction: float) -> None:
     model = Motifs(join).eval()  # type: ignore[arg-type]
     X, spans = model.planted(3)
-    empty = torch.zeros_like(X)[:, None]
-    empty[:, :, 0] = 1.0 - model.conv.weight[0, 0, 0].detach()  # a letter that starts no match
-    background = letters(3)[:, None]
-    found = redundancy(model, X, spans, background=background)
+    found = redundancy(model, X, spans, background=torch.zeros_like(X)[:, None])
     assert found.values["rho"] == pytest.approx(rho, abs=1e-5)
     assert found.values["interaction"][0][0][1] == pytest.approx(interaction, abs=1e-5)
     shapley = found.values["shapley"][0]

@@ -79,7 +79,8 @@ def coalition_table(
             f"{X.shape[2]}] is needed"
         )  # fmt: skip
     whole, draws = 2 ** len(spans) - 1, background.shape[1]
-    rows, sequence = _edits(background.argmax(2).cpu().numpy(), spans)
+    filled = background.argmax(2).masked_fill(background.amax(2) == 0, -1)  # N is no letter
+    rows, sequence = _edits(filled.cpu().numpy(), spans)
     found = substitution_effect(
         model, X, rows, args, sequence=sequence, target=target, func=func, precision=precision, verify=verify,
     )  # fmt: skip
