@@ -24,6 +24,7 @@ class Additive(nn.Module):
         super().__init__()
         drawn = torch.randn(4, length, generator=torch.Generator().manual_seed(seed))
         self.weight = nn.Parameter(drawn.double())
+        self.eval()
 
     def forward(self, X: Tensor) -> Tensor:
         return (X * self.weight).sum((1, 2))[:, None]
