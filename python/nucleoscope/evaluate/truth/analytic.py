@@ -68,9 +68,10 @@ def analytic(
     if grammar not in GATES:
         raise ValueError(f"grammar={grammar!r}: use one of {', '.join(map(repr, ANALYTIC))}")
     far = grammar == "distal"
-    count, length = (6 if far else 36) if count is None else count, length or (131_072 if far else 200)  #
-    fmt: skip least = (DISTAL if far else 2 * DISTANCE) + 6 * WIDTH if not isinstance(count, Integral) or
-    count < len(PRESENT):
+    count = (6 if far else 36) if count is None else count
+    length = (131_072 if far else 200) if length is None else length
+    least = (DISTAL if far else 2 * DISTANCE) + 6 * WIDTH
+    if not isinstance(count, Integral) or count < len(PRESENT):
         raise ValueError(f"count={count!r}: 6 sequences or more, so that each kind is among them")
     if not isinstance(length, Integral) or length < least:
         raise ValueError(f"length={length!r}: {least} bases or more for {grammar!r}")
