@@ -70,7 +70,7 @@ LAW = {
         FACE, "diagnostics", "files", "models", "reading", "result", "engine.read", "scan"
     ),
     "plot": room(FACE, "files"),
-    "diagnostics": room("methods", "engine", "reading", "result"),
+    "diagnostics": room("methods", "engine", "reading", "result", "files"),
     "methods": room("engine", "result", "effects", "seqlet_table", "naive.methods", "reading"),
     "reading": room(),
     "wrapped": room(outside=TORCH),

@@ -9,6 +9,8 @@ from importlib.metadata import version as _version
 
 from nucleoscope import diagnostics as diagnostics
 from nucleoscope import targets as targets
+from nucleoscope.diagnostics.card import Card as Card
+from nucleoscope.diagnostics.card import card as card
 from nucleoscope.effects import Effects as Effects
 from nucleoscope.effects import Pairs as Pairs
 from nucleoscope.methods.ablate import ablate as ablate
@@ -59,6 +61,7 @@ from nucleoscope.seqlet_table import Seqlets as Seqlets
 __version__ = _version("nucleoscope")
 __all__ = [
     "Attribution",
+    "Card",
     "Check",
     "Deletions",
     "Disagreement",
@@ -80,6 +83,7 @@ __all__ = [
     "attention_maps",
     "attention_relevance",
     "attention_rollout",
+    "card",
     "deep_lift_shap",
     "deletion_screen",
     "diagnostics",

@@ -11,6 +11,7 @@ from nucleoscope import __version__
 # Loaded only when called for, so that a command does not wait for what another one needs.
 COMMANDS = {
     "attention": "Explain regions by your own model's attention, and how far that can be trusted.",
+    "card": "Say how far scores can be trusted: the reliability card of an explanation.",
     "demo": "Explain 131 kb of human DNA with a small splice-site net; no files needed.",
     "gradients": "Score every base of regions of a genome by gradients of your own model.",
     "mutagenesis": "Score every base of regions of a genome with your own model.",

@@ -7,6 +7,8 @@ in the literature sets them, so that they are named beside what was measured.
 from nucleoscope.diagnostics.attention_conditioning import (
     attention_conditioning as attention_conditioning,
 )
+from nucleoscope.diagnostics.card import Card as Card
+from nucleoscope.diagnostics.card import card as card
 from nucleoscope.diagnostics.finding import Finding as Finding
 from nucleoscope.diagnostics.gauge import gauge as gauge
 from nucleoscope.diagnostics.loss_gap import loss_gap as loss_gap
@@ -15,8 +17,10 @@ from nucleoscope.diagnostics.redundancy import redundancy as redundancy
 from nucleoscope.diagnostics.vanishing import vanishing as vanishing
 
 __all__ = [
+    "Card",
     "Finding",
     "attention_conditioning",
+    "card",
     "gauge",
     "loss_gap",
     "precision",

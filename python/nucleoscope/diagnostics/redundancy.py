@@ -66,24 +66,23 @@ def redundancy(
     return from_table(table, spans)
 
 
-def from_table(table: Tensor, spans: Regions) -> Finding:
-    """What a full coalition table [N, 2 ** K] says of redundancy."""
+def from_table(table: Tensor, regions: Any) -> Finding:
+    """What a full coalition table [N, 2 ** K] says of redundancy; `regions` are kept as they are."""
     whole = table.shape[-1] - 1
+    players = table.shape[-1].bit_length() - 1
     joint = table[:, whole] - table[:, 0]
-    single = torch.stack(
-        [table[:, whole] - table[:, whole & ~(1 << k)] for k in range(len(spans))], 1
-    )
+    single = torch.stack([table[:, whole] - table[:, whole & ~(1 << k)] for k in range(players)], 1)
     largest = (table - table[:, :1]).abs().amax(1)
     counted = joint.abs() > CANCELLED * largest
     rho = torch.where(counted, 1 - single.sum(1) / joint, torch.nan)
     median = float(rho[counted].median()) if counted.any() else float("nan")
     values = {
-        "rho": median, "rho_of": rho.tolist(), "regions": [list(span) for span in spans],
+        "rho": median, "rho_of": rho.tolist(), "regions": regions,
         "single": single.tolist(), "shapley": shapley_values(table).tolist(), "joint": joint.tolist(),
         "interaction": interactions(table).tolist(),
     }  # fmt: skip
     limits = {"rho": REDUNDANT, "cancelled": CANCELLED}
-    return Finding("redundancy", median > REDUNDANT, _sentence(median, len(spans)), values, limits)
+    return Finding("redundancy", median > REDUNDANT, _sentence(median, players), values, limits)
 
 
 def _sentence(rho: float, regions: int) -> str:
