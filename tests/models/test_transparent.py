@@ -12,6 +12,7 @@ from nucleoscope.models.dcell import SMALL, DCell, DrugCell
 from nucleoscope.models.edge_linear import EdgeLinear
 from nucleoscope.models.gen_net import GenNet
 from nucleoscope.models.ontology import ontology, read_dcell, read_gennet, read_obo
+from nucleoscope.models.term_contributions import term_contributions
 from nucleoscope.models.transparent import knock_outs, rlipp
 from tests.parts import lively
 
@@ -204,6 +205,8 @@ def test_a_trained_net_tells_the_planted_genes() -> None:
     told = rlipp(net, x, y)
     assert told["excision"].term > 0.8
     assert told["transport"].term < 0.3
+    shares = term_contributions(net, x).terms
+    assert shares["excision"].abs().mean() > 3 * shares["transport"].abs().mean()
     x = x[:64].clone().requires_grad_()
     net(x).sum().backward()
     strength = x.grad.abs().mean(0)
@@ -229,3 +232,64 @@ def test_rlipp_refuses_what_it_cannot_rank() -> None:
         rlipp(net, torch.zeros(20, 12))
     with pytest.raises(ValueError, match="one number an example"):
         rlipp(net, torch.rand(20, 12), torch.zeros(20, 2))
+
+
+def two_sides(genes: int = 12) -> tuple[DCell, Tensor, Tensor]:
+    torch.manual_seed(2)
+    net = lively(DCell(units=lambda _: 3)).double()
+    return net, torch.randint(2, (5, genes)).double(), torch.rand(genes, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("rule", ["deep_lift", "integrated_gradients"])
+def test_terms_pass_on_what_enters_them(rule: str) -> None:
+    net, x, start = two_sides()
+    made = term_contributions(net, x, start, rule=rule, steps=256)
+    off = {"rtol": 0, "atol": 1e-9 if rule == "deep_lift" else 2e-5}
+    torch.testing.assert_close(made.difference, (net(x) - net(start.expand_as(x)))[:, 0])
+    torch.testing.assert_close(made.terms["cell"], made.difference, **off)
+    torch.testing.assert_close(made.inputs.sum(1), made.difference, **off)
+    below = made.terms["repair"] + made.terms["transport"]
+    torch.testing.assert_close(below, made.difference, **off)
+    own = made.inputs[:, [net.ontology.genes.index("g8")]].sum(1)
+    children = made.terms["excision"] + made.terms["joining"]
+    torch.testing.assert_close(made.terms["repair"], children + own, **off)
+    assert made.terms["excision"].abs().max() > 1e-3
+
+
+def test_contributions_are_slopes_where_nothing_bends() -> None:
+    net = lively(GenNet(per_node=True)).double()
+    net.bend = net.end = lambda t: t
+    x = torch.rand(4, 12, dtype=torch.float64)
+    made = term_contributions(net, x)
+    states, first = net.states(x), net.states(torch.zeros_like(x))
+    for level, weights in enumerate(net.path_weights()[1:]):
+        want = (states[level] - first[level]) * weights
+        torch.testing.assert_close(made.terms[f"layer {level}"], want)
+
+
+@pytest.mark.parametrize("rule", ["deep_lift", "integrated_gradients"])
+@pytest.mark.parametrize("regression", [False, True])
+def test_each_layer_of_gen_net_adds_up(rule: str, regression: bool) -> None:
+    torch.manual_seed(1)
+    net = lively(GenNet(covariates=2, regression=regression)).double()
+    x, beside = torch.randint(3, (6, 12)).double(), torch.rand(6, 2, dtype=torch.float64)
+    made = term_contributions(net, x, None, beside, rule=rule, steps=512)
+    want = (net(x, beside) - net(torch.zeros_like(x), beside))[:, 0]
+    for each in (*made.terms.values(), made.inputs):
+        torch.testing.assert_close(
+            each.sum(1), want, rtol=0, atol=1e-9 if rule == "deep_lift" else 5e-3
+        )
+
+
+def test_what_has_no_term_contributions() -> None:
+    net, x, start = two_sides()
+    with pytest.raises(ValueError, match="rule='occlusion'"):
+        term_contributions(net, x, rule="occlusion")
+    with pytest.raises(ValueError, match="where \\[N, 12\\]"):
+        term_contributions(net, x[:, :4])
+    with pytest.raises(ValueError, match="training mode"):
+        term_contributions(net.train(), x)
+    with pytest.raises(ValueError, match="steps=0"):
+        term_contributions(net.eval(), x, start, steps=0)
+    with pytest.raises(TypeError, match="a Linear"):
+        term_contributions(nn.Linear(2, 1), x)  # type: ignore[arg-type]

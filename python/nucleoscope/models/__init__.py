@@ -28,6 +28,7 @@ from nucleoscope.models.puffin import Puffin
 from nucleoscope.models.puffin_d import PuffinD
 from nucleoscope.models.splice_ai import SpliceAI
 from nucleoscope.models.splice_net import SpliceNet, SpliceSiteCount
+from nucleoscope.models.term_contributions import term_contributions
 from nucleoscope.models.transparent import knock_outs, rlipp
 
 __all__ = [
@@ -65,4 +66,5 @@ __all__ = [
     "read_gennet",
     "read_obo",
     "rlipp",
+    "term_contributions",
 ]

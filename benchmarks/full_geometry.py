@@ -1,0 +1,165 @@
+"""Every system of the catalog at its published size under every explanation: time and peak memory.
+
+    python -m benchmarks.full_geometry                      # all that is not there yet
+    python -m benchmarks.full_geometry --only Basset BPNet  # some
+
+A call is a process of its own, with weights drawn at random; each is written as soon as it ends, and a later
+run goes on with what is missing. Before a call its bytes are counted on shapes (`footprint`): where they exceed
+--gigabytes (24) it is not made, and the row says so with the figure. What asks for more than the machine has
+free, or longer than --seconds, is left open and says so. Mutagenesis is of 4 sites in the middle; integrated
+gradients take 8 steps, DeepLIFT one shuffled baseline, rollout all layers. `seconds` are of the first call, with
+its trace and checks; `again` is a second one. Written: benchmarks/results/full_geometry.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import nucleoscope
+from benchmarks.footprint import Footprint, footprint
+from benchmarks.lengths import held
+from benchmarks.machine import conditions
+from nucleoscope.engine.memory import free_memory
+from nucleoscope.models.catalog import CATALOG, example
+
+RESULTS = Path(__file__).parent / "results" / "full_geometry.json"
+BUDGET = 1 << 30  # bytes that a call may hold beside what one sequence takes
+BASE = 400 << 20  # Python, torch and what they load
+SITES, STEPS = 4, 8
+TWICE = 64 << 20  # constants up to which a model is held in float64 as well
+FURTHER = {"EpiBERT": [(1, 131_072), (693,)], "C.Origami": [(2, 2_097_152)]}
+SHORT = 60.0  # seconds up to which a call is made twice
+
+
+def mutagenesis(net: nn.Module, X: Tensor, others: Any, asked: dict[str, Any]) -> str:
+    start = X.shape[2] // 2
+    made = nucleoscope.saturation_mutagenesis(
+        net, X, others, start=start, end=start + SITES, memory=BUDGET, verify=0, **asked
+    )
+    return str(made.facts["engine"])
+
+
+def integrated_gradients(net: nn.Module, X: Tensor, others: Any, asked: dict[str, Any]) -> str:
+    made = nucleoscope.integrated_gradients(net, X, others, n_steps=STEPS, memory=BUDGET, **asked)
+    return str(made.facts["rule"])
+
+
+def deep_lift(net: nn.Module, X: Tensor, others: Any, asked: dict[str, Any]) -> str:
+    made = nucleoscope.deep_lift_shap(
+        net, X, others, n_shuffles=1, random_state=0, memory=BUDGET, **asked
+    )
+    return "; ".join(str(check) for check in made.checks)
+
+
+def rollout(net: nn.Module, X: Tensor, others: Any, asked: dict[str, Any]) -> str:
+    told = {k: v for k, v in asked.items() if k != "target"}
+    made = nucleoscope.attention_rollout(net, X, others, controls=0, **told)
+    return f"rows {tuple(made.scores.shape)}"
+
+
+METHODS: dict[str, Callable[..., str]] = {
+    "mutagenesis": mutagenesis, "integrated gradients": integrated_gradients, "DeepLIFT": deep_lift,
+    "rollout": rollout,
+}  # fmt: skip
+
+
+def planned(size: Footprint) -> dict[str, int]:
+    """Bytes that each method holds at its peak, at least, counted beforehand."""
+    numbers = size.weights // 4
+    double = 2 * size.weights if numbers <= TWICE else 0
+    base = BASE + size.weights
+    return {
+        "mutagenesis": base + double + 2 * size.forward,  # originals in float64
+        "integrated gradients": base + size.graph + size.forward,
+        "DeepLIFT": base + 2 * (size.graph + size.forward),  # the sequence and its baseline
+        "rollout": base + 2 * size.forward,
+    }
+
+
+def one(name: str, method: str) -> dict[str, Any]:
+    """A call in this process, or what it is refused with."""
+    torch.manual_seed(0)
+    entry = CATALOG[name]
+    net = entry.make().eval()
+    X, others = example(name, net)
+    asked: dict[str, Any] = {"alphabet": entry.alphabet}
+    if entry.outputs:
+        asked["target"] = (entry.outputs[0],)
+    found: dict[str, Any] = {}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for which in ("seconds", "again"):
+                begun, used = time.perf_counter(), time.process_time()
+                found["said"] = METHODS[method](net, X, others or None, asked)
+                found[which] = round(time.perf_counter() - begun, 2)
+                found[f"processor_{which}"] = round(time.process_time() - used, 2)
+                if found["seconds"] > SHORT:
+                    break
+    except (ValueError, TypeError, NotImplementedError, nucleoscope.Untraceable) as error:
+        found = {"refused": " ".join(str(error).split())[:300]}
+    return found | {"peak_gb": round(held()["peak"] / 1e9, 3)}
+
+
+def cell(name: str, method: str, need: int, limit: float, seconds: float) -> dict[str, Any]:
+    """What stands in the table: the call's figures, or why there is none."""
+    figure = {"planned_gb": round(need / 1e9, 2)}
+    if need > limit * 1e9:
+        return figure | {"does_not_fit": f"it takes {need / 1e9:.1f} GB, of {limit:g}"}
+    if need > free_memory():
+        return figure | {"open": f"{need / 1e9:.1f} GB, {free_memory() / 1e9:.1f} are free"}
+    command = [sys.executable, "-m", "benchmarks.full_geometry", "--call", name, method]
+    try:
+        ended = subprocess.run(command, capture_output=True, timeout=seconds, check=False)
+    except subprocess.TimeoutExpired:
+        return figure | {"open": f"it did not end within {seconds:.0f} s"}
+    if ended.returncode:
+        return figure | {"open": f"it failed: {ended.stderr.decode()[-300:]}"}
+    made: dict[str, Any] = json.loads(ended.stdout)
+    return figure | made
+
+
+def main() -> None:
+    """Make the calls that are missing."""
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("--only", nargs="+", default=list(CATALOG), choices=list(CATALOG))
+    asked.add_argument("--gigabytes", type=float, default=24.0)
+    asked.add_argument("--seconds", type=float, default=3600.0)
+    asked.add_argument("--call", nargs=2, help=argparse.SUPPRESS)
+    given = asked.parse_args()
+    if given.call:
+        json.dump(one(*given.call), sys.stdout)
+        return
+    result: dict[str, Any] = (
+        json.loads(RESULTS.read_text()) if RESULTS.exists() else {"systems": {}}
+    )
+    result |= {"command": "python -m benchmarks.full_geometry", **conditions()}
+    for name in given.only:
+        entry = CATALOG[name]
+        with torch.device("meta"):
+            length = int(entry.make().length)  # type: ignore[arg-type]
+        size = footprint(entry.make, [(len(entry.alphabet), length), *FURTHER.get(name, [])])
+        need = planned(size)
+        row = result["systems"].setdefault(name, {})
+        row |= {"bases": length, "weights_gb": round(size.weights / 1e9, 3)}
+        for method in METHODS:
+            if method == "rollout" and not entry.attention:
+                row[method] = {"none": "no attention"}
+            elif "open" in row.get(method, {"open": ""}):
+                row[method] = cell(name, method, need[method], given.gigabytes, given.seconds)
+            RESULTS.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
