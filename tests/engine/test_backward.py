@@ -67,8 +67,8 @@ def test_what_is_kept_decides_the_batch() -> None:
     )
     made = backward(wide.eval(), memory=1 << 20)
     kept = (4 * 21 + 3 * 64 * 21) * 4  # the input, what each GELU took, what the first one gave
-    assert 2 * kept <= made.row <= 2.2 * kept
-    assert made.rows == (1 << 20) // made.row
+    assert 2 * kept <= made.look.row <= 2.2 * kept
+    assert made.rows == (1 << 20) // made.look.row
     assert backward(wide, single=True).rows == 1
 
 
@@ -77,7 +77,7 @@ def test_kinks_are_seen(name: str) -> None:
     model = build(name)
     found = Backward(
         model, lambda x: model(x).flatten(1)[:, :1], (sequences(1, ZOO[name][1]),)
-    ).kinks
+    ).look.kinks
     smooth = {"conv_next_permute", "conv_next_transpose", "attention_pools", "gated"}
     assert bool(found) == (name not in smooth)
     assert set(found) <= {"Relu", "MaxPool2DWithIndices"}
@@ -92,7 +92,7 @@ UNKNOWN = {
 @pytest.mark.parametrize("name", UNKNOWN)
 def test_what_is_not_known_to_be_smooth_counts_as_kinked(name: str) -> None:
     model = net(lambda m, x: m.last(UNKNOWN[name](m.first(x)).mean(2)))
-    assert backward(model).kinks
+    assert backward(model).look.kinks
 
 
 class Frozen(torch.autograd.Function):

@@ -32,15 +32,15 @@ class NotExported(nn.Module):
 
 @pytest.fixture
 def taken(monkeypatch: pytest.MonkeyPatch) -> list[TracedGradient]:
-    """The programs that were taken in a model's stead."""
+    """The programs that were held against a model, to be taken in its stead."""
     seen: list[TracedGradient] = []
-    take = backward_module.Backward._take
+    check = TracedGradient.check
 
-    def watched(self: Any, made: TracedGradient, *rest: Any) -> None:
-        take(self, made, *rest)
-        seen.append(made)
+    def watched(self: TracedGradient, *given: Any) -> None:
+        check(self, *given)
+        seen.append(self)
 
-    monkeypatch.setattr(backward_module.Backward, "_take", watched)
+    monkeypatch.setattr(TracedGradient, "check", watched)
     monkeypatch.setattr(backward_module, "WORTH_A_TRACE", 0)
     return seen
 
@@ -65,6 +65,34 @@ def test_a_small_request_goes_by_the_model(taken: list[TracedGradient], monkeypa
     model, X = build("bpnet").eval(), sequences(2, ZOO["bpnet"][1])
     nucleoscope.saliency(model, X, target=0)
     assert not taken
+
+
+def test_a_program_is_held_against_the_model_until_it_changes(taken: list[TracedGradient]) -> None:
+    model, X = build("bpnet").eval(), sequences(3, ZOO["bpnet"][1])
+    runs = [nucleoscope.saliency(model, X, target=0) for _ in range(2)]
+    assert len(taken) == 1
+    assert torch.equal(runs[0].scores, runs[1].scores)
+    nucleoscope.saliency(model, X, target=1)
+    assert len(taken) == 2
+    with torch.no_grad():
+        next(model.parameters()).mul_(2)
+    changed = nucleoscope.saliency(model, X, target=1)
+    assert len(taken) == 3
+    with torch.no_grad():
+        torch.testing.assert_close(changed.original[:, 0], model(X)[:, 1])
+
+
+def test_small_requests_add_up_to_one_that_is_worth_a_trace(
+    taken: list[TracedGradient], monkeypatch: Any
+) -> None:
+    model, X = build("bpnet").eval(), sequences(2, ZOO["bpnet"][1])
+    row = nucleoscope.plan_gradients(model, X, target=0).row
+    taken.clear()
+    model = build("bpnet").eval()
+    monkeypatch.setattr(backward_module, "WORTH_A_TRACE", 5 * row)
+    for calls in (1, 2, 3):
+        nucleoscope.saliency(model, X, target=0)
+        assert len(taken) == (calls == 3)
 
 
 def test_what_cannot_be_traced_goes_by_the_model(taken: list[TracedGradient]) -> None:

@@ -34,6 +34,17 @@ class Gradients:
     of: tuple[Tensor, ...]  # for each input that was asked about [B, T, *its shape]
 
 
+@dataclass(frozen=True)
+class Look:
+    """What one forward tells of a model and what is read off it."""
+
+    targets: int
+    kinks: tuple[str, ...]  # functions on which it is not smooth
+    flat: tuple[str, ...]  # those whose derivative is 0
+    cuts: tuple[str, ...]  # where values go on without a gradient
+    row: int  # bytes that a point takes on its way
+
+
 class Backward:
     """Targets of a model and their gradients, for batches of inputs.
 
@@ -45,19 +56,34 @@ class Backward:
     def __init__(
         self, model: nn.Module, ask: Callable[..., Tensor], example: tuple[Tensor, ...], wanted: int = 1,
         memory: int = 1 << 30, single: bool = False, traced: Callable[[], TracedGradient | None] | None = None,
-        points: int = 1,
+        points: int = 1, look: Look | None = None, program: TracedGradient | None = None,
     ) -> None:  # fmt: skip
         """`ask` gives [B, T] of inputs [B, ...]; gradients are with respect to the first `wanted` of them.
 
         Where so many `points` keep more than a trace is worth, and `traced` gives a program, that is asked in
-        the model's stead after both agreed at the example.
+        the model's stead after both agreed at the example. `look` and `program` are those of a Backward
+        before, if the model is as it was then; the two need not be held against each other again.
 
         Raises ValueError, naming the piece, for a model that has no gradient.
         """
         self._model, self._ask, self.wanted, self.device = model, ask, wanted, example[0].device
+        one = tuple(t[:1] for t in example)
+        self.look = self._looked(one) if look is None else look
+        cache = CACHE if self.device.type == "cpu" else memory
+        self.rows = 1 if single else max(1, min(memory, cache) // self.look.row)
+        self.rows = min(self.rows, MOST)
+        self.program = program
+        worth = wanted == 1 and not single and points * self.look.row >= WORTH_A_TRACE
+        if program is None and traced is not None and worth and (made := traced()) is not None:
+            self._hold_against(made, one)
+            self.program = made
+        if self.program is not None:
+            self.rows = max(1, min(memory // self.look.row, self.program.program.batch))
+
+    def _looked(self, one: tuple[Tensor, ...]) -> Look:
         cuts = Cuts()
-        with self._ready(), _saved(model) as kept, cuts:
-            values = ask(*self._leaves(tuple(t[:1] for t in example)))
+        with self._ready(), _saved(self._model) as kept, cuts:
+            values = self._ask(*self._leaves(one))
         if not values.requires_grad:
             where = f"it stops at {cuts}" if str(cuts) else "no op of torch leads there"
             raise ValueError(
@@ -66,20 +92,14 @@ class Backward:
                 "nucleoscope.saturation_mutagenesis needs none."
             )
         found = kinks.names(values)
-        self.targets = values.shape[1]
-        self.kinks = kinks.kinks(found)
-        self.flat = sorted(found & kinks.FLAT)
-        self.cuts = [
-            each for each in dict.fromkeys(cuts.floating) if "nucleoscope/targets.py" not in each
-        ]
-        self.row = max(1, 2 * sum(kept.values()))
-        cache = CACHE if example[0].device.type == "cpu" else memory
-        self.rows = 1 if single else max(1, min(memory, cache) // self.row)
-        self.rows = min(self.rows, MOST)
-        self._traced: TracedGradient | None = None
-        worth = wanted == 1 and not single and points * self.row >= WORTH_A_TRACE
-        if traced is not None and worth and (made := traced()) is not None:
-            self._take(made, tuple(t[:1] for t in example), memory)
+        floating = dict.fromkeys(cuts.floating)
+        return Look(
+            values.shape[1],
+            tuple(kinks.kinks(found)),
+            tuple(sorted(found & kinks.FLAT)),
+            tuple(each for each in floating if "nucleoscope/targets.py" not in each),
+            max(1, 2 * sum(kept.values())),
+        )
 
     def __call__(self, inputs: tuple[Tensor, ...]) -> Gradients:
         """Values and gradients at a batch of points [B, ...] each.
@@ -100,31 +120,31 @@ class Backward:
     def _values_and_gradients(
         self, inputs: tuple[Tensor, ...]
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        if self._traced is not None:
-            values, of = self._traced(inputs[0], inputs[1:])
+        if self.program is not None:
+            values, of = self.program(inputs[0], inputs[1:])
             return values, (of,)
         leaves = self._leaves(inputs)
         values = self._ask(*(t.clone() for t in leaves))  # forward may write into them
         return values, self._back(values, leaves[: self.wanted])
 
-    def _take(self, traced: TracedGradient, one: tuple[Tensor, ...], memory: int) -> None:
-        """Go on with the traced program, if its gradient at one point is the model's."""
+    def _hold_against(self, program: TracedGradient, one: tuple[Tensor, ...]) -> None:
+        """Raises Disagreement where the program's gradient at one point is not the model's."""
         with self._ready():
             _, (own,) = self._values_and_gradients(one)
         if bool(torch.isfinite(own).all()):
-            traced.check(one[0], one[1:], own)
-        self._traced = traced
-        self.rows = max(1, min(memory // self.row, traced.program.batch))
+            program.check(one[0], one[1:], own)
 
     def values(self, inputs: tuple[Tensor, ...]) -> Tensor:
         """The targets alone, [B, T]."""
+        made = []
         with torch.no_grad():
-            return torch.cat(
-                [
-                    self._ask(*(t[i : i + self.rows].clone() for t in inputs))
-                    for i in range(0, len(inputs[0]), self.rows)
-                ]
-            )
+            for i in range(0, len(inputs[0]), self.rows):
+                X, *others = (t[i : i + self.rows] for t in inputs)
+                if self.program is not None:
+                    made.append(self.program.values(X, tuple(others)))
+                else:
+                    made.append(self._ask(*(t.clone() for t in (X, *others))))
+        return torch.cat(made)
 
     def _leaves(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """The inputs, of which those that are asked about take a gradient."""

@@ -34,6 +34,10 @@ class TracedGradient:
         """[B, ...] -> values [B, T], gradients [B, T, ...]."""
         return self.program.gradient(X, others, read=self.read)
 
+    def values(self, X: Tensor, others: tuple[Tensor, ...]) -> Tensor:
+        """The targets alone, [B, T]."""
+        return self.read(self.program(X, *others))
+
     def check(self, X: Tensor, others: tuple[Tensor, ...], own: Tensor) -> None:
         """Hold it against the model's own gradient [B, T, ...] at the same points.
 

@@ -65,8 +65,8 @@ def plan_gradients(
         )  # fmt: skip
         with exactly(asked):
             backward = opened_for(asked, Read(target, func), View()).backward
+    look = backward.look
     batch = min(backward.rows, len(X) * points)
     return GradientPlan(
-        len(X), points, backward.targets, batch, backward.row, asked.memory, tuple(backward.kinks),
-        (*backward.cuts, *backward.flat),
+        len(X), points, look.targets, batch, look.row, asked.memory, look.kinks, (*look.cuts, *look.flat),
     )  # fmt: skip

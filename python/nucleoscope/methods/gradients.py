@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from nucleoscope.engine.backward import Backward
+from nucleoscope.engine.backward import Backward, Look
 from nucleoscope.engine.cache import doubled, in_turn
 from nucleoscope.engine.graph import FixedBatch
 from nucleoscope.engine.half import check_half
@@ -18,15 +18,26 @@ from nucleoscope.engine.prepare import Asked, ask
 from nucleoscope.engine.read import Func, Read
 from nucleoscope.engine.reduce import project
 from nucleoscope.engine.steady import answer, check_finite, check_steady
-from nucleoscope.engine.traced_gradient import traced_gradient
+from nucleoscope.engine.traced_gradient import TracedGradient, traced_gradient
 from nucleoscope.methods import ensemble
 from nucleoscope.methods.running import exactly, read_func, versions
 from nucleoscope.result import Attribution, Check
 
 CENTERS = ("mean", "none")
 BLOCK = 64  # sequences whose sums are held together
-# Models that were found to answer alike whenever asked, as they were then.
-_steady: weakref.WeakKeyDictionary[nn.Module, Any] = weakref.WeakKeyDictionary()
+
+
+@dataclass
+class _Known:
+    """What was found of a model: it stands as long as the model, and what is asked of it, are the same."""
+
+    single: bool  # whether it takes one sequence at a time
+    look: Look | None = None
+    program: TracedGradient | None = None  # once its gradient was the model's
+    points: int = 0  # that were asked about so far
+
+
+_known: weakref.WeakKeyDictionary[nn.Module, tuple[Any, _Known]] = weakref.WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -131,10 +142,13 @@ def attributed(
 
 
 def opened_for(asked: Asked, read: Read, view: ensemble.View, points: int = 1) -> Opened:
-    """The model asked what it minds, and then differentiated once."""
-    check_finite(asked.model)
+    """The model asked what it minds, and then differentiated once; neither again until it changes.
+
+    `points`: how many gradients a sequence takes. They are counted over calls: a model that is asked often is
+    worth a trace.
+    """
     inputs = asked.part(0, 1)
-    single = _is_single(asked, inputs, read)
+    known = _found(asked, inputs, read)
     model = asked.model
     if asked.dtype != asked.native:
         model = doubled(model)
@@ -145,36 +159,41 @@ def opened_for(asked: Asked, read: Read, view: ensemble.View, points: int = 1) -
         where = read.leaves(made)
         return where.read(where.joined(made))
 
+    known.points += points * len(asked.sequences.letters)
     backward = Backward(
-        model, targets, inputs, memory=asked.memory, single=single,
-        traced=lambda: traced_gradient(asked, read), points=points * len(asked.sequences.letters),
+        model, targets, inputs, memory=asked.memory, single=known.single,
+        traced=lambda: traced_gradient(asked, read), points=known.points, look=known.look,
+        program=known.program,
     )  # fmt: skip
+    known.look, known.program = backward.look, backward.program
     return Opened(asked, backward, view)
 
 
-def _is_single(asked: Asked, inputs: tuple[Tensor, ...], read: Read) -> bool:
-    """Whether the model takes one sequence at a time; refuses one whose answers are not a sequence's own."""
+def _found(asked: Asked, inputs: tuple[Tensor, ...], read: Read) -> _Known:
+    """What is known of the model; refuses one whose answers are not a sequence's own."""
     shapes = tuple((tuple(t.shape[1:]), t.dtype) for t in inputs)
-    key = (structure(asked.model), content(asked.model), shapes, str(read), mark(read.func))
-    if _steady.get(asked.model, (None, False))[0] == key:
-        return bool(_steady[asked.model][1])
+    rest = (content(asked.model), shapes, asked.dtype, asked.home, str(read), mark(read.func))
+    before = _known.get(asked.model)
+    if before is not None and before[0] == (structure(asked.model), *rest):
+        return before[1]
+    check_finite(asked.model)
     example, others = inputs[0], inputs[1:]
     answer(asked.model, example, others)
     try:
         check_steady(asked.model, example, others, read, batch=2)
-        single = False
+        known = _Known(single=False)
     except FixedBatch:
-        single = True
-    key = (structure(asked.model), *key[1:])  # a first forward may make what it needs later
-    _steady[asked.model] = key, single
-    return single
+        known = _Known(single=True)
+    # A first forward may make what it needs later.
+    _known[asked.model] = (structure(asked.model), *rest), known
+    return known
 
 
 def _differentiable(opened: Opened) -> list[Check]:
     """What of the model the gradient does not see, where there is such a thing."""
-    backward = opened.backward
-    said = [f"it does not pass {', '.join(backward.cuts)}"] if backward.cuts else []
-    said += [f"it is 0 through {', '.join(backward.flat)}"] if backward.flat else []
+    look = opened.backward.look
+    said = [f"it does not pass {', '.join(look.cuts)}"] if look.cuts else []
+    said += [f"it is 0 through {', '.join(look.flat)}"] if look.flat else []
     return [Check("gradient", False, "; ".join(said))] if said else []
 
 

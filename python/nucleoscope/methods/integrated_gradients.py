@@ -110,7 +110,7 @@ def integrated_gradients(
     walks: list[Walk] = []
 
     def explain(opened: Opened) -> Found:
-        take, named = _taking(method, steps, tolerance, opened.backward.kinks)
+        take, named = _taking(method, steps, tolerance, opened.backward.look.kinks)
         given = in_view(baselines, opened.view, layout, alphabet)
         starts = _one_for_each(read_baselines(given, opened.asked.sequences))
         expected = steps if tolerance is None else LEAST
@@ -160,7 +160,9 @@ def _read_steps(n_steps: Any, method: str, tolerance: Any) -> int:
     return int(steps)
 
 
-def _taking(method: str, steps: int, tolerance: float | None, kinks: list[str]) -> tuple[Take, str]:
+def _taking(
+    method: str, steps: int, tolerance: float | None, kinks: tuple[str, ...]
+) -> tuple[Take, str]:
     """How to integrate, and what a result says of it."""
     smooth = not kinks and method == "auto"
     why = f" (kinks: {', '.join(kinks)})" if kinks else " (the model is smooth)"
