@@ -91,6 +91,24 @@ LAW = {
     "engine.edited": engine(
         "groups", "table", "prepare", "plan", "read", "rows", "run", "step", "target", "transfer"
     ),
+    "engine.spliced": engine(
+        "moved",
+        "looked_up",
+        "double_conv",
+        "partial",
+        "ways",
+        "cuts",
+        "forward",
+        "prepare",
+        "read",
+        "rows",
+        "rules",
+        "transfer",
+        "windows",
+        "ops",
+    ),
+    "engine.moved": engine("ways", "graph", "rows", "windows"),
+    "engine.looked_up": engine("graph", "rows", "transfer"),
     "engine.table": engine("step", "rows"),
     "engine.groups": engine(
         "run", "prepare", "plan", "forward", "read", "step", "memory", "transfer"
@@ -126,6 +144,7 @@ LAW = {
         "workers",
         "memory",
         "transfer",
+        "ways",
         "ops",
     ),
     "engine.tangent": engine("plan", "forward", "rows", "transfer"),
@@ -185,8 +204,8 @@ LAW = {
     "engine.fuse": engine("rules", "graph", "windows"),
     "engine.program": engine("forward", "layers", "rules", "graph", "workers"),
     "engine.layers": engine("rules", "graph", "ops"),
-    "engine.long_conv": engine(),
-    "engine.forward": engine("partial", "rules", "graph", "long_conv"),
+    "engine.double_conv": engine("ops"),
+    "engine.forward": engine("partial", "rules", "graph", "double_conv"),
     "engine.partial": engine("ways", "cuts", "graph", "rules"),
     "engine.ways": engine("cuts", "rules", "graph", "windows"),
     "engine.cuts": engine("windows"),

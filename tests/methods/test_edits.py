@@ -98,7 +98,8 @@ def test_variants(name: str, left: bool) -> None:
         want = naive_variants.variant_effect(double, X().double(), *many, read=read)
         assert (got.changes[:5] - want).abs().max() <= 1e-5 * want.abs().max()
     assert got.axes == ("variant", "target")
-    assert (got.facts["edits"], got.facts["recomputed"]) == (11, 6)
+    assert got.facts["edits"] == 11
+    assert got.facts["recomputed"] + got.facts["spliced"] == 6
     assert got.after.shape == got.changes.shape
 
 
@@ -107,7 +108,7 @@ def test_only_indels() -> None:
     got = nucleoscope.variant_effect(net("bpnet"), X(), sequence, position, ref, alt)
     want = naive_variants.variant_effect(net("bpnet"), X(), sequence, position, ref, alt)
     torch.testing.assert_close(got.changes, want[:, 0])
-    assert got.facts["engine"] == "the model itself"
+    assert got.facts["engine"] in ("windows in float64", "the model itself")
     assert got.checks == ()
 
 

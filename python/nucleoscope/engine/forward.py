@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from nucleoscope.engine.double_conv import DoubleConv, takes
 from nucleoscope.engine.graph import Graph, Rule
-from nucleoscope.engine.long_conv import long_conv, takes
 from nucleoscope.engine.partial import Partial
 from nucleoscope.engine.rules.registry import aten
 
@@ -21,6 +21,8 @@ CLAIMS = (
     aten._assert_scalar.default,
     aten.sym_constrain_range_for_size.default,
 )
+
+VIEWS = (aten.view.default, aten._unsafe_view.default)
 
 # Constants of a model that are kept in float64 as well, in numbers: 512 MB of them.
 HELD_TWICE = 1 << 26
@@ -38,6 +40,7 @@ class Forward:
         self.tf32 = precision == "tf32"  # whether products are
         self._last = last_uses(graph)
         self._constants: dict[str, Any] = {}
+        self._double_conv = DoubleConv()
         self._evaluate_constants()
         self._precision = precision
         self.packed = {
@@ -121,12 +124,10 @@ class Forward:
     def _apply(self, target: Any, args: Any, kwargs: Any) -> Any:
         args = tuple(self._here(a) for a in args)
         kwargs = {k: self._here(v) for k, v in kwargs.items()}
-        if (
-            target is aten.view.default
-        ):  # a value laid out anew need not have the strides it was traced with
+        if target in VIEWS:  # a value need not have the strides it was traced with
             target = aten.reshape.default
         if not kwargs and takes(target, args):
-            return long_conv(*args)
+            return self._double_conv(*args)
         return target(*args, **kwargs)
 
     def _role(self, name: str) -> str:
@@ -150,7 +151,11 @@ class Forward:
 
     def tail(self, laid: dict[str, Tensor], batch: int) -> Tensor:
         """The model from its seam on: `laid` holds every value [B, ...] that the tail reads."""
-        return self._run(dict(laid), ("size", "tail"), batch, lambda _name, _value: None)
+        return self._run(dict(laid), ("size", "tail"), batch, _unheard)
+
+    def rest(self, laid: dict[str, Tensor], names: Container[str], batch: int) -> Tensor:
+        """These ops alone: `laid` holds every other value [B, ...] that they read."""
+        return self._run(dict(laid), ("size", "ripple", "tail"), batch, _unheard, names=names)
 
     def _run(
         self,
@@ -159,15 +164,17 @@ class Forward:
         batch: int,
         keep: Callable[[str, Tensor], None],
         partial: Partial | None = None,
+        names: Container[str] | None = None,
     ) -> Tensor:
         graph = self.graph
+        names = partial.cuts if names is None and partial is not None else names
 
         def made(arg: torch.fx.Node) -> Any:
             return env[arg.name] if arg.name in env else self._constants[arg.name]
 
         for node in graph.fx:
             wanted = node.op == "call_function" and self._role(node.name) in roles
-            wanted = wanted and (partial is None or node.name in partial.cuts)
+            wanted = wanted and (names is None or node.name in names)
             if wanted and node.name not in env and node.target not in CLAIMS:
                 if node.target is aten.sym_size.int:
                     value: Any = size_of(node, batch)
@@ -183,6 +190,10 @@ class Forward:
                 env.pop(name, None)
         output: Tensor = env[graph.output]
         return output
+
+
+def _unheard(_name: str, _value: Tensor) -> None:
+    """Nobody keeps what is made."""
 
 
 def last_uses(graph: Graph, readers: Mapping[str, str] | None = None) -> dict[str, list[str]]:
@@ -209,20 +220,28 @@ def size_of(node: torch.fx.Node, batch: int) -> int:
 
 def forward_work(graph: Graph) -> tuple[float, float]:
     """Multiply-adds of one sequence's forward, and of its tail alone, counted on shapes only."""
+    work = node_work(graph)
+    return sum(work.values()), sum(
+        n for name, n in work.items() if graph.nodes[name].role == "tail"
+    )
+
+
+def node_work(graph: Graph) -> dict[str, float]:
+    """Multiply-adds of each op of one sequence's forward, counted on shapes only."""
     inputs = {}
     for node in graph.fx:
         if node.name in (graph.edited, *graph.others):
             value = node.meta["val"]
             inputs[node.name] = torch.empty(1, *value.shape[1:], dtype=value.dtype, device="meta")
     meta = Forward(graph, inputs[graph.edited].dtype, torch.device("meta"))
-    seen, tail = 0, 0
+    seen, work = 0, {}
     with FlopCounterMode(display=False) as counter, torch.no_grad():
 
         def keep(name: str, _value: Tensor) -> None:
-            nonlocal seen, tail
+            nonlocal seen
             total = counter.get_total_flops()
-            tail += total - seen if graph.nodes[name].role == "tail" else 0
+            work[name] = (total - seen) / 2
             seen = total
 
         meta.original(inputs, keep)
-    return seen / 2, tail / 2
+    return work

@@ -22,6 +22,7 @@ from nucleoscope.engine.step import AnyEdits, Blocks, Originals, Placed, Step, c
 from nucleoscope.engine.tangent import Tangent
 from nucleoscope.engine.thin import Kept
 from nucleoscope.engine.transfer import sent
+from nucleoscope.engine.ways import Given
 from nucleoscope.engine.workers import in_order
 
 
@@ -93,12 +94,7 @@ class Run:
         """The whole output; NaN where the target does not read it and it was not made."""
         name = self.plan.traced.output
         axes, there = self.plan.traced.nodes[name].axes, self._partial.cuts[name]
-        if axes is None or there is None or there == Cut.whole(axes.length):
-            return output
-        whole = output.new_full((len(output), *axes.shape), torch.nan)
-        assert axes.dim is not None
-        whole[(slice(None),) * (axes.dim + 1) + (Cut.whole(axes.length).index(there),)] = output
-        return whole
+        return output if axes is None or there is None else Given(output, there, axes).whole()
 
     def batches(self, edits: AnyEdits) -> Iterator[Batch]:
         """Run all edits, in the order given, batch by batch; neighbours share their windows best."""

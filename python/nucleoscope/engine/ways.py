@@ -51,6 +51,16 @@ class Given:
             return self.value
         return self.value[(slice(None),) * (self.axes.dim + 1) + (self.cut.index(wanted),)]
 
+    def whole(self) -> Tensor:
+        """Its value laid out whole; NaN where it was not made."""
+        made: Tensor = self.value
+        if self.axes.dim is None or self.cut == Cut.whole(self.axes.length):
+            return made
+        laid = made.new_full((len(made), *self.axes.shape), torch.nan)
+        there = Cut.whole(self.axes.length).index(self.cut)
+        laid[(slice(None),) * (self.axes.dim + 1) + (there,)] = made
+        return laid
+
     def filled(self, wanted: Cut, fill: float) -> Tensor:
         """Its value at positions of which those beyond the layer's ends are `fill`."""
         assert self.axes.dim is not None

@@ -16,11 +16,13 @@ from nucleoscope.effects import Effects
 from nucleoscope.engine.cache import forget, in_turn, is_held
 from nucleoscope.engine.edited import Edited, edited
 from nucleoscope.engine.graph import FixedBatch, Untraceable
+from nucleoscope.engine.moved import Splices
 from nucleoscope.engine.prepare import Asked, ask
 from nucleoscope.engine.read import Read
+from nucleoscope.engine.spliced import spliced
 from nucleoscope.engine.steady import answer, check_steady
 from nucleoscope.engine.table import Table
-from nucleoscope.engine.verify import Disagreement, verify_effects
+from nucleoscope.engine.verify import MEASURED, Disagreement, verify_effects
 from nucleoscope.methods.running import (
     exactly,
     facts_of,
@@ -85,6 +87,33 @@ class Request:
             **facts_of(asked, self.read, found, engine), **versions(),
         }  # fmt: skip
         return Measured(found.raw, found.original, facts, checks)
+
+    def spliced(
+        self, edits: Splices, original: Tensor
+    ) -> tuple[Tensor, np.ndarray[Any, np.dtype[np.bool_]], tuple[Check, ...]]:
+        """Insertions and deletions through their windows, [K, T]; which those are [M]; and the checks."""
+        try:
+            found = spliced(self.asked, self.read, edits)
+        except Untraceable:  # then the model runs on all of them
+            return original[:0], np.zeros(len(edits), dtype=np.bool_), ()
+        count, done = read_verify(self.options.verify), np.flatnonzero(found.done)
+        if not len(done):
+            return original[:0], found.done, ()
+        raw = found.changes[torch.from_numpy(done)]
+        if not count:
+            return raw, found.done, ()
+        random = np.random.default_rng(0).permutation(len(done))[: count + MEASURED].tolist()
+        some = np.array(list(dict.fromkeys([int(raw.abs().amax(1).argmax()), *random])))
+        letters = self.letters
+        every = np.broadcast_to(np.arange(letters.shape[1]), (len(some), letters.shape[1]))
+        chosen = edits.part(done[some])
+        row, position = np.nonzero(chosen.letters(letters, every) != letters[chosen.sequence])
+        put = chosen.letters(letters, every)[row, position]
+        table = Table(chosen.sequence, row, position, put)
+        claim = Edited(raw[torch.from_numpy(some)], original.to(raw), found.exact, local=True)
+        verdict = verify_effects(self.asked, claim, table, self.read, count, seed=0)
+        said = f"insertions and deletions: {verdict}"
+        return raw, found.done, (Check("verification", True, said),)
 
     def by_the_model(self, edits: Iterator[tuple[int, Tensor]]) -> Tensor:
         """What edited sequences [A, L] do, by running the model itself on each, [M, T]."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nucleoscope.effects import Effects
+from nucleoscope.engine.moved import Splices
 from nucleoscope.engine.read import Func
 from nucleoscope.engine.rows import Ints
 from nucleoscope.engine.table import Table
@@ -41,10 +42,12 @@ def variant_effect(
     """What each variant does to a model's output, each by itself.
 
     Alleles of one length (SNVs, MNVs) are carried as deltas through the engine, each sequence's original
-    made once. Insertions and deletions shift what follows, so every layer changes: the model itself runs
-    on each of them (``facts["recomputed"]`` counts). Either way X's length stays: what is
-    left of the variant keeps its place and the right end is trimmed, or filled up with N (all-zero
-    columns); with `left` what is right of it keeps its place and the left end is. VCF counts positions
+    made once. Insertions and deletions shift what follows. Layers that only move with it are made anew
+    around the variant and at the end (``facts["spliced"]`` counts); where that would be more work, as
+    behind a pool whose phase the shift changes, the model itself runs (``facts["recomputed"]``).
+    Either way X's length stays: what is left of the variant keeps its place and the right end is trimmed,
+    or filled up with N (all-zero columns); with `left` what is right of it keeps its place and the left
+    end is. VCF counts positions
     from 1. The other arguments are those of `saturation_mutagenesis`.
 
     Raises
@@ -69,18 +72,25 @@ def variant_effect(
         found = _by_deltas(asked, variants, same)
         changes = found.changes.new_zeros(len(variants), found.changes.shape[1])
         changes[torch.from_numpy(same)] = found.changes
-        if not same.all():
-            changes[torch.from_numpy(~same)] = asked.by_the_model(
-                _shifted(asked, variants, left)
-            ).to(changes)
+        shifts = np.flatnonzero(~same)
+        made, windows, checks = asked.spliced(variants.splices(shifts, left), found.original)
+        changes[torch.from_numpy(shifts[windows])] = made.to(changes)
+        whole = shifts[~windows]
+        if len(whole):
+            rows = asked.by_the_model(_shifted(asked, variants, whole, left))
+            changes[torch.from_numpy(whole)] = rows.to(changes)
     before = found.original[torch.from_numpy(variants.sequence)]
-    facts = found.facts | {"edits": len(variants), "recomputed": int((~same).sum()), "left": left}
+    facts = found.facts | {
+        "edits": len(variants), "spliced": int(windows.sum()), "recomputed": len(whole), "left": left,
+    }  # fmt: skip
+    if not same.any():
+        facts["engine"] = "windows in float64" if windows.all() else "the model itself"
     axes: tuple[str, ...] = ("variant", "target")
     if not asked.many:
         changes, before, axes = changes[:, 0], before[:, 0], axes[:1]
     if not torch.isfinite(changes).all():
         raise ValueError("model: some variants make its output NaN or infinite")
-    return Effects(changes, before, axes, facts, found.checks)
+    return Effects(changes, before, axes, facts, (*found.checks, *checks))
 
 
 @dataclass(frozen=True)
@@ -113,6 +123,20 @@ class Variants:
         position = self.position[chosen][edit] + np.arange(len(edit)) - begins
         letter = np.concatenate([self.alt[at] for at in chosen])
         return Table(self.sequence[chosen], edit, position, letter)
+
+    def splices(self, chosen: Ints, left: bool) -> Splices:
+        """Insertions and deletions, as what they leave and what they move."""
+        removed, added = (
+            np.array([len(each[at]) for at in chosen], np.int64) for each in (self.ref, self.alt)
+        )
+        shift = added - removed
+        begin = self.position[chosen] - shift * left
+        put = np.full((len(chosen), max(added, default=0)), -1)
+        for row, at in enumerate(chosen):
+            put[row, : len(self.alt[at])] = self.alt[at]
+        return Splices(
+            self.sequence[chosen], begin, begin + added, -shift * left, shift * (not left), put
+        )
 
     def check(self, letters: Ints, alphabet: str) -> None:
         """Hold the variants to the sequences."""
@@ -195,20 +219,21 @@ def _by_deltas(
         nothing = np.zeros(1, dtype=np.int64)
         table = Table(nothing, nothing, nothing, asked.letters[:1, 0])
         found = asked.measure(table)
-        none = replace(found, changes=found.changes[:0], checks=())
-        return replace(none, facts=found.facts | {"engine": "the model itself"})
+        return replace(found, changes=found.changes[:0], checks=())
     return asked.measure(variants.table(chosen))
 
 
-def _shifted(asked: Request, variants: Variants, left: bool) -> Iterator[tuple[int, Tensor]]:
-    """The sequences with an insertion or a deletion in them, at the length of X."""
+def _shifted(
+    asked: Request, variants: Variants, whole: Ints, left: bool
+) -> Iterator[tuple[int, Tensor]]:
+    """The sequences with these insertions and deletions in them, at the length of X."""
     columns = asked.asked.sequences.columns.cpu()
     size, length = columns.shape[1:]
-    for at in np.flatnonzero(~variants.same):
+    for at in whole:
         n, begin = int(variants.sequence[at]), int(variants.position[at])
         put = torch.eye(size)[variants.alt[at]].T.to(columns)
         joined = [columns[n, :, :begin], put, columns[n, :, begin + len(variants.ref[at]) :]]
         short = columns.new_zeros(size, max(0, length - sum(part.shape[1] for part in joined)))
         joined = [short, *joined] if left else [*joined, short]
-        whole = torch.cat(joined, 1)
-        yield n, whole[:, -length:] if left else whole[:, :length]
+        made = torch.cat(joined, 1)
+        yield n, made[:, -length:] if left else made[:, :length]

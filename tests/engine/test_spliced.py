@@ -1,0 +1,148 @@
+"""Insertions and deletions through windows are the model's own answers in float64."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import nucleoscope
+from nucleoscope.engine import spliced
+from nucleoscope.engine.moved import Splices
+from nucleoscope.naive.methods.variant_effect import variant_effect as naive
+from tests import nets
+from tests.parts import lively, sequences
+from tests.truth import reading
+
+LENGTH = 60
+
+
+class Dilated(nn.Module):
+    """Crops, stride 1 throughout, a channel of concatenation, and one output a position."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv1d(4, 8, 5)
+        self.depth = nn.Conv1d(8, 8, 3, groups=8, padding=4, dilation=4)
+        self.mix, self.last = nn.Conv1d(16, 6, 1), nn.Conv1d(6, 2, 7, padding="same")
+        self.pool, self.mean = nn.MaxPool1d(3, 1, 1), nn.AvgPool1d(4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.relu(self.first(x))
+        h = torch.nn.functional.gelu(self.mix(torch.cat([h, self.depth(h)], 1)))
+        return self.last(self.mean(self.pool(h)))[..., 3:-2]
+
+
+class Placed(Dilated):
+    """Each position has a number of its own: nothing behind that moves along."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.place = nn.Parameter(torch.randn(1, 56))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (torch.relu(self.first(x)) * self.place).mean(2)
+
+
+MODELS: dict[str, Any] = {
+    "bpnet": lambda: nets.bpnet(LENGTH), "basset": lambda: nets.basset(LENGTH),
+    "attention": lambda: nets.attention(LENGTH), "dilated": Dilated, "placed": Placed,
+}  # fmt: skip
+
+
+def net(name: str) -> nn.Module:
+    torch.manual_seed(0)
+    return lively(MODELS[name]())
+
+
+def variants(X: Tensor, count: int, seed: int) -> tuple[Any, ...]:
+    """Random insertions and deletions, at the ends too, and some longer than a window."""
+    random, rows = np.random.default_rng(seed), []
+    sizes = [(0, 1), (1, 0), (0, 3), (3, 1), (2, 14), (4, 8), (8, 4), (30, 0), (0, 12), (12, 0)]
+    for at in range(count):
+        wide, added = sizes[at % len(sizes)]
+        n, begin = int(random.integers(len(X))), int(random.integers(LENGTH - wide))
+        begin = (0, LENGTH - max(wide, 1), begin)[min(at // 2 % 7, 2)]
+        ref = "".join("ACGT"[i] for i in X[n].argmax(0)[begin : begin + wide].tolist())
+        rows.append((n, begin, ref, "".join(random.choice(list("ACGT"), added))))
+    return tuple(map(list, zip(*rows, strict=True)))
+
+
+@pytest.fixture(params=[False, True], ids=["right", "left"])
+def left(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_windows_are_the_model_s(name: str, left: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spliced, "WORTH", 0.0)  # all of them, however little is saved
+    monkeypatch.setattr(spliced, "AT_ONCE", 30_000)  # some batches
+    model, X = net(name), sequences(3, LENGTH, seed=4)
+    given = variants(X, 40, seed=1)
+    targets: list[Any] = [None, 1] if name != "dilated" else [None, (1, 20), (slice(None), 45)]
+    got = nucleoscope.variant_effect(model, X, *given, target=targets, left=left, verify=3)
+    double = copy.deepcopy(model).double()
+    want = naive(double, X.double(), *given, left=left, read=reading(targets))
+    assert got.facts["spliced"] == 40
+    assert (got.changes - want).abs().max() <= 1e-6 * want.abs().max()
+    assert "insertions and deletions" in got.checks[-1].detail
+
+
+def test_one_output_reads_its_cone_alone(left: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, X = net("dilated"), sequences(2, LENGTH, seed=4)
+    given = variants(X, 30, seed=2)
+    monkeypatch.setattr(spliced, "WORTH", 0.0)
+    got = nucleoscope.variant_effect(model, X, *given, target=(0, 24), left=left)
+    double = copy.deepcopy(model).double()
+    want = naive(double, X.double(), *given, left=left, read=reading([(0, 24)]))[:, 0]
+    assert got.facts["recomputed"] == 0
+    assert (got.changes - want).abs().max() <= 1e-6 * want.abs().max()
+
+
+def test_what_saves_nothing_is_for_the_model() -> None:
+    X = sequences(2, LENGTH, seed=4)
+    got = nucleoscope.variant_effect(net("attention"), X, *variants(X, 10, seed=3))
+    assert (got.facts["spliced"], got.facts["recomputed"]) == (0, 10)
+
+
+def test_sequences_go_by_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spliced, "WORTH", 0.0)
+    model, X = net("bpnet"), sequences(120, LENGTH, seed=4)
+    given = variants(X, 30, seed=2)
+    whole = nucleoscope.variant_effect(model, X, *given)
+    groups = nucleoscope.variant_effect(model, X, *given, memory=1 << 20)
+    torch.testing.assert_close(groups.changes, whole.changes)
+
+
+def test_functions_and_further_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spliced, "WORTH", 0.0)
+
+    class Given(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv1d(4, 6, 3, padding=1)
+
+        def forward(self, x: Tensor, c: Tensor) -> Tensor:
+            return torch.relu(self.conv(x)).mean(2) * c
+
+    torch.manual_seed(0)
+    model, X, c = Given().eval(), sequences(3, LENGTH, seed=4), torch.rand(3, 6)
+    given = variants(X, 20, seed=5)
+    got = nucleoscope.variant_effect(model, X, *given, (c,), func=torch.exp, target=2)
+    want = naive(
+        copy.deepcopy(model).double(), X.double(), *given, (c.double(),),
+        read=lambda out: out.exp()[:, 2:3],
+    )  # fmt: skip
+    assert (got.changes - want[:, 0]).abs().max() <= 1e-6 * want.abs().max()
+
+
+def test_letters_of_edited_sequences() -> None:
+    letters = np.arange(6)[None]
+    one = np.array([0])
+    edits = Splices(one, one + 2, one + 4, one, one + 1, np.array([[8, 9]]))  # X[2] gone, two put
+    places = np.arange(8)[None]
+    assert edits.letters(letters, places).tolist() == [[0, 1, 8, 9, 3, 4, 5, -1]]
