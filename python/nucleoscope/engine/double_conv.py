@@ -1,4 +1,4 @@
-"""A float64 convolution as our own op: torch's, which lays out every tap's input, takes two to six times as long."""
+"""A float64 convolution as our own op: torch's lays out every tap's input, and takes up to six times as long."""
 
 from __future__ import annotations
 

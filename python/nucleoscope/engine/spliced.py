@@ -227,7 +227,8 @@ class _Run:
         values: dict[str, Any] = {name: layers[name].at(start, width) for name in sources}
         if isinstance(how, Reshaped):
             value = values[sources[0]]
-            return value.reshape(len(value), *how.axes.with_length(width).shape)
+            shaped: Tensor = value.reshape(len(value), *how.axes.with_length(width).shape)
+            return shaped
         made: Tensor = self.forward.call(node, values)
         return made
 
