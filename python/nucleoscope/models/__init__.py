@@ -4,6 +4,7 @@ Each is made with its published geometry, and with a small one of the same graph
 random, or a published file's by `load_weights`. `CATALOG` holds what is published of each.
 """
 
+from nucleoscope.models.additive import base_contributions, channel_effects
 from nucleoscope.models.basset import Basset
 from nucleoscope.models.beluga import Beluga
 from nucleoscope.models.borzoi import Borzoi
@@ -26,6 +27,7 @@ from nucleoscope.models.mpra_dragonn import MPRADragoNN
 from nucleoscope.models.ontology import Ontology, ontology, read_dcell, read_gennet, read_obo
 from nucleoscope.models.puffin import Puffin
 from nucleoscope.models.puffin_d import PuffinD
+from nucleoscope.models.receptive_motifs import receptive_motifs
 from nucleoscope.models.splice_ai import SpliceAI
 from nucleoscope.models.splice_net import SpliceNet, SpliceSiteCount
 from nucleoscope.models.term_contributions import term_contributions
@@ -58,6 +60,8 @@ __all__ = [
     "SpliceAI",
     "SpliceNet",
     "SpliceSiteCount",
+    "base_contributions",
+    "channel_effects",
     "knock_outs",
     "load_ci_spliceai",
     "load_weights",
@@ -65,6 +69,7 @@ __all__ = [
     "read_dcell",
     "read_gennet",
     "read_obo",
+    "receptive_motifs",
     "rlipp",
     "term_contributions",
 ]

@@ -46,12 +46,12 @@ class Puffin(nn.Module):
 
     def effects(self, x: Tensor) -> dict[str, Tensor]:
         """Each bank's term of the sum, its bias included: (N, 10, L)."""
-        maps = self.activations(x)
-        return {
-            "motif": self.motif_effect(maps["motif"]),
-            "start": self.start_effect(maps["start"]),
-            "three": self.three_effect(maps["three"]),
-        }
+        return {name: self.effect(name, maps) for name, maps in self.activations(x).items()}
+
+    def effect(self, bank: str, maps: Tensor) -> Tensor:  # [N, C, L] -> [N, 10, L]
+        """The linear layer that a bank's maps go through, its bias included."""
+        made: Tensor = getattr(self, f"{bank}_effect")(maps)
+        return made
 
     def forward(self, x: Tensor) -> Tensor:  # [N, 4, L] -> [N, 10, L]
         motif, start, three = self.effects(x).values()

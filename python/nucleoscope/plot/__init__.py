@@ -7,6 +7,7 @@ from nucleoscope.plot.attention import attention_heatmap, conditioning_panel, ro
 from nucleoscope.plot.figure import new_figure, save_figure
 from nucleoscope.plot.heatmap import heatmap
 from nucleoscope.plot.logo import PALETTES, logo
+from nucleoscope.plot.motif_logo import motif_logo
 from nucleoscope.plot.sheet import KINDS, View, sheet
 from nucleoscope.plot.track import track
 from nucleoscope.plot.tracks import Mark, overview
@@ -20,6 +21,7 @@ __all__ = [
     "conditioning_panel",
     "heatmap",
     "logo",
+    "motif_logo",
     "new_figure",
     "overview",
     "rollout_track",

@@ -1,0 +1,70 @@
+"""A motif's logo: letters as high as the bits that they tell, or as what they contribute."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from nucleoscope.plot.figure import INSTALL, new_figure
+from nucleoscope.plot.logo import OTHER, PALETTES
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def motif_logo(
+    motif: Tensor,  # [4, K]
+    *,
+    contributions: bool = False,
+    alphabet: str = "ACGT",
+    title: str = "",
+    palette: str = "classic",
+    axes: Axes | None = None,
+) -> Axes:
+    """Draw a motif of letter probabilities by its information against equal letters, in bits.
+
+    A position's letters share its information by their probabilities: 2 bits where one of four letters is
+    always there. With `contributions` the numbers are drawn as they are, and may be negative.
+
+    Raises ImportError that says what to install, ValueError for another shape, numbers that are no
+    probabilities, and a palette that there is not. Source: Schneider and Stephens 1990.
+    """
+    try:
+        import logomaker
+        import pandas as pd  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise ImportError(INSTALL) from error
+    if palette not in PALETTES:
+        raise ValueError(f"palette={palette!r}: use one of {', '.join(map(repr, PALETTES))}")
+    if motif.ndim != 2 or motif.shape[0] != len(alphabet) or not motif.shape[1]:
+        raise ValueError(f"motif: shape {tuple(motif.shape)}, where [{len(alphabet)}, K] is needed")
+    heights = motif.detach().double().cpu()
+    if not contributions:
+        if (heights < 0).any() or ((heights.sum(0) - 1).abs() > 1e-3).any():
+            raise ValueError(
+                "motif: its columns are no probabilities that add up to 1; pass contributions=True to draw "
+                "other numbers"
+            )
+        heights = heights * information(heights)
+    if axes is None:
+        axes = new_figure(min(1.5 + 0.25 * motif.shape[1], 24), 1.8)[1][0]
+    colours = {letter: PALETTES[palette].get(letter, OTHER) for letter in alphabet}
+    frame = pd.DataFrame(heights.T.numpy(), range(motif.shape[1]), list(alphabet))
+    logomaker.Logo(frame, ax=axes, color_scheme=colours, show_spines=False, baseline_width=0.6)
+    axes.spines[["left", "bottom"]].set_visible(True)
+    axes.set_ylabel("contribution" if contributions else "bits")
+    axes.set_title(title, loc="left", fontsize="medium")
+    if not contributions:
+        axes.set_ylim(0, float(torch.tensor(float(len(alphabet))).log2()))
+    return axes
+
+
+def information(probabilities: Tensor) -> Tensor:
+    """Bits a position, [K], of probabilities [A, K] against equal letters."""
+    most = torch.tensor(float(len(probabilities)), dtype=probabilities.dtype).log2()
+    told: Tensor = most + torch.special.xlogy(probabilities, probabilities).sum(0) / torch.log(
+        torch.tensor(2.0, dtype=probabilities.dtype)
+    )
+    return told

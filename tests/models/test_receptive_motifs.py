@@ -1,0 +1,148 @@
+"""What deeper filters fire on, and the exact terms of models that are sums."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nucleoscope.models import Basset, M6AFormer, Puffin, base_contributions, channel_effects
+from nucleoscope.models.catalog import example
+from nucleoscope.models.receptive_motifs import Field, measured_field, receptive_motifs
+from tests.parts import sequences
+
+WORDS = [2, 0, 3, 0], [1, 1, 0, 2]  # GATA, CCAG
+GAP = 3
+
+
+class Pair(nn.Module):
+    """Filter 0 of the second layer fires where GATA stands seven bases in front of CCAG."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first = nn.Conv1d(4, 2, 4)
+        self.second = nn.Conv1d(2, 2, 5 + GAP)
+        with torch.no_grad():
+            for f, word in enumerate(WORDS):
+                self.first.weight[f] = -1.0
+                for k, letter in enumerate(word):
+                    self.first.weight[f, letter, k] = 1.0
+            self.first.bias.fill_(-1.0)
+            self.second.weight.zero_()
+            self.second.weight[0, 0, 0] = self.second.weight[0, 1, 4 + GAP] = 1.0
+            self.second.bias.copy_(torch.tensor([-1.0, -1.0]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        made: Tensor = F.relu(self.second(F.relu(self.first(x)))).mean(2)
+        return made
+
+
+def planted() -> Tensor:
+    X = sequences(60, 50)
+    for n in range(0, 60, 2):
+        for word, at in zip(WORDS, (12 + n % 7, 12 + n % 7 + 4 + GAP), strict=True):
+            X[n, :, at : at + 4] = F.one_hot(torch.tensor(word), 4).T.float()
+    return X
+
+
+def test_a_pair_of_words_is_found_with_its_distance() -> None:
+    net, X = Pair().eval(), planted()
+    one, none = receptive_motifs(net, net.second, X, share=0.8)
+    width = one.probabilities.shape[1]
+    assert width == 4 + 4 + GAP
+    assert one.sites >= 30
+    letters = one.probabilities.argmax(0).tolist()
+    assert letters[:4] == WORDS[0]
+    assert letters[-4:] == WORDS[1]
+    weight = one.contributions.sum(0)
+    assert weight[:4].min() > 0.5
+    assert weight[-4:].min() > 0.5
+    assert weight[4 : 4 + GAP].abs().max() == 0  # read, and without a part in it
+    assert none.sites == 0
+    assert torch.allclose(none.probabilities, torch.full((4, width), 0.25, dtype=torch.float64))
+
+
+def test_it_is_the_definition() -> None:
+    torch.manual_seed(1)
+    net = nn.Sequential(
+        nn.Conv1d(4, 5, 3), nn.ReLU(), nn.MaxPool1d(2), nn.Conv1d(5, 3, 2), nn.ReLU()
+    ).eval()
+    X = sequences(4, 30)
+    X[1, :, 9] = 0
+    (motif,) = receptive_motifs(net, net[3], X, filters=[1], share=0.3, most=7)
+    with torch.no_grad():
+        values = net[:4](X)[:, 1]
+    sites = [
+        (float(values[n, i]), n, i)
+        for n in range(4)
+        for i in range(values.shape[1])
+        if bool((X[n, :, 2 * i : 2 * i + 6].sum(0) == 1).all())
+    ]
+    chosen = [s for s in sorted(sites, reverse=True)[:7] if s[0] > 0.3 * max(sites)[0]]
+    assert motif.sites == len(chosen)
+    counts = sum(X[n, :, 2 * i : 2 * i + 6].double() for _, n, i in chosen) + 0.25
+    torch.testing.assert_close(motif.probabilities, counts / counts.sum(0))
+
+
+def test_fields_are_measured() -> None:
+    net = Basset(small=True).eval()
+    X, _ = example("Basset", net)
+    convs = [m for m in net.modules() if isinstance(m, nn.Conv1d)]
+    taps = convs[0].kernel_size[0]
+    assert measured_field(net, convs[0], X) == Field(0, 1, taps)
+    deeper = measured_field(net, convs[1], X)
+    assert deeper.stride > 1
+    assert deeper.width > taps
+
+
+def test_layers_without_a_field_are_refused() -> None:
+    net = Pair().eval()
+    with pytest.raises(ValueError, match="not a part"):
+        receptive_motifs(net, nn.ReLU(), planted())
+    with pytest.raises(ValueError, match="share=1"):
+        receptive_motifs(net, net.second, planted(), share=1)
+    whole = nn.Sequential(nn.Conv1d(4, 3, 20), nn.ReLU()).eval()
+    with pytest.raises(ValueError, match="reads the whole sequence"):
+        receptive_motifs(whole, whole[0], sequences(2, 20))
+    other = M6AFormer(small=True).eval()
+    X, _ = example("m6Aformer", other)
+    with pytest.raises(ValueError, match=r"give \[N, F, cells\]"):
+        receptive_motifs(other, other, X)
+
+
+def test_motifs_add_up_to_puffin_s_outputs() -> None:
+    torch.manual_seed(0)
+    net = Puffin(small=True).double().eval()
+    X, _ = example("Puffin", net, 2)
+    X = X.double()
+    total = torch.zeros(())
+    for bank in ("motif", "start", "three"):
+        each, constant = channel_effects(net, X, bank)
+        total = total + each.sum(1) + constant
+    torch.testing.assert_close(F.softplus(total), net(X))
+    with pytest.raises(ValueError, match="bank='tata'"):
+        channel_effects(net, X, "tata")
+
+
+def test_bases_of_puffin_are_the_definition() -> None:
+    torch.manual_seed(0)
+    net = Puffin(small=True).double().eval()
+    X, _ = example("Puffin", net, 2)
+    X = X.double()
+    made = base_contributions(net, X, 20, 30, slice(0, 5))
+    maps = net.activations(X)["motif"].detach().requires_grad_()
+    rest = {b: net.effect(b, m) for b, m in net.activations(X).items() if b != "motif"}
+    counts = torch.exp(F.softplus(net.effect("motif", maps) + rest["start"] + rest["three"])) - 1
+    (g,) = torch.autograd.grad(counts[:, :5, 20:30].sum(), maps)
+    x = X.clone().requires_grad_()
+    (slope,) = torch.autograd.grad((net.activations(x)["motif"] ** 2 * g.detach()).sum(), x)
+    want = (X * slope).sum(1) - ((1 - X) * slope).sum(1) / 3
+    torch.testing.assert_close(made, want)
+    each = [base_contributions(net, X, 20, 30, slice(0, 5), channel=c) for c in range(6)]
+    torch.testing.assert_close(sum(each), want)
+    with pytest.raises(ValueError, match="a window of the 50"):
+        base_contributions(net, X, 20, 60)
+    with pytest.raises(IndexError, match="channel=6"):
+        base_contributions(net, X, 20, 30, channel=6)
