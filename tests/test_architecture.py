@@ -49,7 +49,7 @@ LAW = {
         "scan",
     ),
     "__main__": room("cli"),
-    "cli": room(FACE, "demo", "models", "plot", "files", "scan"),
+    "cli": room(FACE, "demo", "evaluate", "models", "plot", "files", "scan"),
     "compat": room(
         FACE,
         "naive.methods",
@@ -67,7 +67,16 @@ LAW = {
         "files", "engine.read", "naive.methods", lazily=(FACE,)
     ),  # the face offers it, so it takes methods from there by name
     "evaluate": room(
-        FACE, "diagnostics", "files", "models", "reading", "result", "engine.read", "scan"
+        FACE,
+        "demo",
+        "diagnostics",
+        "files",
+        "models",
+        "plot",
+        "reading",
+        "result",
+        "engine.read",
+        "scan",
     ),
     "plot": room(FACE, "files"),
     "diagnostics": room("methods", "engine", "reading", "result", "files"),
@@ -373,7 +382,7 @@ def test_imports_point_one_way() -> None:
         (
             "nucleoscope.cli.made_up",
             "import nucleoscope.engine.run",
-            "cli may import demo, files, models, nucleoscope, plot, scan",
+            "cli may import demo, evaluate, files, models, nucleoscope, plot, scan",
         ),
         ("nucleoscope.ops.made_up", "from nucleoscope.kernels import x", "only inside a function"),
         ("nucleoscope.ops.made_up", "import triton", "ops may import torch"),

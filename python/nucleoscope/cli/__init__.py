@@ -13,6 +13,7 @@ COMMANDS = {
     "attention": "Explain regions by your own model's attention, and how far that can be trusted.",
     "card": "Say how far scores can be trusted: the reliability card of an explanation.",
     "demo": "Explain 131 kb of human DNA with a small splice-site net; no files needed.",
+    "evaluate": "Compare explainers on models, by metrics, and write a report.",
     "gradients": "Score every base of regions of a genome by gradients of your own model.",
     "mutagenesis": "Score every base of regions of a genome with your own model.",
     "merge": "Put the shards in FOLDER together, as scores.zarr or variants.vcf.gz.",

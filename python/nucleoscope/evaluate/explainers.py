@@ -67,7 +67,7 @@ class Explainer:
 
 def _called(call: Any) -> str:
     if isinstance(call, functools.partial):
-        return ".".join(_called(each) for each in (call.func, *call.args) if callable(each))
+        return ".".join(_called(each) for each in call.args or (call.func,) if callable(each))
     return str(getattr(call, "__qualname__", type(call).__name__))
 
 

@@ -75,16 +75,19 @@ def page(panels: Sequence[Panel], title: str, facts: Mapping[str, Any] | None = 
     """
     if not panels:
         raise ValueError("panels: give one region at least")
-    told = json.dumps([panel.told() for panel in panels], allow_nan=False)
+    told = [panel.told() for panel in panels]
+    return filled("page.html", title, facts or {}, told)
+
+
+def filled(template: str, title: str, facts: Mapping[str, Any], data: Any) -> str:
+    """One of our templates with its title, facts, and data, and with what draws panels."""
     lines = (
         f"<dt>{html.escape(str(name))}</dt><dd>{html.escape(str(value))}</dd>"
-        for name, value in (facts or {}).items()
+        for name, value in facts.items()
     )
-    template = Template(
-        (resources.files("nucleoscope") / "plot" / "page.html")
-        .read_text("utf-8")
-        .replace("${", "$${")
-    )
-    return template.substitute(
-        TITLE=html.escape(title), FACTS="".join(lines), DATA=told.replace("<", "\\u003c")
-    )
+    folder = resources.files("nucleoscope") / "plot"
+    read = Template((folder / template).read_text("utf-8").replace("${", "$${"))
+    return read.substitute(
+        TITLE=html.escape(title), FACTS="".join(lines), PANEL=(folder / "panel.js").read_text("utf-8"),
+        DATA=json.dumps(data, allow_nan=False).replace("<", "\\u003c"),
+    )  # fmt: skip

@@ -45,21 +45,22 @@ class InteractionAUROC:
 
     def evidence(self, case: Case, pairs: tuple[Pair, ...]) -> Tensor:
         """How much the scores of the sites of each pair depend on each other, [P], in the scores' units."""
-        drawn = self.background.of(case)
         ways = [(p.sequence, p.first, p.second) for p in pairs]
         ways += [(p.sequence, p.second, p.first) for p in pairs]
-        changed = torch.stack([
-            self._change(case, n, there, drawn) for n, there, _ in ways
-        ])  # fmt: skip
-        moved = torch.stack([changed[i, slice(*seen)].sum() for i, (_, _, seen) in enumerate(ways)])
-        return moved.abs().view(2, -1).mean(0)
+        changed = self._changes(case, list(dict.fromkeys((n, gone) for n, gone, _ in ways)))
+        moved = [changed[n, gone][slice(*seen)].sum() for n, gone, seen in ways]
+        return torch.stack(moved).abs().view(2, -1).mean(0)
 
-    @staticmethod
-    def _change(case: Case, n: int, there: Span, drawn: Tensor) -> Tensor:
-        """How the scores of a sequence change when a site is replaced, [L]; draws are averaged."""
-        edited = case.data.X[n].expand(drawn.shape[1], -1, -1).clone()
-        edited[:, :, slice(*there)] = drawn[n, :, :, slice(*there)]
-        return case.scores[n] - case.again(edited).positions.mean(0)
+    def _changes(self, case: Case, sites: list[tuple[int, Span]]) -> dict[tuple[int, Span], Tensor]:
+        """How the scores of a sequence change when a site of it is replaced, [L]; draws are averaged."""
+        drawn = self.background.of(case)
+        edited = []
+        for n, (start, end) in sites:
+            some = case.data.X[n].expand(drawn.shape[1], -1, -1).clone()
+            some[:, :, start:end] = drawn[n, :, :, start:end]
+            edited.append(some)
+        found = case.again(torch.cat(edited)).positions.view(len(sites), drawn.shape[1], -1).mean(1)
+        return {(n, site): case.scores[n] - found[i] for i, (n, site) in enumerate(sites)}
 
 
 @dataclass(frozen=True)

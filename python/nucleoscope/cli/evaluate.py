@@ -1,0 +1,64 @@
+"""`nucleoscope evaluate`: a suite of explainers, models and metrics, and its report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from nucleoscope.cli.failures import one_message
+from nucleoscope.files import whole_file
+
+
+@click.command()
+@click.argument(
+    "suite", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False
+)
+@click.option(
+    "-o", "--out", type=click.Path(file_okay=False, path_type=Path), required=True,
+    help="A folder for report.html, results.csv and results.parquet, and for what is finished.",
+)  # fmt: skip
+@click.option(
+    "--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes."
+)
+@click.option("--traceback", is_flag=True, help="Show Python's traceback of a failure.")
+def evaluate(suite: Path | None, out: Path, workers: int, traceback: bool) -> None:
+    """Compare explainers on models, by metrics, and write a report.
+
+    SUITE is a TOML file (see `nucleoscope.evaluate.suite.read_suite`); without it, the suite that comes with
+    nucleoscope is run: nine explainers on eight models. A run that was stopped goes on where it was. Functions
+    that a suite names are run.
+    """
+    with one_message(traceback, "\n(--traceback shows where.)"):
+        from nucleoscope.evaluate.run import run
+        from nucleoscope.evaluate.suite import default_suite, read_suite
+        from nucleoscope.evaluate.telling import told
+        from nucleoscope.plot.report import report
+
+        read = read_suite(suite or default_suite())
+        out.mkdir(parents=True, exist_ok=True)
+        found = run(
+            read.explainers, read.models, read.data, read.metrics, seeds=read.seeds, workers=workers, out=out
+        )  # fmt: skip
+        found.write_csv(out / "results.csv")
+        written = ["report.html", "results.csv"]
+        try:
+            found.write_parquet(out / "results.parquet")
+            written.append("results.parquet")
+        except ImportError as error:
+            click.echo(f"No results.parquet: {error}", err=True)
+        request = found.facts["request"]
+        facts = {
+            "seeds": ", ".join(map(str, read.seeds)),
+            **{name: request[name] for name in ("nucleoscope", "torch")},
+            **{name: found.facts[name] for name in ("python", "machine")},
+            **{f"explainer {name}": said for name, said in request["explainers"].items()},
+            **{f"metric {name}": said for name, said in request["metrics"].items()},
+        }
+        with whole_file(out / "report.html") as file:
+            file.write(report(told(found, read.data), read.title, facts).encode())
+        failed = sum(each.status == "failed" for each in found.answers)
+        click.echo(
+            f"{len(found):,} values, {failed} of {len(found.answers)} answers failed: {out / 'report.html'}"
+        )
+        click.echo(f"Beside it: {', '.join(written[1:])}")

@@ -1,0 +1,133 @@
+"""Results as a report shows them: names, means, values, costs, failures, and the cases worth a look."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from nucleoscope.evaluate.data import Data
+from nucleoscope.evaluate.results import Answer, Results, Scores
+from nucleoscope.evaluate.summary import Mean, agreement, means
+from nucleoscope.plot.page import Panel
+
+HEADLINES = ("exact agreement", "AUPRC lift", "ABPC", "deletion")  # the first that there is
+WIDEST = 400  # positions of a case that are shown, around its strongest score
+
+
+def told(
+    results: Results, data: Mapping[str, Data], cards: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """All that a report needs. data: of each model, by name; cards: the reliability card of a model, as text."""
+    found = means(results)
+    metrics = {a.metric: a for a in results.answers}
+    named = [h for h in HEADLINES if any(m.metric == h and m.defined for m in found)]
+    headline = named[0] if named else next(iter(metrics))
+    return {
+        "explainers": list(dict.fromkeys(a.cell.explainer for a in results.answers)),
+        "models": list(data),
+        "metrics": [
+            {"name": a.metric, "category": a.category, "higher": a.higher_is_better} for a in metrics.values()
+        ],
+        "headline": headline,
+        "means": _nested(found),
+        "values": _values(results),
+        "seconds": _seconds(results),
+        "agreement": [(a.model, a.metric, a.tau, a.low, a.high) for a in agreement(results) if a.tau == a.tau],
+        "about": [_about(name, each, results) for name, each in data.items()],
+        "failures": _failures(results, found),
+        "cases": [case for name, each in data.items() for case in _cases(results, name, each)],
+        "cards": dict(cards or {}),
+    }  # fmt: skip
+
+
+def _nested(found: list[Mean]) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for m in found:
+        made.setdefault(m.model, {}).setdefault(m.metric, {})[m.explainer] = {
+            "value": m.value, "low": m.low, "high": m.high, "defined": m.defined, "rank": m.rank,
+            "reason": m.reason,
+        }  # fmt: skip
+    return made
+
+
+def _over_seeds(results: Results) -> dict[tuple[str, str, str], np.ndarray[Any, Any]]:
+    """Each sequence's value, the mean over seeds, by model, metric and explainer."""
+    tables: dict[tuple[str, str, str], list[Any]] = {}
+    for a in results.answers:
+        if a.status == "ok":
+            tables.setdefault((a.cell.model, a.metric, a.cell.explainer), []).append(a.values)
+    return {key: np.mean(rows, 0) for key, rows in tables.items()}
+
+
+def _values(results: Results) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for (model, metric, explainer), values in _over_seeds(results).items():
+        short = [float(f"{v:.4g}") for v in values.tolist()]
+        made.setdefault(model, {}).setdefault(metric, {})[explainer] = short
+    return made
+
+
+def _seconds(results: Results) -> dict[str, Any]:
+    held: dict[tuple[str, str], list[float]] = {}
+    for a in results.answers:
+        if a.status == "ok":
+            held.setdefault((a.cell.model, a.cell.explainer), []).append(a.explain_seconds)
+    made: dict[str, Any] = {}
+    for (model, explainer), seconds in held.items():
+        made.setdefault(model, {})[explainer] = float(np.median(seconds))
+    return made
+
+
+def _about(name: str, data: Data, results: Results) -> dict[str, Any]:
+    quality = results.quality.get(name)
+    said = "" if quality is None else str(quality)
+    return {"name": name, "sequences": len(data), "positions": data.length, "quality": said}
+
+
+def _failures(results: Results, found: list[Mean]) -> list[tuple[str, ...]]:
+    """Each once, whatever the number of seeds and, where the explainer itself failed, of metrics."""
+    rows = [_failure(a, results) for a in results.answers if a.status != "ok"]
+    rows += [
+        (m.explainer, m.model, m.metric, "undefined", f"for all sequences of {m.model}")
+        for m in found
+        if not m.defined and not m.reason
+    ]
+    return list(dict.fromkeys(rows))
+
+
+def _failure(a: Answer, results: Results) -> tuple[str, ...]:
+    whole = (a.cell.explainer, a.cell.model) not in results.maps
+    return a.cell.explainer, a.cell.model, "all" if whole else a.metric, a.status, a.reason
+
+
+def _cases(results: Results, model: str, data: Data) -> list[dict[str, Any]]:
+    """The best and the worst sequence of each explainer, by the first headline that is defined for this model."""
+    tables = _over_seeds(results)
+    higher = {a.metric: a.higher_is_better for a in results.answers}
+    made = []
+    for explainer in dict.fromkeys(a.cell.explainer for a in results.answers):
+        for metric in HEADLINES:
+            values = tables.get((model, metric, explainer))
+            if values is None or np.isnan(values).all() or (explainer, model) not in results.maps:
+                continue
+            order = np.argsort(-values if higher[metric] else values)
+            order = order[~np.isnan(values[order])]
+            for which, n in (("best", order[0]), ("worst", order[-1])):
+                said = f"{explainer}, {which}: sequence {n}, {metric} {values[n]:.3g}"
+                panel = _panel(said, data, int(n), results.maps[explainer, model][n])
+                made.append({"model": model, "metric": metric, "panel": panel})
+            break
+    return made
+
+
+def _panel(said: str, data: Data, n: int, row: Scores) -> dict[str, Any]:
+    """One sequence with its scores; of a long one what lies around its strongest score."""
+    begin = 0
+    if len(row) > WIDEST:
+        begin = min(max(0, int(np.abs(row).argmax()) - WIDEST // 2), len(row) - WIDEST)
+    shown = slice(begin, begin + WIDEST)
+    columns = data.X[n, :, shown].cpu().T
+    letters = "".join("ACGT"[int(c.argmax())] if float(c.sum()) else "N" for c in columns)
+    return Panel(said, begin + 1, letters, row[shown]).told()
