@@ -52,6 +52,7 @@ LAW = {
     "cli": room(FACE, "demo", "evaluate", "models", "plot", "files", "scan"),
     "compat": room(
         FACE,
+        "evaluate",
         "naive.methods",
         "wrapped",
         "engine.backward",

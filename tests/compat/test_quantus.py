@@ -1,0 +1,167 @@
+"""Quantus's calls with our definitions, and what Quantus 0.6 gets wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from nucleoscope.compat import quantus
+from nucleoscope.evaluate import Background
+from tests.evaluate.closed_forms import UNIFORM, Additive, letters
+
+N, L = 150, 19  # more than two of Quantus's batches
+X = letters(N, L).float()
+MODEL = Additive(L).float()
+EXACT = MODEL.exact(X).detach().numpy()
+ZEROS = np.zeros(N, int)
+MASK = np.zeros((N, 1, L))
+MASK[:, :, 3:8] = 1
+
+
+class Classes(nn.Module):
+    """Three outputs, each an additive model of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.each = nn.ModuleList(Additive(L, seed).float() for seed in range(3))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return torch.cat([model(inputs) for model in self.each], 1)
+
+    def exact(self, inputs: Tensor, targets: Any) -> Tensor:
+        rows = torch.stack([model.exact(inputs) for model in self.each])
+        return rows[torch.as_tensor(targets), torch.arange(len(inputs))]
+
+
+def explain(model: Any, inputs: Any, targets: Any, scale: float = 1.0) -> Any:
+    assert isinstance(inputs, np.ndarray)
+    assert isinstance(targets, np.ndarray)
+    assert targets.shape == (len(inputs),)
+    return (model.exact(torch.from_numpy(inputs)) * scale).detach().numpy()
+
+
+def test_exact_attributions_correlate_fully_in_every_batch() -> None:
+    """Quantus correlates cumulative changes with single steps, of the first batch alone: 0.6 here."""
+    found = quantus.SensitivityN(background=UNIFORM)(MODEL, X.numpy(), ZEROS, EXACT, batch_size=64)
+    assert len(found) == N
+    assert np.allclose(found, 1, atol=1e-4)
+
+
+def test_completeness_is_a_gap() -> None:
+    """Quantus scales the scores first and compares floats for equality."""
+    found = quantus.Completeness(background=UNIFORM)(MODEL, X.numpy(), ZEROS, EXACT)
+    assert max(found) < 1e-3
+    assert len(set(found)) > 2
+
+
+def test_scores_do_not_depend_on_other_sequences() -> None:
+    """Quantus divides by the largest score of the batch."""
+    whole = quantus.RelevanceMassAccuracy()(MODEL, X.numpy(), ZEROS, EXACT, MASK)
+    larger = EXACT.copy()
+    larger[1:] *= 1000
+    assert quantus.RelevanceMassAccuracy()(MODEL, X.numpy(), ZEROS, larger, MASK)[0] == whole[0]
+    assert 0 <= min(whole) <= max(whole) <= 1  # Quantus's are signed
+
+
+def test_every_batch_counts_in_road() -> None:
+    found = quantus.ROAD()(MODEL, X.numpy(), ZEROS, EXACT, batch_size=64)
+    assert len(found) == N
+    assert np.isfinite(found).sum() > 140
+
+
+def test_each_sequence_has_its_class() -> None:
+    model = Classes().eval()
+    targets = np.arange(N) % 3
+    scores = model.exact(X, targets).detach().numpy()
+    found = quantus.SensitivityN(background=UNIFORM)(model, X.numpy(), targets, scores[:, None])
+    assert np.allclose(found, 1, atol=1e-4)
+    wrong = quantus.SensitivityN(background=UNIFORM)(model, X.numpy(), (targets + 1) % 3, scores)
+    assert np.mean(wrong) < 0.5
+    of_softmax = quantus.SensitivityN(background=UNIFORM)(
+        model, X.numpy(), targets, scores, softmax=True
+    )
+    assert 0.3 < np.mean(of_softmax) < 0.999
+
+
+def test_a_mode_is_put_back() -> None:
+    model = nn.Sequential(Additive(L).float(), nn.Dropout(0.5))
+    model.train()
+    model[0].eval()
+    found = quantus.SensitivityN(background=UNIFORM)(model, X.numpy(), ZEROS, EXACT)
+    assert np.allclose(found, 1, atol=1e-4)
+    assert (model.training, model[0].training, model[1].training) == (True, False, True)
+
+
+def test_an_explain_func_is_asked_again() -> None:
+    found = quantus.MaxSensitivity(by="reverse complement")(
+        MODEL, X.numpy(), ZEROS, explain_func=explain, explain_func_kwargs={"scale": 2.0}
+    )
+    assert len(found) == N
+    assert min(found) > 0
+
+
+@pytest.mark.parametrize("category", list(quantus.AVAILABLE_METRICS))
+def test_all_that_is_available(category: str) -> None:
+    small = X[:4].numpy()
+    for name, kind in quantus.AVAILABLE_METRICS[category].items():
+        metric = kind()
+        assert metric.evaluation_category == category, name
+        assert metric.score_direction in ("higher", "lower")
+        found = metric(MODEL, small, ZEROS[:4], EXACT[:4], MASK[:4], explain_func=explain)
+        assert len(found) == 4
+        assert metric.evaluation_scores == found
+        mean = kind(return_aggregate=True)(
+            MODEL, small, ZEROS[:4], EXACT[:4], MASK[:4], explain_func=explain
+        )
+        assert mean == pytest.approx([np.mean(found)])
+
+
+def test_evaluate_keeps_methods_apart() -> None:
+    """Quantus lets the options of one method leak into the next, and prints what fails."""
+    given = {
+        "scaled": {"explain_func": explain, "explain_func_kwargs": {"scale": -1.0}},
+        "alone": explain,
+        "array": EXACT,
+    }
+    metrics = {"s": quantus.SensitivityN(background=UNIFORM), "g": quantus.Sparseness()}
+    found = quantus.evaluate(metrics, given, MODEL, X.numpy(), ZEROS, agg_func=np.mean)
+    assert list(found) == list(given)
+    assert found["scaled"]["s"] == pytest.approx(-1, abs=1e-4)
+    assert found["alone"]["s"] == found["array"]["s"] == pytest.approx(1, abs=1e-4)
+    with pytest.raises(RuntimeError, match="no scores"):
+        quantus.evaluate(metrics, {"breaks": breaks}, MODEL, X.numpy(), ZEROS)
+    with pytest.raises(ValueError, match="needs an 'explain_func'"):
+        quantus.evaluate(metrics, {"m": {}}, MODEL, X.numpy(), ZEROS)
+
+
+def breaks(model: Any, inputs: Any, targets: Any) -> Any:  # noqa: ARG001
+    raise RuntimeError("no scores")
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"a_batch": EXACT[:, :-1]}, ValueError, "a_batch: its shape is"),
+        ({"s_batch": MASK[:3]}, ValueError, "s_batch: its shape is"),
+        ({"a_batch": None}, ValueError, "a_batch: scores are needed"),
+        ({"y_batch": ZEROS[:3]}, ValueError, "y_batch: 3 for x_batch"),
+        ({"channel_first": False}, ValueError, "channel_first"),
+        ({"custom_batch": 3}, ValueError, "custom_batch"),
+        ({"s_batch": MASK * 0}, ValueError, "no position is marked"),
+        ({"a_batch": EXACT * np.nan}, ValueError, "NaN or infinite"),
+    ],
+)  # fmt: skip
+def test_bad_input(given: dict[str, Any], error: type[Exception], message: str) -> None:
+    asked = {"x_batch": X.numpy(), "y_batch": ZEROS, "a_batch": EXACT}
+    with pytest.raises(error, match=message):
+        quantus.AUC()(MODEL, **(asked | given))
+
+
+def test_an_option_that_there_is_not() -> None:
+    with pytest.raises(TypeError, match="no option 'n_max_percentage'; it has sizes"):
+        quantus.SensitivityN(n_max_percentage=0.8)
+    assert quantus.SensitivityN(background=Background("zeros")).metric.background.kind == "zeros"
