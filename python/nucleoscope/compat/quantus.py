@@ -56,7 +56,8 @@ class Metric:
         self, model: nn.Module, x_batch: Array, y_batch: Array, a_batch: Array | None = None,
         s_batch: Array | None = None, channel_first: bool | None = None,
         explain_func: Callable[..., Any] | None = None, explain_func_kwargs: Mapping[str, Any] | None = None,
-        model_predict_kwargs: Mapping[str, Any] | None = None, softmax: bool | None = None, device: str | None = None, batch_size: int = 64, custom_batch: Any = None,
+        model_predict_kwargs: Mapping[str, Any] | None = None,
+        softmax: bool | None = None, device: str | None = None, batch_size: int = 64, custom_batch: Any = None,
         *, seed: int = 0,
     ) -> list[float]:  # fmt: skip
         """A number for each sequence, NaN where it is undefined; aggregated where that was asked for.
