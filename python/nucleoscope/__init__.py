@@ -32,6 +32,8 @@ from nucleoscope.methods.integrated_gradients import NotConverged as NotConverge
 from nucleoscope.methods.integrated_gradients import integrated_gradients as integrated_gradients
 from nucleoscope.methods.linear_trunk import LinearTrunk as LinearTrunk
 from nucleoscope.methods.marginalize import marginalize as marginalize
+from nucleoscope.methods.modal_attributions import ModalAttribution as ModalAttribution
+from nucleoscope.methods.modal_attributions import modal_attributions as modal_attributions
 from nucleoscope.methods.mutagenesis import Disagreement as Disagreement
 from nucleoscope.methods.mutagenesis import NaiveFallback as NaiveFallback
 from nucleoscope.methods.mutagenesis import Untraceable as Untraceable
@@ -69,6 +71,7 @@ __all__ = [
     "Erase",
     "GradientPlan",
     "LinearTrunk",
+    "ModalAttribution",
     "NaiveFallback",
     "NotConverged",
     "Pairs",
@@ -95,6 +98,7 @@ __all__ = [
     "input_x_gradient",
     "integrated_gradients",
     "marginalize",
+    "modal_attributions",
     "pairwise",
     "plan",
     "plan_gradients",
