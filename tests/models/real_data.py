@@ -68,8 +68,11 @@ def _features(example: memoryview) -> Iterator[tuple[str, memoryview]]:
             yield bytes(name).decode(), inside
 
 
-def element(data: Path, name: str) -> tuple[str, list[tuple[int, str, float]]]:
-    """A mutated element and its measured effects: (position there, letter, log2 of the change)."""
+def element(data: Path, name: str, barcodes: int = 1) -> tuple[str, list[tuple[int, str, float]]]:
+    """A mutated element and its measured effects: (position there, letter, log2 of the change).
+
+    Those alone that were measured by so many barcodes; the study itself asks for ten.
+    """
     with gzip.open(data / "variants" / "kircher2019_satmut_mpra_elements.tsv.gz", "rt") as file:
         rows = [
             r
@@ -82,6 +85,6 @@ def element(data: Path, name: str) -> tuple[str, list[tuple[int, str, float]]]:
     effects = [
         (int(r["Pos"]) - first, r["Alt"], float(r["Coefficient"]))
         for r in rows
-        if r["Alt"] in "ACGT"
+        if r["Alt"] in "ACGT" and int(r["Barcodes"]) >= barcodes
     ]
     return bases, effects

@@ -36,10 +36,13 @@ def test_mini_borzoi_on_its_held_out_windows() -> None:
 
 @pytest.mark.slow
 def test_mpra_dragonn_on_a_saturated_promoter() -> None:
-    """The windows of 145 bases that hold a variant, averaged; K562, SV40 promoter, both replicates."""
+    """The windows of 145 bases that hold a variant, averaged; K562, SV40 promoter, both replicates.
+
+    Of the variants with ten barcodes or more, as the study filters them; with all of them r is 0.59.
+    """
     data = folder(DATA, "MPRA-DragoNN")
     net = load_weights(MPRADragoNN(), data / "models" / "mpra_dragonn" / "pretrained.hdf5")
-    bases, measured = element(data, "F9")
+    bases, measured = element(data, "F9", barcodes=10)
     total, count = np.zeros(len(measured)), np.zeros(len(measured))
     with torch.inference_mode():
         for first in range(0, len(bases) - 144, 6):
@@ -54,7 +57,7 @@ def test_mpra_dragonn_on_a_saturated_promoter() -> None:
     held = count > 0
     effects = np.array([value for *_, value in measured])
     r = np.corrcoef(total[held] / count[held], effects[held])[0, 1]
-    assert 0.57 < r < 0.65  # 0.62 by one way of laying windows
+    assert round(float(r), 2) == 0.62
 
 
 @pytest.mark.slow
