@@ -207,7 +207,7 @@ def attention_fires() -> Finding:
 
 def unidentifiable_fires() -> Finding:
     """One channel of values for 40 tokens, and queries that read few of them."""
-    return diagnostics.attention_conditioning(Attending(1, sharp=150.0).eval(), letters(1, 160))
+    return diagnostics.attention_conditioning(Attending(1, sharp=400.0).eval(), letters(1, 160))
 
 
 def attention_silent() -> Finding:
