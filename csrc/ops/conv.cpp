@@ -75,20 +75,20 @@ class Layer {
 
   /// `many` samples from n on: all positions.
   void batch(LayerRows<T>& rows, std::int64_t n, std::int64_t many, int threads) const {
-    rows.read(n, many, threads);
+    rows.begin(n, many);
+    if (threads > 1) rows.ready(call.V, threads);
     if (call.spread) clear(n, many);
     const std::int64_t work = many * call.C_in * call.C_out * K / call.G + 1;
-    parallel_ranges(
-        runs.count, grain / work + 1, call.spread ? 1 : threads,
-        [&](std::int64_t begin, std::int64_t end) {
-          Scratch<Segment<T>> segments(K);
-          Scratch<T> partial((passes > 1 ? at_once : 1) * tile_size);
-          for (std::int64_t i = begin; i < end; i += at_once) {
-            const std::int64_t beyond = i + at_once;
-            groups({rows, segments.data(), partial.data(), n, 0, 0, i, beyond < end ? beyond : end},
-                   many);
-          }
-        });
+    parallel_ranges(runs.count, grain / work + 1, call.spread ? 1 : threads,
+                    [&](std::int64_t begin, std::int64_t end) {
+                      Scratch<Segment<T>> segments(K);
+                      Scratch<T> partial((passes > 1 ? at_once : 1) * tile_size);
+                      for (std::int64_t i = begin; i < end; i += at_once) {
+                        const std::int64_t last = i + at_once < end ? i + at_once : end;
+                        rows.ready(runs.beyond(i, last), 1);
+                        groups({rows, segments.data(), partial.data(), n, 0, 0, i, last}, many);
+                      }
+                    });
   }
 
   struct Place {

@@ -47,11 +47,25 @@ class Runs {
         ends(reach.L + 1),
         positions(reach.L),
         reach(reach),
+        abreast(abreast),
         joined(joined) {
     ends[0] = 0;
-    if (abreast > 1) each(abreast, true);
+    if (abreast > 1) each(true);
     wide = count;
-    each(abreast, false);
+    each(false);
+  }
+
+  /// Before which input row all lie that the groups [begin, end) meet.
+  std::int64_t beyond(std::int64_t begin, std::int64_t end) const {
+    std::int64_t last = 0;
+    for (std::int64_t i = begin; i < end; ++i) {
+      const std::int64_t more = i < wide ? (abreast - 1) * step_in : 0;
+      for (std::int64_t p = ends[i]; p < ends[i + 1]; ++p) {
+        const std::int64_t row = runs[p].row + runs[p].taps + more;
+        last = row > last ? row : last;
+      }
+    }
+    return last;
   }
 
   std::int64_t wide = 0, count = 0;  // groups of several positions, groups in all
@@ -62,19 +76,20 @@ class Runs {
 
  private:
   const Reach reach;
+  const int abreast;
   const bool joined;  // whether neighbouring taps that meet neighbouring rows are one run
 
   /// Adds the groups of several positions, or those of one that these leave.
-  void each(int abreast, bool several) {
+  void each(bool several) {
     for (std::int64_t first = 0; first < step; ++first)
       for (std::int64_t o = first; o < reach.L;) {
-        const bool whole = abreast > 1 && fits(o, abreast);
+        const bool whole = abreast > 1 && fits(o);
         if (whole == several) add(o);
         o += whole ? abreast * step : step;
       }
   }
 
-  bool fits(std::int64_t o, int abreast) const {
+  bool fits(std::int64_t o) const {
     if (o + (abreast - 1) * step >= reach.L) return false;
     for (int r = 1; r < abreast; ++r)
       if (!reach.alike(o + (r - 1) * step, step)) return false;

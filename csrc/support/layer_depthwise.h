@@ -22,7 +22,8 @@ class LayerDepthwise {
       LayerRows<T> rows(call, 1, 1, 1, true);
       Scratch<T> repeated(many > 1 ? call.V * call.C_out : 0);
       for (std::int64_t n = begin; n < end; ++n) {
-        rows.read(n, 1, 1);
+        rows.begin(n, 1);
+        rows.ready(call.V, 1);
         const T* given = rows.given;
         if (many > 1) {  // each channel as often as its group has columns
           for (std::int64_t i = 0; i < call.V * call.C_in; ++i)

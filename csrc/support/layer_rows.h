@@ -73,19 +73,27 @@ class LayerRows {
       every[i] = static_cast<std::uint32_t>(i);
   }
 
-  /// Makes the rows of `many` samples from n on ready.
-  void read(std::int64_t n, std::int64_t many, int threads) {
+  /// Goes on to `many` samples from n on, of which no row is ready yet.
+  void begin(std::int64_t n, std::int64_t many) {
+    this->n = n, this->many = many, done = 0;
     given = input + n * V * C;
     row = C, sample = V * C;
-    if (whole && !gated && !slope) return;
     if (gated || slope) {
       given = behind.data();
       row = many * C, sample = C;
     }
-    parallel_ranges(V, grain / (many * C) + 1, threads,
-                    [this, n, many](std::int64_t begin, std::int64_t end) {
-                      if (gated || slope) pass(n, many, begin, end);
-                      if (!whole) list_channels(many, begin, end);
+  }
+
+  /// Makes the rows before `end` ready. They are read soon after, so block by block they stay near.
+  void ready(std::int64_t end, int threads) {
+    if (end <= done) return;
+    const std::int64_t first = done;
+    done = end;
+    if (whole && !gated && !slope) return;
+    parallel_ranges(end - first, grain / (many * C) + 1, threads,
+                    [this, first](std::int64_t begin, std::int64_t end) {
+                      if (gated || slope) pass(first + begin, first + end);
+                      if (!whole) list_channels(first + begin, first + end);
                     });
   }
 
@@ -118,12 +126,13 @@ class LayerRows {
   const T* slope;
   const std::int64_t V, C, G, wide, chunks, chunk;
   const bool whole;
+  std::int64_t n = 0, many = 0, done = 0;
   Scratch<T> behind;             // [V, abreast, C_in] what comes through
   Scratch<std::uint32_t> lists;  // [V, G, wide + slack] channels that are not zero
   Scratch<std::int32_t> ends;    // [V, G, chunks + 1] where each chunk of them ends
   Scratch<std::uint32_t> every;  // 0, 1, 2, ...
 
-  void pass(std::int64_t n, std::int64_t many, std::int64_t begin, std::int64_t end) {
+  void pass(std::int64_t begin, std::int64_t end) {
     for (std::int64_t v = begin; v < end; ++v)
       for (std::int64_t r = 0; r < many; ++r) {
         const std::int64_t from = ((n + r) * V + v) * C;
@@ -132,7 +141,7 @@ class LayerRows {
       }
   }
 
-  void list_channels(std::int64_t many, std::int64_t begin, std::int64_t end) {
+  void list_channels(std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i)
       for (std::int64_t g = 0; g < G; ++g) {
         std::uint32_t* list = lists.data() + (i * G + g) * room();

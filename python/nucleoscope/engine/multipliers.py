@@ -162,7 +162,7 @@ class Multipliers:
             if node.target is aten.sym_size.int:
                 env[node.name] = size_of(node, len(X))
             else:
-                env[node.name] = make(node, env)
+                env[node.name] = _laid(make(node, env))
             for name in self._last.get(node.name, ()):
                 env.pop(name, None)
         output: Tensor = env[self.graph.output]
@@ -184,6 +184,26 @@ class Multipliers:
             if name != self.graph.output:
                 uses.setdefault(at, []).append(name)
         return uses
+
+
+def _laid(made: Any) -> Any:
+    """A value whose multipliers come back channels last, where it lies so: what meets them lies as they do."""
+    if not isinstance(made, Tensor) or made.ndim != 3 or not made.requires_grad:
+        return made
+    last = made.mT.is_contiguous() and not made.is_contiguous()
+    return _ChannelsLast.apply(made) if last else made  # type: ignore[no-untyped-call]
+
+
+class _ChannelsLast(torch.autograd.Function):
+    """The value as it is; what comes back is laid out anew where it lies otherwise."""
+
+    @staticmethod
+    def forward(_ctx: Any, made: Tensor) -> Tensor:
+        return made.view_as(made)
+
+    @staticmethod
+    def backward(_ctx: Any, m: Tensor) -> Tensor:
+        return m.mT.contiguous().mT
 
 
 class _Secant(torch.autograd.Function):

@@ -51,11 +51,13 @@ def _power(power: Any) -> Change:
 
 @secant(aten.relu.default)
 def relu(_call: Call, m: Tensor, x: Values, b: Values) -> Sequence[Tensor | None]:
-    """Its plain difference loses nothing: where both are positive it is that of the inputs, bit for bit."""
-    d = x[0] - b[0]
-    same = d == 0
-    chord = (torch.relu(x[0]) - torch.relu(b[0])) / d.masked_fill_(same, 1.0)
-    return [torch.where(same, (b[0] > 0).to(d), chord).mul_(m)]
+    """Its chord is what of the way from the lower value to the higher is above 0: 1 where both are, bit for bit.
+
+    Where the two are the same their quotient is infinite, with the sign of both, or at 0 no number.
+    """
+    high, way = torch.maximum(x[0], b[0]), (x[0] - b[0]).abs_()
+    chord = high.div_(way).clamp_(0.0, 1.0)
+    return [torch.nan_to_num_(chord, 0.0).mul_(m)]
 
 
 @secant(
