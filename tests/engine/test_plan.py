@@ -110,6 +110,15 @@ def test_a_narrow_cone_costs_less() -> None:
     assert 0 < local < naive
 
 
+def test_a_plan_says_what_may_not_fit() -> None:
+    X = sequences(1, 40_000)
+    assert "may not fit" not in repr(nucleoscope.plan(Profile(), X, memory=1 << 30))
+    said = repr(nucleoscope.plan(Profile(), X, memory=1 << 20))
+    assert re.search(r"may not fit: .* takes about 0\.\d+ GB, the budget is 0\.001 GB", said)
+    said = str(nucleoscope.plan_gradients(Profile(), X, memory=1 << 20))
+    assert re.search(r"may not fit: one point takes 0\.\d+ GB", said)
+
+
 @pytest.mark.parametrize("maker", [Profile, Seamed])
 def test_less_memory_means_smaller_batches_and_the_same_numbers(maker: Any) -> None:
     model, X = (Profile(96) if maker is Profile else Seamed()), sequences(2, 700)

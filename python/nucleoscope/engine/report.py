@@ -39,7 +39,23 @@ def report(plan: Plan) -> str:
             f"{megabytes[0]:,.1f} MB a sequence; budget {megabytes[1]:,.0f} MB."
         )
     ]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_too_large(plan)])
+
+
+def _too_large(plan: Plan) -> list[str]:
+    """That one sequence takes more than there is, where it does."""
+    start, end = plan.seen
+    least = plan.forward_bytes() + min(
+        (plan.original_bytes(*tile) for tile in plan.tiles(start, end)), default=0
+    )
+    if least <= plan.memory:
+        return []
+    return [
+        (
+            f"It may not fit: one sequence's original takes about {least / 1e9:,.3f} GB, the budget is "
+            f"{plan.memory / 1e9:,.3f} GB. Raise memory, shorten X, or compute where there is more."
+        )
+    ]
 
 
 def _all_sites(plan: Plan) -> str:

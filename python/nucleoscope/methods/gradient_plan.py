@@ -45,6 +45,11 @@ class GradientPlan:
             f"Batches of {self.batch} points, {size} each on the way; budget {budget}.",
             rule,
         ]
+        if self.row > self.memory:
+            lines.append(
+                f"It may not fit: one point takes {self.row / 1e9:,.3f} GB, the budget is "
+                f"{self.memory / 1e9:,.3f} GB. Raise memory, shorten X, or compute where there is more."
+            )
         return "\n".join([*lines, *(f"The gradient does not see {each}." for each in self.blind)])
 
 
