@@ -134,7 +134,7 @@ class Relative(Projected):
 
 
 class Linear(Projected):
-    """Features that are ReLUs: divided behind (a quotient, or a product with 1 / x), or before."""
+    """Features that are ReLUs: divided behind (a quotient, or a product with 1 / x), before, or in one einsum."""
 
     def __init__(self, channels: int, divide: str) -> None:
         super().__init__(channels)
@@ -147,6 +147,9 @@ class Linear(Projected):
         table = torch.einsum("bhnd,bhne->bhde", k, v)
         if self.divide == "before":
             return together((q / whole) @ table)
+        if self.divide == "together":  # as Performer's authors write it
+            inverse = 1.0 / whole[..., 0]
+            return together(torch.einsum("...de,...nd,...n->...ne", table, q, inverse))
         made = torch.einsum("bhde,bhnd->bhne", table, q)
         return together(made / whole if self.divide == "behind" else made * (1.0 / whole))
 
@@ -193,6 +196,7 @@ FORMS: dict[str, Callable[[int, int], nn.Module]] = {  # of channels and length
     "linear behind": lambda c, _: Linear(c, "behind"),
     "linear times": lambda c, _: Linear(c, "times"),
     "linear before": lambda c, _: Linear(c, "before"),
+    "Performer": lambda c, _: Linear(c, "together"),
     "multihead": lambda c, _: Multihead(c, need_weights=False),
     "multihead, weights": lambda c, _: Multihead(c, need_weights=True),
     "encoder": lambda c, _: encoder(c),

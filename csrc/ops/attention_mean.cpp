@@ -1,7 +1,5 @@
 #include "ops/attention_mean.h"
 
-#include <cstring>
-
 #include "support/attention_heads.h"
 
 namespace nucleoscope::NUCLEOSCOPE_ISA {
@@ -38,6 +36,8 @@ void attention_mean(const AttentionMean& call, int threads) {
   const std::int64_t members = strips < threads ? strips : threads;
   const std::int64_t size = Strip<RowSum>::size(depth, panels, of.D);
   Scratch<float> keys(of.G * packed), memory(members * size);
+  prefer_large_pages(memory.data(), sizeof(float) * members * size);
+  prefer_large_pages(call.out, sizeof(float) * of.B * of.Lq * of.Lk);
   Scratch<std::int32_t> all_queries(of.Lq);
   for (std::int64_t i = 0; i < of.Lq; ++i) all_queries[i] = static_cast<std::int32_t>(i);
   for (std::int64_t b = 0; b < of.B; ++b) {
@@ -49,7 +49,7 @@ void attention_mean(const AttentionMean& call, int threads) {
         Strip<RowSum> strip(memory.data() + member * size, depth, panels, of);
         for (std::int64_t i = member * depth; i < of.Lq; i += members * depth) {
           const std::int64_t many = of.Lq - i < depth ? of.Lq - i : depth;
-          std::memset(out + i * of.Lk, 0, sizeof(float) * many * of.Lk);
+          __builtin_memset(out + i * of.Lk, 0, sizeof(float) * many * of.Lk);
           for (std::int64_t h = 0; h < of.H; ++h) {
             if (call.share[h] == 0) continue;
             const std::int64_t head = (b * of.H + h) * of.Lq;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "support/attention_targets.h"
+#include "support/pages.h"
 #include "support/parallel.h"
 #include "support/scratch.h"
 
@@ -54,6 +55,8 @@ void for_strips(const Attention& of, const Handed* to, int threads, Each& each) 
   const std::int64_t strip_size = Strip<Row>::size(strip_depth, kept, of.D);
   const std::int64_t size = strip_size + (Targets::size(M, strip_depth, panels) + 15) / 16 * 16;
   Scratch<float> keys(panels * of.D * tile_columns), memory(members * size);
+  prefer_large_pages(keys.data(), sizeof(float) * panels * of.D * tile_columns);
+  prefer_large_pages(memory.data(), sizeof(float) * members * size);
   Scratch<std::int32_t> asked(of.Lq);
   for (std::int64_t bh = 0; bh < of.B * of.H; ++bh) {
     const std::int64_t b = bh / of.H, h = bh % of.H, g = h / (of.H / of.G);

@@ -6,7 +6,9 @@ import functools
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention.flex_attention import flex_attention
 
 from nucleoscope.engine.capture.layer import Layer
 from nucleoscope.engine.capture.linear import LinearLayer
@@ -160,9 +162,39 @@ class Doubled(Projected):
         return together((q @ k.mT + k @ q.mT).softmax(-1) @ v)
 
 
+class Flex(Projected):
+    """Logits by a function that the op is given."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.parts(x)
+        return together(flex_attention(q, k, v, score_mod=lambda s, _b, _h, i, j: s - (i - j)))  # type: ignore[arg-type]
+
+
+@torch.library.custom_op("nucleoscope_tests::flash_attention", mutates_args=())
+def flash_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Stands for a kernel of somebody else."""
+    return F.scaled_dot_product_attention(q, k, v)
+
+
+@flash_attention.register_fake
+def _(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    del k, v
+    return torch.empty_like(q)
+
+
+class Custom(Projected):
+    """Attention behind an op that torch does not know."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return together(flash_attention(*self.parts(x)))
+
+
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
 @pytest.mark.parametrize(
     ("model", "message"),
     [
+        (Flex(8), r"attending|test_capture.*: flex_attention makes its logits by a function"),
+        (Custom(8, wide=4), "test_capture.*flash_attention.* is no op that could be taken apart"),
         (nn.Linear(8, 8), "no attention in it"),
         (TalkingHeads(8, LENGTH), "cannot be taken apart.*attending.*|no attention"),
         (Doubled(8), "2 products of queries with keys"),

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nucleoscope import attention_maps, attention_relevance
+from nucleoscope import attention_maps, attention_relevance, attention_rollout
+from nucleoscope.engine.capture.run import Captured
 from nucleoscope.methods.attention_maps import Largest
 from nucleoscope.naive.methods.attention_relevance import attention_relevance as naive
 from tests.attending import OneHot, Projected, together
@@ -60,6 +61,53 @@ def test_relevance_is_that_of_the_matrices(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("nucleoscope.engine.fold.MANY", 2)
     again = attention_relevance(model, X, **asked)
     torch.testing.assert_close(again.scores, found.scores, rtol=0, atol=1e-13)
+
+
+def test_layers_that_do_not_fit_go_by_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, X, _ = case("causal")
+    calls: list[set[int] | None] = []
+    run = Captured.layers_and_gradients
+
+    def counted(self: Captured, inputs: Any, read: Any, wanted: set[int] | None = None) -> Any:
+        calls.append(wanted)
+        return run(self, inputs, read, wanted)
+
+    monkeypatch.setattr(Captured, "layers_and_gradients", counted)
+    asked: dict[str, Any] = {"target": 1, "rows": [0, 20], "controls": 0}
+    whole = attention_relevance(model, X[:1], **asked)
+    assert calls == [{0, 1}]
+    parts = attention_relevance(model, X[:1], memory=1, **asked)
+    assert calls[1:] == [{1}, {0}]
+    torch.testing.assert_close(parts.scores, whole.scores, rtol=0, atol=1e-14)
+    assert parts.facts["gained"][0] == pytest.approx(whole.facts["gained"][0])
+    assert [each["layer"] for each in parts.facts["conditioning"][0]] == whole.facts["layers"]
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        (float("nan"), "not finite"),
+        (float("inf"), "not finite"),
+        (-float("inf"), "hides every key from query 3"),
+    ],
+)
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda model, X: attention_rollout(model, X, controls=0),
+        lambda model, X: attention_relevance(model, X, target=0, controls=0),
+        lambda model, X: attention_maps(model, X, layer=0),
+        lambda model, X: attention_maps(model, X, layer=0, top=2),
+    ],
+    ids=["rollout", "relevance", "maps", "largest"],
+)
+def test_logits_that_are_not_finite_are_named(ask: Any, number: float, message: str) -> None:
+    torch.manual_seed(0)
+    model = OneHot("by hand", LENGTH).eval()
+    with torch.no_grad():
+        model.blocks[0].places[1, 3] = number  # type: ignore[union-attr, operator, index]
+    with pytest.raises(ValueError, match=message):
+        ask(model, letters(1).float())
 
 
 def test_float32_some_heads_and_the_mean_row() -> None:

@@ -138,7 +138,8 @@ def source_line(node: torch.fx.Node) -> str:
     lines = (node.meta.get("stack_trace") or "").splitlines()
     for at in range(len(lines) - 1, -1, -1):
         line = lines[at].strip()
-        outside = line.startswith("File ") and _TORCH not in line and "torch/fx" not in line
+        torch_own = any(own in line for own in (_TORCH, "torch/fx", "<eval_with_key>"))
+        outside = line.startswith("File ") and not torch_own
         if outside and not any(own in line for own in ("engine/trace.py", "engine/read.py")):
             code = lines[at + 1].strip() if at + 1 < len(lines) else ""
             return f"{line[5:]}: {code}"

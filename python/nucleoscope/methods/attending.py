@@ -53,11 +53,16 @@ class Attending:
 
     def top_down(self, inputs: tuple[Tensor, ...]) -> Iterator[Attention]:
         """The layers from the last to the first; where not all fit into memory, the model runs once a part."""
+        for wanted in self.parts():
+            yield from reversed(self.captured.layers(inputs, wanted))
+
+    def parts(self) -> Iterator[set[int]]:
+        """Which layers are held together, from the last to the first."""
         left = list(self.layers)
         while left:
             count = self._together(left)
             wanted, left = left[len(left) - count :], left[: len(left) - count]
-            yield from reversed(self.captured.layers(inputs, set(wanted)))
+            yield set(wanted)
 
     def _together(self, left: list[int]) -> int:
         room = self.memory

@@ -71,9 +71,11 @@ def attention_maps(
         if top is not None:
             found = [_largest(each, int(top)) for each in taken]
             weights, keys = (torch.cat(each).cpu() for each in zip(*found, strict=True))
+            _refuse(weights)
             return Largest(weights, keys)
         wanted = read_rows(rows, asked.tokens, asked.places).to(taken[0].query)
         scores = torch.cat([_rows(each, wanted) for each in taken]).cpu()
+        _refuse(scores)
     return _attribution(asked, scores, wanted.cpu())
 
 
@@ -88,6 +90,14 @@ def _rows(layer: Attention, wanted: Tensor) -> Tensor:  # [M, Lq] -> [1, H, M, L
         else:
             made += wanted[:, begin:end] @ layer.weights(begin, end)
     return made
+
+
+def _refuse(weights: Tensor) -> None:
+    if not bool(torch.isfinite(weights).all()):
+        raise ValueError(
+            "the weights are not finite: logits hold a NaN or an infinity, or a query sees no key. Look at the "
+            "model's queries and keys there, or ask for precision='fp64'"
+        )
 
 
 def _largest(layer: Attention, top: int) -> tuple[Tensor, Tensor]:

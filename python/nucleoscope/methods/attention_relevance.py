@@ -58,7 +58,8 @@ def attention_relevance(
     ----------
     model, X, args, rows, layers, tokens, per_base, controls, spectrum, layout, alphabet, precision, memory
         As of `attention_rollout`; with rows=None there is one row, the mean over all tokens, and the spectrum
-        is not computed unless asked for.
+        is not computed unless asked for. Where not all layers fit into `memory`, the model runs forward and
+        back once a part of them; what its own gradient holds comes beside that.
     target, func
         What is read off the output, as of `saturation_mutagenesis`; one number.
     heads
@@ -126,13 +127,19 @@ class _One:
     steps: int
 
     def __call__(self, inputs: tuple[Tensor, ...], told: bool = False) -> _Found:
-        layers, grads, value = self.asked.captured.layers_and_gradients(inputs, self._number)
-        pairs = [(layers[at], grads[at]) for at in sorted(self.asked.layers, reverse=True)]
-        fold = Relevance(self.heads)
-        with torch.no_grad():
-            scores = fold.down(pairs, self.rows)
-            measures = [self._measured(layer) for layer, _ in reversed(pairs)] if told else []
-        return _Found(scores, value.reshape(1), fold.gained, measures)
+        scores = self.rows
+        gained: list[float] = []
+        measures: list[Any] = []
+        for wanted in self.asked.parts():
+            layers, grads, value = self.asked.captured.layers_and_gradients(
+                inputs, self._number, wanted
+            )
+            fold = Relevance(self.heads)
+            with torch.no_grad():
+                scores = fold.down(zip(layers[::-1], grads[::-1], strict=True), scores)
+                measures += [self._measured(layer) for layer in layers[::-1] if told]
+            gained += fold.gained
+        return _Found(scores, value.reshape(1), gained, measures[::-1])
 
     def shuffled(self, at: int, n: int, seed: int) -> Tensor:
         """The mean relevance of n shuffles of a sequence."""

@@ -158,10 +158,19 @@ def find(graph: Graph) -> tuple[list[Site], list[Refused]]:
                     size = shape(node)
                     refused.append(Refused(node, str(why), size[-1] == size[-2]))
         elif "attention" in str(node.target) or "attn" in str(node.target):
-            foreign = f"{node.target} is no op that could be taken apart"
-            refused.append(Refused(node, foreign, True))
+            refused.append(Refused(node, _foreign(node), True))
     order = {node: at for at, node in enumerate(graph.nodes)}
     return sorted(sites, key=lambda each: order[each.node]), refused
+
+
+def _foreign(node: Node) -> str:
+    name = str(node.target)
+    if name.startswith("flex_attention"):
+        return (
+            "flex_attention makes its logits by a function of its own; with the same as attn_mask of "
+            "scaled_dot_product_attention it could be taken apart"
+        )
+    return f"{name} is no op that could be taken apart"
 
 
 def _weighted(softmax: Node) -> Iterator[tuple[Product, str]]:

@@ -11,7 +11,13 @@ from torch import Tensor
 from torch.fx import Graph, Node
 
 from nucleoscope.engine.capture.logits import SAME, NotCaptured
-from nucleoscope.engine.capture.products import Product, arranged, product, shape
+from nucleoscope.engine.capture.products import (
+    Product,
+    arranged,
+    einsum_labels,
+    product,
+    shape,
+)
 from nucleoscope.naive.ops._scores import shared
 from nucleoscope.ops import Statistics
 
@@ -102,6 +108,7 @@ class LinearSite:
     read: Product  # of queries and that
     divisor: Node | None
     inverse: bool  # whether it is multiplied by
+    divisor_labels: str = ""  # its axes; "": those of the result, in their order
 
     @property
     def leaves(self) -> list[Node]:
@@ -181,6 +188,11 @@ class LinearSite:
 
     def _divisor(self, tensor: Tensor) -> Tensor:
         lead, query, channel = self._labels
+        if self.divisor_labels:
+            sizes = dict(zip(self.read.labels[2], shape(self.read.node), strict=True))
+            heads = tuple(sizes[each] for each in lead)
+            turned = arranged(tensor, self.divisor_labels, lead, query, heads)[..., None]
+            return 1.0 / turned if self.inverse else turned
         whole = tensor.expand(shape(self.read.node))
         turned = whole.permute([self.read.labels[2].index(e) for e in lead + query + channel])
         made = turned[..., :1].reshape(1, -1, turned.shape[-2], 1)
@@ -202,15 +214,36 @@ class LinearSite:
 def linear_sites(graph: Graph) -> Iterator[LinearSite]:
     """Products of features with a product of keys and values that was summed over the tokens."""
     for node in graph.nodes:
-        read = product(node)
-        if read is None or not read.summed:
-            continue
-        for operand in (read.first, read.second):
-            summed = product(_under(operand))
-            if summed is not None and _is_read(read, operand, summed):
-                site = _divided(read, summed)
-                if site is not None:
-                    yield site
+        for read, by in _reads(node):
+            if not read.summed:
+                continue
+            for operand in (read.first, read.second):
+                summed = product(_under(operand))
+                if summed is not None and _is_read(read, operand, summed):
+                    site = _divided(read, summed) if by is None else _times(read, summed, *by)
+                    if site is not None:
+                        yield site
+
+
+def _reads(node: Node) -> Iterator[tuple[Product, tuple[Node, str] | None]]:
+    """What a node is as a product of two; of an einsum of three, two of them and what they are multiplied by."""
+    if (two := product(node)) is not None:
+        yield two, None
+    elif node.target is aten.einsum.default and len(parts := einsum_labels(node)) == 4:
+        *operands, made = parts
+        for at, by in enumerate(operands):
+            first, second = operands[:at] + operands[at + 1 :]
+            yield Product(node, first[0], second[0], (first[1], second[1], made[1])), by
+
+
+def _times(read: Product, summed: Product, by: Node, labels: str) -> LinearSite | None:
+    """With a number for each query of a head that it is multiplied by; None where `by` is something else."""
+    site = LinearSite(read.node, summed, read, by, inverse=True, divisor_labels=labels)
+    try:
+        lead, query, _ = site._labels
+    except NotCaptured:
+        return None
+    return site if query in labels and set(labels) <= {*lead, query} else None
 
 
 def _under(node: Node) -> Node:

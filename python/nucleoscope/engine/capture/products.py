@@ -58,22 +58,29 @@ def product(node: Node) -> Product | None:
 
 
 def _einsum(node: Node) -> Product | None:
+    match einsum_labels(node):
+        case [(first, left), (second, right), (_, made)]:
+            return Product(node, first, second, (left, right, made))
+    return None
+
+
+def einsum_labels(node: Node) -> list[tuple[Node, str]]:
+    """The operands of an einsum, each with its labels, and itself with those of the result; [] of others."""
     equation, operands = str(node.args[0]).replace(" ", ""), node.args[1]
-    if not isinstance(operands, list | tuple) or len(operands) != 2 or "->" not in equation:
-        return None
-    first, second = operands
-    if not (isinstance(first, Node) and isinstance(second, Node)):
-        return None
+    if not isinstance(operands, list | tuple) or "->" not in equation:
+        return []
+    if not all(isinstance(each, Node) for each in operands):
+        return []
     sides, made = equation.split("->")
-    left, right = sides.split(",")
-    wide = [rank(n) - len(t) + 3 if "..." in t else 0 for n, t in ((first, left), (second, right))]
+    read = list(zip(operands, sides.split(","), strict=True))
+    wide = [rank(n) - len(t) + 3 if "..." in t else 0 for n, t in read]
     dots = [c for c in ascii_letters if c not in equation][: max(wide)]
 
     def written(text: str, count: int) -> str:
         return text.replace("...", "".join(dots[len(dots) - count :]))
 
-    labels = written(left, wide[0]), written(right, wide[1]), written(made, len(dots))
-    return Product(node, first, second, labels)
+    labelled = [(n, written(t, count)) for (n, t), count in zip(read, wide, strict=True)]
+    return [*labelled, (node, written(made, len(dots)))]
 
 
 def rank(node: Node) -> int:

@@ -102,13 +102,21 @@ class Captured:
         return kept
 
     def layers_and_gradients(
-        self, inputs: tuple[Tensor, ...], read: Callable[[Any], Tensor]
+        self,
+        inputs: tuple[Tensor, ...],
+        read: Callable[[Any], Tensor],
+        wanted: set[int] | None = None,
     ) -> tuple[list[Attention], list[Tensor], Tensor]:
-        """Layers, the gradient of a number of the output at what each gives [1, H, L, E], and that number."""
+        """Layers, the gradient of a number of the output at what each gives [1, H, L, E], and that number.
+
+        Of all layers or those wanted; what lies below the first of them is not kept for the gradient.
+        """
         kept: list[Attention] = []
         given: list[Tensor] = []
 
-        def keep(_at: int, layer: Attention, made: Tensor) -> Tensor:
+        def keep(at: int, layer: Attention, made: Tensor) -> Tensor:
+            if wanted is not None and at not in wanted:
+                return made
             kept.append(layer.detached())
             given.append(made if made.requires_grad else made.detach().requires_grad_(True))
             return given[-1]
