@@ -53,17 +53,20 @@ def without(case: Case, taken: Tensor, background: Background) -> Tensor:  # [N,
     taken: bool, ``[N, M, L]``, or ``[M, L]`` for the same sets of all sequences.
     """
     X, drawn = case.data.X, background.of(case)
-    count, draws = drawn.shape[:2]
-    sets = taken.expand(count, *taken.shape[-2:])
-    flat = sets.flatten(0, 1)  # [N * M, L]
-    of = torch.arange(count).repeat_interleave(sets.shape[1])
-    step = max(1, HELD // (draws * X[0].numel()))
-    parts = []
-    for begin in range(0, len(flat), step):
-        some, which = flat[begin : begin + step, None, None], of[begin : begin + step]
-        edited = torch.where(some, drawn[which], X[which, None])  # [B, K, 4, L]
-        parts.append(case.ask(edited.flatten(0, 1)).view(-1, draws).mean(1))
-    return torch.cat(parts).view(count, -1)
+    sets = taken.expand(len(X), *taken.shape[-2:])
+    draws, many = drawn.shape[1], sets.shape[1]
+    at_once = max(1, HELD // (draws * X[0].numel()))  # sets, of one sequence or of several
+    rows, columns = max(1, at_once // many), min(many, at_once)
+    made = torch.empty(sets.shape[:2], dtype=torch.float64)
+    for n in range(0, len(X), rows):
+        for m in range(0, many, columns):
+            here = (slice(n, n + rows), slice(m, m + columns))
+            edited = torch.where(
+                sets[here][:, :, None, None], drawn[here[0], None], X[here[0], None, None]
+            )  # [rows, columns, K, 4, L]
+            asked = case.ask(edited.flatten(0, 2))
+            made[here] = asked.view(*edited.shape[:3]).mean(2)
+    return made
 
 
 def change(case: Case, background: Background) -> Tensor:  # [N]

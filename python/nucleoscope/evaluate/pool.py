@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
+import signal
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import TYPE_CHECKING, Any
@@ -47,8 +50,18 @@ _answers: dict[tuple[str, int], dict[bytes, Tensor]] = {}  # of the model and se
 
 
 def _start(job: bytes, threads: int) -> None:
+    """Make this process a worker, which leaves Ctrl-C to its parent and ends with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     _job.append(pickle.loads(job))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()  # one that was killed cannot end its workers
+    os._exit(1)
 
 
 def _cell(cell: Cell) -> Found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -89,7 +90,7 @@ def gini(values: Tensor) -> Tensor:  # [..., n] -> [...]
 
     Source: Hurley and Rickard 2009 (IEEE Trans. Inf. Theory 55, 4723).
     """
-    sizes = values.abs().sort(-1).values
+    sizes = torch.from_numpy(np.sort(values.abs().numpy(), -1))  # numpy sorts values alone, faster
     n = sizes.shape[-1]
     weights = 2 * torch.arange(1, n + 1, dtype=torch.float64) - n - 1
     return (weights * sizes).sum(-1) / (n * sizes.sum(-1))

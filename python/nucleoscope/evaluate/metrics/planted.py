@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -94,7 +95,8 @@ class RelevanceRank(_Planted):
     def found(self, scores: Tensor, marked: Tensor) -> Tensor:
         """[N, L], [N, L] -> [N]."""
         many = marked.sum(1, keepdim=True)
-        edge = scores.sort(1, descending=True).values.gather(1, many - 1)
+        ordered = torch.from_numpy(np.sort(scores.numpy(), 1))  # numpy sorts values alone, faster
+        edge = ordered.gather(1, scores.shape[1] - many)
         above, tied = scores > edge, scores == edge
         share = (many - above.sum(1, keepdim=True)).double() / tied.sum(1, keepdim=True)
         return ((above + tied * share) * marked).sum(1) / many[:, 0]
