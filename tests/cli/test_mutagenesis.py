@@ -36,6 +36,13 @@ class Last(nn.Module):
     def forward(self, x):
         return self.net(x.mT)
 
+class Turned(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = net()
+    def forward(self, x):
+        return torch.tanh(torch.roll(self.net(x), 1, 2))
+
 ready = net()
 number = 3
 def text(): return "no model"
@@ -450,6 +457,15 @@ def test_both_strands(run: Run, module: str) -> None:
     assert run("--reverse-complement").exit_code == 0
     asked = {"reverse_complement": True}
     same([CHROMOSOME[10:50], CHROMOSOME[100:140]], read(module, "net"), **asked)
+
+
+def test_a_linear_trunk_is_told(run: Run, module: str) -> None:
+    done = run("--trunk", "linear", "--target", "1", model=f"{module}:Turned")
+    assert done.exit_code == 0, done.output
+    assert "APPROXIMATE" in done.output
+    assert nucleoscope.Attribution.load("o.npz").exact is not None
+    assert "no trunk" in run("--trunk", "linear").output
+    assert "first order" in run("--trunk", "linear", "--dry-run", model=f"{module}:Turned").output
 
 
 def test_amounts_of_memory() -> None:

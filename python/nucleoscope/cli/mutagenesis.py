@@ -31,6 +31,13 @@ from nucleoscope.scan.regions import Region
     is_flag=True,
     help="Average over both strands; --target is read off both.",
 )
+@click.option(
+    "--trunk",
+    type=click.Choice(["exact", "linear"]),
+    default="exact",
+    show_default=True,
+    help="linear: an approximation of models that end in attention, its error measured.",
+)
 @of_scores
 def mutagenesis(
     model: str, weights: Path | None, trust: bool, fasta: Path, bed: Path | None,
