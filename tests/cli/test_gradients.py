@@ -74,6 +74,10 @@ CALLS: dict[str, tuple[list[str], dict[str, object]]] = {
         ["--n-samples", "5", "--noise", "substitutions", "--level", "0.2", "--random-state", "4"],
         {"n_samples": 5, "noise": "substitutions", "level": 0.2, "random_state": 4},
     ),
+    "deep_lift_shap": (
+        ["--n-shuffles", "3", "--random-state", "4", "--hypothetical"],
+        {"n_shuffles": 3, "random_state": 4, "hypothetical": True},
+    ),
 }
 
 
