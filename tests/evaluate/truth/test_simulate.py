@@ -11,7 +11,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from nucleoscope.evaluate.truth import consensus_motifs, jaspar_motifs, simulate, trained
+from nucleoscope.evaluate.truth import consensus_motifs, jaspar_motifs, simulate, simulated, trained
 from nucleoscope.evaluate.truth.__main__ import main
 from nucleoscope.evaluate.truth.simulate import CONSENSUS, Motif
 
@@ -80,6 +80,8 @@ def test_networks_are_trained_once_and_then_read(
     again = trained(tmp_path, seeds=[4], training=64, epochs=1)[0]
     assert torch.equal(first.model(first.data.X), again.model(again.data.X))
     assert first.quality == again.quality
+    model, data = simulated(tmp_path, seed=4, training=64, epochs=1)
+    assert torch.equal(model(data.X), again.model(again.data.X))
     assert first.ceiling > 0.75
     assert first.data.planted is not None
     (told,) = (json.loads(path.read_text()) for path in tmp_path.glob("*.json"))

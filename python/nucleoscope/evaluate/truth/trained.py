@@ -14,7 +14,12 @@ from torch import Tensor, nn
 
 from nucleoscope.evaluate.data import Data
 from nucleoscope.evaluate.quality import Quality, quality
-from nucleoscope.evaluate.truth.simulate import Motif, consensus_motifs, simulate
+from nucleoscope.evaluate.truth.simulate import (
+    Motif,
+    consensus_motifs,
+    jaspar_motifs,
+    simulate,
+)
 from nucleoscope.files import whole_file
 
 TRAINING, HELD_OUT, EXPLAINED = 4000, 1000, 64
@@ -89,6 +94,26 @@ def trained(
     folder.mkdir(parents=True, exist_ok=True)
     recipe = {"epochs": epochs, "training": training, "dropout": dropout, "version": 1}
     return [_one(folder, tuple(motifs), int(seed), recipe) for seed in seeds]
+
+
+def simulated(
+    folder: str | Path, *, seed: int = 0, jaspar: str | None = None, **recipe: float
+) -> tuple[nn.Module, Data]:
+    """One network of `trained` and its data, as the other functions of this room give them.
+
+    jaspar: a MEME file, whose motifs GATA1, CTCF and SPI1 are planted; None: hand-written ones. recipe: `epochs`,
+    `training` and `dropout`.
+
+    Raises what `trained` and `jaspar_motifs` raise.
+
+    Equivalent to::
+
+        made = trained(folder, seeds=[seed])[0]
+        made.model, made.data
+    """
+    motifs = None if jaspar is None else jaspar_motifs(jaspar)
+    made = trained(folder, motifs, seeds=[seed], **recipe)[0]  # type: ignore[arg-type]
+    return made.model, made.data
 
 
 def _one(folder: Path, motifs: tuple[Motif, ...], seed: int, recipe: dict[str, float]) -> Trained:
