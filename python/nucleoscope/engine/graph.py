@@ -85,10 +85,13 @@ class Axes:
         many = lattice.count(self.length)
         return Axes((self.left, many, self.right), self.left, many, self.right)
 
+    def cube(self, value: Tensor) -> Tensor:
+        """A batch [N, *shape] as [N, length, left, right], where it lies."""
+        return value.reshape(len(value), self.left, self.length, self.right).transpose(1, 2)
+
     def rows(self, value: Tensor) -> Tensor:
         """A batch [N, *shape] as rows [N, length, channels], contiguous."""
-        cube = value.reshape(len(value), self.left, self.length, self.right)
-        return cube.transpose(1, 2).reshape(len(value), self.length, self.channels).contiguous()
+        return self.cube(value).reshape(len(value), self.length, self.channels).contiguous()
 
 
 def batch_dim(node: torch.fx.Node) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ from nucleoscope.engine.thin import Kept
 from nucleoscope.engine.transfer import sent
 from nucleoscope.engine.ways import Given
 from nucleoscope.engine.workers import in_order
+
+AT_ONCE = 1 << 26  # bytes that the forward of some sequences holds at its peak
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class Run:
         kind = source.like.dtype
         given = {n: t.to(kind) if t.is_floating_point() else t for n, t in inputs.items()}
         self._partial = plan.partial(*sites)
-        output = source.original(given, self._keep, self._partial)
+        output = self._originals(source, given)
         self.output = self._laid_out(output).to(forward.like.dtype)
         self.originals = Originals(self._kept)
         self._reads = _reader_counts(plan)
@@ -76,19 +79,39 @@ class Run:
             self._tangent = Tangent(plan, forward, self._whole, self._steady)
             self._whole.clear()
 
-    def _keep(self, name: str, value: Tensor) -> None:
+    def _originals(self, source: Forward, given: dict[str, Tensor]) -> Tensor:
+        """The outputs of a group's forward, a few sequences at a time: what they make stays in cache."""
+        many = len(next(iter(given.values())))
+        size, output = max(1, AT_ONCE // self.plan.forward_bytes()), None
+        for first in range(0, many, size):
+            part = {name: t[first : first + size] for name, t in given.items()}
+            keep = partial(self._keep, first=first, many=many)
+            made = source.original(part, keep, self._partial)
+            output = _joined(output, made, first, many)
+        assert output is not None
+        return output
+
+    def _keep(self, name: str, value: Tensor, first: int, many: int) -> None:
         for at, kept in self._keeps.get(name, ()):
             lo, hi = self._held[at]
             there = self._partial.cuts[name] or Cut.whole(kept.axes.length)
             axes = kept.axes if kept.axes.dim is None else kept.axes.with_length(there.count)
-            rows = axes.rows(value.expand(len(value), *axes.shape))
-            rows = rows[:, there.index(Cut.of(kept.lattice, (lo, hi)))]
-            self._kept[at] = (rows.contiguous().to(self.forward.like.dtype), lo)
+            cube = axes.cube(value.expand(len(value), *axes.shape))
+            cube = cube[:, there.index(Cut.of(kept.lattice, (lo, hi)))]
+            before, _ = self._kept.get(at, (None, 0))
+            if before is None:
+                like = self.forward.like
+                before = like.new_empty(many, cube.shape[1], kept.axes.channels)
+            before[first : first + len(cube)].view_as(cube).copy_(cube)  # turned and cast at once
+            self._kept[at] = before, lo
         if name in self._laid:
             whole = value.expand(len(value), *self.plan.axes(name).shape)
-            self._whole[name] = whole.to(self.forward.like.dtype).contiguous()
+            whole = whole.to(self.forward.like.dtype).contiguous()
+            self._whole[name] = _joined(self._whole.get(name), whole, first, many)
         if name in self._steady_names:
-            self._steady[name] = value
+            dim = self._steady_names[name]
+            before = self._steady.get(name)
+            self._steady[name] = value if dim is None else _joined(before, value, first, many, dim)
 
     def _laid_out(self, output: Tensor) -> Tensor:
         """The whole output; NaN where the target does not read it and it was not made."""
@@ -251,6 +274,17 @@ def _reader_counts(plan: Plan) -> dict[str, int]:
     for name in kept:
         counts[graph.resolve(name)] += 1
     return counts
+
+
+def _joined(before: Tensor | None, part: Tensor, first: int, many: int, dim: int = 0) -> Tensor:
+    """A value of all sequences, with that of those from `first` on in its place."""
+    if part.shape[dim] == many:
+        return part
+    if before is None:
+        shape = [*part.shape[:dim], many, *part.shape[dim + 1 :]]
+        before = part.new_empty(shape)
+    before.narrow(dim, first, part.shape[dim]).copy_(part)
+    return before
 
 
 def _select(value: Tensor, dim: int | None, which: Tensor) -> Tensor:
