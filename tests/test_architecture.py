@@ -65,7 +65,7 @@ LAW = {
         "engine.quadrature",
     ),
     "scan": room(
-        "files", "engine.read", "naive.methods", lazily=(FACE,)
+        "files", "engine.aligned", "engine.read", "naive.methods", lazily=(FACE,)
     ),  # the face offers it, so it takes methods from there by name
     "evaluate": room(
         FACE,

@@ -28,6 +28,7 @@ class Convolution {
         S(call.in.S),
         given_groups(width(call.in) * S),
         groups(width(call.out) * S),
+        side_by_side(call.E == 1 ? tile_rows : 1),
         wide(C_in / call.G),
         made(call.C_out / call.G),
         chunks(ceil_div(wide, most_channels)),
@@ -39,6 +40,7 @@ class Convolution {
         pairs(groups * call.K),
         pair_ends(groups + 1),
         positions(groups),
+        abreast(groups),
         partial(passes > 1 ? groups * tile_size : 0),
         next(groups) {}
 
@@ -69,18 +71,24 @@ class Convolution {
   const In* weight;
   const std::int64_t C_in;
   const std::int64_t S, given_groups, groups;  // a group: the alternatives at one site and position
-  const std::int64_t wide, made;               // channels in and out of one of the G parts
+  const int side_by_side;  // positions that a tile takes at once, where there is one alternative
+  const std::int64_t wide, made;  // channels in and out of one of the G parts
   const std::int64_t chunks, chunk, taps_at_once, passes;
   Scratch<std::uint32_t> lists;     // [given_groups, G, wide + slack] channels that are not zero
+                                    // there, or at the next positions of the same tile
   Scratch<std::int32_t> ends;       // [given_groups, G, chunks + 1] where each chunk of them ends
   Scratch<Pair> pairs;              // live pairs, group after group, by tap
   Scratch<std::int64_t> pair_ends;  // [groups + 1]
   Scratch<std::int64_t> positions;  // [groups] of the output; -1 beyond its ends
-  Scratch<T> partial;               // [groups, tile] sums between two passes
-  Scratch<std::int64_t> next;       // [groups] the first pair of the next pass
+  Scratch<int> abreast;        // [groups] positions from there on in one tile; 0: an earlier one's
+  Scratch<T> partial;          // [groups, tile] sums between two passes
+  Scratch<std::int64_t> next;  // [groups] the first pair of the next pass
 
   void list_channels(std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i)
+    for (std::int64_t i = begin; i < end; ++i) {
+      const std::int64_t there = (given_groups - i + S - 1) / S;  // positions from this one on
+      const std::int64_t next_ones = side_by_side < there ? side_by_side : there;
+      const std::int64_t many = call.E > 1 ? call.E : next_ones;
       for (std::int64_t g = 0; g < call.G; ++g) {
         const In* rows = given + i * call.E * C_in + g * wide;
         std::uint32_t* list = lists.data() + (i * call.G + g) * list_room();
@@ -88,11 +96,15 @@ class Convolution {
         at[0] = 0;
         for (std::int64_t k = 0; k < chunks; ++k) {
           const std::int64_t last = (k + 1) * chunk < wide ? (k + 1) * chunk : wide;
-          at[k + 1] = at[k] + static_cast<std::int32_t>(
-                                  list_nonzero(rows, call.E, C_in, k * chunk, last, list + at[k]));
+          at[k + 1] = at[k] + static_cast<std::int32_t>(list_nonzero(
+                                  rows, many, row_stride(), k * chunk, last, list + at[k]));
         }
       }
+    }
   }
+
+  /// From one row of a tile to the next: alternatives, or positions of the same site.
+  std::int64_t row_stride() const { return call.E > 1 ? C_in : S * C_in; }
 
   void list_pairs() {
     std::int64_t n = 0, i = 0;
@@ -109,6 +121,29 @@ class Convolution {
         }
       }
     pair_ends[groups] = n;
+    for (i = 0; i < groups; ++i) abreast[i] = 1;
+    if (side_by_side > 1)
+      for (i = 0; i + (side_by_side - 1) * S < groups; ++i)
+        if (abreast[i] == 1 && alike(i)) {
+          for (int r = 1; r < side_by_side; ++r) abreast[i + r * S] = 0;
+          abreast[i] = side_by_side;
+        }
+  }
+
+  /// Whether the next positions of a site meet the same taps as this, of rows that lie one further.
+  bool alike(std::int64_t i) const {
+    const std::int64_t count = pair_ends[i + 1] - pair_ends[i];
+    for (int r = 1; r < side_by_side; ++r) {
+      const std::int64_t other = i + r * S;
+      if (positions[i] < 0 || positions[other] < 0) return false;
+      if (pair_ends[other + 1] - pair_ends[other] != count) return false;
+      for (std::int64_t n = 0; n < count; ++n) {
+        const Pair& mine = pairs[pair_ends[i] + n];
+        const Pair& its = pairs[pair_ends[other] + n];
+        if (mine.tap != its.tap || mine.row + r * S != its.row) return false;
+      }
+    }
+    return true;
   }
 
   /// One tile of columns, for the groups [begin, end).
@@ -119,7 +154,7 @@ class Convolution {
     const std::int64_t parts = ceil_div(call.E, tile_rows);
     for (std::int64_t part = 0; part < parts; ++part) {
       const std::int64_t first = call.E * part / parts, last = call.E * (part + 1) / parts;
-      const Place place{g, c, first, begin, end};
+      const Place place{g, c, first, begin, end, 1};
       switch ((last - first) * 8 + vectors) {
 #define NUCLEOSCOPE_TILE(R, V) \
   case R * 8 + V:              \
@@ -134,10 +169,21 @@ class Convolution {
 #undef NUCLEOSCOPE_TILE
       }
     }
+    if (side_by_side == 1) return;
+    const Place place{g, c, 0, begin, end, side_by_side};
+    switch (vectors) {
+#define NUCLEOSCOPE_TILE(V)     \
+  case V:                       \
+    sweep<tile_rows, V>(place); \
+    break;
+      NUCLEOSCOPE_TILE(1) NUCLEOSCOPE_TILE(2) NUCLEOSCOPE_TILE(3) NUCLEOSCOPE_TILE(4)
+#undef NUCLEOSCOPE_TILE
+    }
   }
 
   struct Place {
     std::int64_t g, c, e, begin, end;  // part, first column, first alternative, groups
+    int abreast;                       // of which those are meant that take so many positions
   };
 
   /// Pass after pass over the groups, each with weights that stay in the cache.
@@ -148,6 +194,7 @@ class Convolution {
       const std::int64_t k = pass % chunks, beyond = (pass / chunks + 1) * taps_at_once;
       const bool first = pass == 0, last = pass == passes - 1;
       for (std::int64_t i = place.begin; i < place.end; ++i) {
+        if (abreast[i] != place.abreast) continue;
         std::int64_t to = next[i];
         while (to < pair_ends[i + 1] && pairs[to].tap < beyond) ++to;
         if (to == next[i] && !first && !last) continue;
@@ -158,8 +205,13 @@ class Convolution {
         else
           tile.take(held);
         for (std::int64_t p = next[i]; p < to; ++p)
-          tile.add(segment(pairs[p], place, k), C_in, block());
-        if (last)
+          tile.add(segment(pairs[p], place, k), row_stride(), block());
+        if (last && place.abreast > 1)
+          for (int r = 0; r < R; ++r) {
+            Tile<T, 1, V> row = tile.row(r);
+            finish(row, place, i + r * S);
+          }
+        else if (last)
           finish(tile, place, i);
         else
           tile.leave(held);

@@ -3,8 +3,9 @@
 #include "support/simd.h"
 
 // The register tile of a convolution: up to three rows, which are the alternatives at one site and
-// one position, by up to four vectors of output channels. Twelve accumulators hide the latency of
-// the multiply-add on every x86 and ARM core there is, and four loads of weights serve three rows.
+// one position or, where there is one alternative, neighbouring positions of a site, by up to four
+// vectors of output channels. Twelve accumulators hide the latency of the multiply-add on every x86
+// and ARM core there is, and four loads of weights serve three rows.
 
 namespace nucleoscope::NUCLEOSCOPE_ISA {
 
@@ -60,6 +61,14 @@ struct Tile {
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
       for (int v = 0; v < V; ++v) store(partial + (r * V + v) * lanes<T>, sums[r][v]);
+  }
+
+  /// One of the rows, as a tile of its own.
+  Tile<T, 1, V> row(int r) const {
+    Tile<T, 1, V> one;
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) one.sums[0][v] = sums[r][v];
+    return one;
   }
 
   /// sums += given[:, list] @ weight[list]; rows `stride` apart, blocks of 16 columns `block`

@@ -137,6 +137,65 @@ def test_only_what_is_looked_at_is_made() -> None:
     assert all(widths[name] <= all_of[name] for name in widths)
 
 
+def put(x: Tensor, at: int, ref: int, alt: str) -> Tensor:
+    """The alternative at the length of x: its right end trimmed, or filled with N."""
+    letters = torch.eye(4)["ACGT".index(alt[0])][:, None]
+    for letter in alt[1:]:
+        letters = torch.cat([letters, torch.eye(4)["ACGT".index(letter)][:, None]], 1)
+    joined = torch.cat([x[:, :at], letters, x[:, at + ref :]], 1)
+    return F.pad(joined, (0, max(L - joined.shape[1], 0)))[:, :L]
+
+
+@pytest.mark.parametrize("layout", ["NCL", "NLC"])
+def test_alleles_of_unlike_lengths_are_laid_beside_the_original(layout: str) -> None:
+    """Zero where deleted, the largest where put in, moved behind; NaN beyond the ends."""
+    X, asked = given(4, 3)
+    kinds = [(1, "ACGTACGTAC"), (9, "T"), (2, "GTA"), (1, "CA"), (25, "G"), (1, "T" * 30)]
+    places = [(0, 40), (1, 30), (2, 9), (0, 80), (2, 20), (1, 50)]
+    for (n, at), (ref, alt) in zip(places, kinds, strict=True):
+        letters = "".join("ACGT"[int(i)] for i in X[n].argmax(0)[at : at + ref])
+        for name, value in (("sequence", n), ("position", at), ("ref", letters), ("alt", alt)):
+            asked[name] = [*asked[name], value]
+    net = Residual().eval() if layout == "NCL" else Turned().eval()
+    target = [2, 1] if layout == "NCL" else [(slice(None), 2), (slice(None), 1)]
+    found = nucleoscope.profile_effect(
+        net, X if layout == "NCL" else X.mT.contiguous(), **asked, around=AROUND, target=target, layout=layout
+    )  # fmt: skip
+    assert found.facts["shifted"] == 6
+    assert len(found.checks) == 3
+    for row, (n, at) in enumerate(places, start=4):
+        ref, alt = kinds[row - 4]
+        model = Residual().eval()
+        with torch.no_grad():
+            both = model(torch.stack([X[n], put(X[n], at, ref, alt)]))[:, [2, 1]]
+        before, after = F.pad(both, (11 + L, 11 + L), value=torch.nan)
+        for offset in range(-AROUND, AROUND + 1):
+            p = at + offset + L
+            paired = min(ref, len(alt))
+            if offset == paired - 1 and len(alt) > ref:
+                wanted = after[:, p : p + len(alt) - paired + 1].max(1).values
+            elif offset < paired:
+                wanted = after[:, p]
+            elif offset < ref:
+                wanted = torch.zeros(2)
+            else:
+                wanted = after[:, p + len(alt) - ref]
+            torch.testing.assert_close(
+                found.changes[row, :, offset + AROUND], wanted - before[:, p], rtol=1e-4, atol=1e-6,
+                equal_nan=True,
+            )  # fmt: skip
+
+
+def test_only_alleles_of_unlike_lengths() -> None:
+    X, _ = given(1)
+    letter = "ACGT"[int(X[0, :, 40].argmax())]
+    found = nucleoscope.profile_effect(
+        Residual().eval(), X, [0], [40], [letter], [letter + "ACG"], around=2, target=1
+    )
+    assert found.changes.shape == (1, 5)
+    assert found.changes.abs().max() > 0
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
@@ -144,7 +203,7 @@ def test_only_what_is_looked_at_is_made() -> None:
         ({"around": True}, "a number of bases"),
         ({"target": (1, 3)}, "one channel at all 61 positions"),
         ({"target": None}, "one channel at all 61 positions"),
-        ({"alt": ["AC"]}, "unlike lengths"),
+        ({"alt": [""]}, "give both the base before"),
         ({"position": [L]}, "sequences have the positions"),
         ({"verify": -1}, "verify"),
     ],

@@ -83,6 +83,9 @@ HEADS: dict[str, dict[str, Any]] = {
 }
 CASES = {  # rows given and asked; sites, edits, channels in and out (of a group), taps, ...
     "one of each": Case((1,), (1,), 1, 1, 1, 1, 1),
+    "one alternative": Case((20,), (31,), 3, 1, 33, 40, 5, 1, 2, pad=4, length=60),
+    "one alternative, pieces": Case((4, 0, 9), (3, 14), 4, 1, 70, 33, 7, pad=3, length=40),
+    "one alternative, stride": Case((20,), (9,), 2, 1, 8, 17, 3, 2, 1, pad=1, length=30),
     "odd": Case((7,), (9,), 5, 3, 33, 17, 3, 2, 3, pad=2),
     "basset": Case((7,), (17,), 7, 3, 30, 24, 11, length=30),
     "two pieces": Case((4, 3), (3, 5), 4, 2, 20, 33, 5, pad=2),

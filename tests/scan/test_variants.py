@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import torch
 from torch import nn
 
 import nucleoscope
-from nucleoscope.scan import merge, variant_job
+from nucleoscope.scan import laying, merge, strand, variant_job
 from nucleoscope.scan.letters import one_hot
 from tests.scan.genomes import CHR1, GENOME, bases, dense_net, write_fasta
 from tests.scan.test_vcf import write
@@ -281,7 +280,7 @@ def test_a_file_of_rejects_only_and_an_empty_one(genome: Path, tmp_path: Path) -
 
 def span(bases: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let sequences that are shared be as short as this."""
-    for module in (variant_job, sys.modules["nucleoscope.scan.variants"]):
+    for module in (variant_job, laying):
         monkeypatch.setattr(module, "SPAN", bases)
 
 
@@ -293,8 +292,10 @@ def test_close_variants_share_a_sequence_and_have_the_same_scores(
     net = Peaks().eval()
     places = [3, 9, 40, 77, 150, 151, 160, 170, 171, 190, 900, 1002]
     rows = [at(p, 1, other(CHR1[p - 1])) for p in places] + [
-        at(400, 2, "".join(map(other, CHR1[399:401])))
-    ]
+        at(400, 2, "".join(map(other, CHR1[399:401]))),
+        at(155, 1, CHR1[154] + "GA" + other(CHR1[154])), at(162, 4, CHR1[161]),
+        at(910, 1, CHR1[909] + "AC" + other(CHR1[909])),
+    ]  # fmt: skip
     vcf = write(tmp_path / "v.vcf", *rows)
     given: dict[str, Any] = {
         "length": 41,
@@ -311,15 +312,17 @@ def test_close_variants_share_a_sequence_and_have_the_same_scores(
 
     monkeypatch.setattr(nucleoscope, "profile_effect", counted)
     assert nucleoscope.variants(net, genome, vcf, tmp_path / "o", **given).clean
-    assert calls == [
-        1,
-        6,
-    ]  # what it reads; then a group of six, the others by two runs of the model
+    assert calls == [1, 8]  # what it reads; then a group, the others by two runs of the model
     monkeypatch.setattr(variant_job._Opened, "_shared", lambda *_: [])
     assert nucleoscope.variants(net, genome, vcf, tmp_path / "w", **given).clean
     shared, alone = (
         parquet.read_table(tmp_path / f"{n}/variants.parquet").to_pydict() for n in "ow"
     )
+    assert {len(r) - len(a) for r, a in zip(shared["ref"], shared["alt"], strict=True)} == {
+        0,
+        3,
+        -3,
+    }
     for name in shared:
         if name.startswith(("gain", "difference")):
             np.testing.assert_allclose(shared[name], alone[name], rtol=1e-4, atol=2e-6)
@@ -329,8 +332,8 @@ def test_a_shared_sequence_that_answers_otherwise_is_withheld(
     genome: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     span(40, monkeypatch)
-    both = variant_job._Opened._both
-    monkeypatch.setattr(variant_job._Opened, "_both", lambda *a: both(*a) * 1.01)
+    both = strand.Strand._both
+    monkeypatch.setattr(strand.Strand, "_both", lambda *a: both(*a) * 1.01)
     vcf = write(tmp_path / "v.vcf", *[at(p, 1, other(CHR1[p - 1])) for p in (100, 105, 110, 120)])
     done = nucleoscope.variants(
         Peaks().eval(),
@@ -359,6 +362,9 @@ def test_a_shared_sequence_that_answers_otherwise_is_withheld(
         ({"around": 3}, "must name all but the axis of positions"),
         ({"around": 3, "func": torch.sum}, "give one of both"),
         ({"shard": (0, 2)}, "1 <= i <= n"),
+        ({"around": 3, "scores": "gene"}, "give both, or neither"),
+        ({"reverse_target": 1}, "no other strand"),
+        ({"reverse_complement": True, "reverse_target": [1, 0]}, "it names 2 targets, target 1"),
     ],
 )
 def test_arguments_that_cannot_be_meant(
@@ -401,3 +407,109 @@ def test_negative_outputs_have_no_ratio_and_no_profile(genome: Path, tmp_path: P
         net, genome, vcf, tmp_path / "o", length=21, target=0, around=5, scores="js", logits=True
     )
     assert done.clean
+
+
+@pytest.mark.parametrize("bases_shared", [120, 1 << 15])
+def test_models_and_strands_are_averaged_before_anything_is_scored(
+    genome: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bases_shared: int
+) -> None:
+    span(bases_shared, monkeypatch)
+    nets, length, around = [Peaks().eval(), Peaks().eval()], 41, 8
+    with torch.no_grad():
+        for weight in nets[1].parameters():
+            weight *= 1.3
+    rows = [at(p, 1, other(CHR1[p - 1])) for p in (150, 160, 166, 170, 171, 180, 190)]
+    rows += [
+        at(200, 2, "".join(map(other, CHR1[199:201]))), at(210, 4, CHR1[209]),
+        at(220, 1, CHR1[219] + "GA" + other(CHR1[219])),
+    ]  # fmt: skip
+    done = nucleoscope.variants(
+        nets, genome, write(tmp_path / "v.vcf", *rows), tmp_path / "o", length=length, around=around,
+        target=[1, 2], scores=("difference", "gain"), reverse_complement=True, reverse_target=[2, 1],
+    )  # fmt: skip
+    assert done.clean, str(done)
+
+    def mean(sequence: str) -> Any:
+        """Of both models and strands, [2, P]."""
+        turned = sequence.translate(str.maketrans("ACGT", "TGCA"))[::-1]
+        made = [ask(net, sequence)[[1, 2]] for net in nets]
+        return (sum(made) + sum(ask(net, turned)[[2, 1], ::-1] for net in nets)) / 4
+
+    table = parquet.read_table(tmp_path / "o/variants.parquet").to_pylist()
+    assert len(table) == len(rows)
+    for row in table:
+        ref, alt = row["ref"], row["alt"]
+        held = window(row["position"], length, max(len(ref) - len(alt), 0))
+        before, after = mean(held[:length]), mean(put(held, length // 2, len(ref), alt)[:length])
+        middle = before.shape[1] // 2
+        near = slice(middle - around, middle + around + 1)
+        change = spliceai(after, middle, len(ref), len(alt))[:, near] - before[:, near]
+        for at_, own in enumerate(change):
+            assert row[f"difference_{at_}"] == pytest.approx(own.sum(), abs=1e-5)
+            assert row[f"gain_{at_}"] == pytest.approx(own.max(), abs=1e-6)
+
+
+def test_the_gene_that_changes_most(genome: Path, tmp_path: Path) -> None:
+    """Positions that hold a base of an exon, by bins; another naming; none where no gene lies."""
+    exons = tmp_path / "exons.bed"
+    exons.write_text(
+        "# exons\n1\t185\t190\tONE\n1\t207\t208\tONE\nchr1\t201\t215\tTWO\nchr1\t700\t720\tFAR\n"
+    )
+    net, length = Bins().eval(), 64
+    rows = [
+        at(200, 1, other(CHR1[199])), at(205, 1, CHR1[204] + "GG" + other(CHR1[204])),
+        at(212, 7, CHR1[211]), at(400, 1, other(CHR1[399])),
+    ]  # fmt: skip
+    vcf = write(tmp_path / "v.vcf", *rows)
+    given: dict[str, Any] = {
+        "length": length, "bin": 4, "around": 4, "target": 1, "scores": ("gene", "difference"),
+        "genes": exons,
+    }  # fmt: skip
+    done = nucleoscope.variants(net, genome, vcf, tmp_path / "o", **given)
+    assert done.clean, str(done)
+    table = parquet.read_table(tmp_path / "o/variants.parquet").to_pylist()
+    assert table[3]["gene"] is None
+    assert table[3]["gene_name"] is None
+    genes = {"ONE": [(185, 190), (207, 208)], "TWO": [(201, 215)]}
+    for row in table[:3]:
+        ref, alt, middle = row["ref"], row["alt"], length // 2
+        longer = max(len(ref) - len(alt), 0)
+        before = ask(net, window(row["position"], length))[1]
+        behind, ahead = (window(row["position"], length, m) for m in (longer, -longer))
+        left = ask(net, put(behind, middle, len(ref), alt)[:length])[1]
+        right = ask(net, put(ahead, longer + middle, len(ref), alt)[-length:])[1]
+        firsts = 4 * np.arange(16)
+        after = np.where(firsts >= middle + len(ref), right, left)
+        gone = (firsts >= middle + min(len(ref), len(alt))) & (firsts + 4 <= middle + len(ref))
+        after[gone] = 0
+        begin = row["position"] - 1 - middle
+        ratios = {}
+        for name, own in genes.items():
+            mask = np.zeros(16, bool)
+            for start, end in own:
+                mask |= (firsts + begin < end) & (firsts + begin + 4 > start)
+            ratios[name] = np.log2((after[mask].sum() + 1) / (before[mask].sum() + 1))
+        best = max(ratios, key=lambda name: abs(ratios[name]))
+        assert row["gene_name"] == best
+        assert row["gene"] == pytest.approx(ratios[best], abs=1e-5)
+    assert info(tmp_path / "o", "NS_GENE_NAME")[0] == (table[0]["gene_name"],)
+    assert info(tmp_path / "o", "NS_GENE")[3] == (None,)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("chr1\t5\t9\n", "line 1 is no exon"),
+        ("chr1\t9\t9\tA\n", "line 1 is no exon"),
+        ("# none\n", "holds no exons"),
+        ("chr1\t5\t9\tA;B\n", "cannot stand in a VCF"),
+    ],
+)
+def test_files_that_hold_no_exons(genome: Path, tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "g.bed").write_text(text)
+    vcf = write(tmp_path / "v.vcf", at(300, 1, other(CHR1[299])))
+    with pytest.raises(ValueError, match=message):
+        nucleoscope.variants(
+            Bins().eval(), genome, vcf, tmp_path / "o", length=64, bin=4, around=4, target=1, scores="gene",
+            genes=tmp_path / "g.bed",
+        )  # fmt: skip

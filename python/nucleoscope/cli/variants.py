@@ -15,7 +15,7 @@ from nucleoscope.cli.loading import load_model
 from nucleoscope.cli.requests import asked, of_edits, of_model
 from nucleoscope.cli.running import EPILOG, GENOME, end, note, of_run, shown
 
-SCORES = ("difference", "log_ratio", "gain", "loss", "js")
+SCORES = ("difference", "log_ratio", "gain", "loss", "js", "gene")
 
 
 @click.command(epilog=EPILOG)
@@ -29,7 +29,7 @@ SCORES = ("difference", "log_ratio", "gain", "loss", "js")
 @click.option(
     "--score", "scores", type=click.Choice(SCORES), multiple=True, default=("difference",),
     show_default=True,
-    help="Repeat for several. gain, loss and js look at positions of the output: give --around.",
+    help="Repeat for several. gain, loss, js and gene look at positions of the output: give --around.",
 )  # fmt: skip
 @click.option(
     "--around", type=click.IntRange(min=0),
@@ -46,6 +46,11 @@ SCORES = ("difference", "log_ratio", "gain", "loss", "js")
 @click.option(
     "--logits", is_flag=True, help="For js: the output is what a softmax over positions takes."
 )
+@click.option(
+    "--genes", type=options.EXISTING,
+    help="For gene: exons as BED, a line each, with the gene's name in the fourth column.",
+)  # fmt: skip
+@click.option("--reverse-complement", is_flag=True, help="The mean of both strands' outputs.")
 @of_edits
 @of_run
 def variants(

@@ -20,7 +20,8 @@ from nucleoscope.engine.table import Table
 from nucleoscope.engine.verify import verify_effects
 from nucleoscope.methods.editing import Options, request
 from nucleoscope.methods.running import facts_of, read_verify, versions
-from nucleoscope.methods.variant_effect import Variants, read_variants
+from nucleoscope.methods.shifted_profiles import alternatives, hold
+from nucleoscope.methods.variant_effect import Variants, nothing, read_variants
 from nucleoscope.result import Check
 
 
@@ -30,7 +31,7 @@ def profile_effect(
     sequence: Any,  # [M] which sequence of X each variant lies in
     position: Any,  # [M] where its first letter lies there, from 0
     ref: Sequence[str],  # [M] what stands there
-    alt: Sequence[str],  # [M] what is put there, of the same length
+    alt: Sequence[str],  # [M] what is put there
     args: tuple[Tensor, ...] | None = None,
     *,
     around: int,
@@ -47,7 +48,10 @@ def profile_effect(
     For models that give numbers at every base and go position by position (convolutions without stride,
     such as SpliceAI's), whose output lies in the middle of the sequence. Many variants share one long
     sequence: its original is made once, and of each variant's change only what reaches the outputs that
-    are looked at. A target names tracks, all but the axis of positions: ``1`` of an output [3, P]. Outputs
+    are looked at. Insertions and deletions, which move what follows, are made anew where outputs are looked at
+    (``facts["shifted"]`` counts them), at the length of X, and laid beside the original's positions as SpliceAI
+    does: deleted positions are 0 in the alternative, inserted ones count as one with the base before them, by
+    their maximum. A target names tracks, all but the axis of positions: ``1`` of an output [3, P]. Outputs
     beyond the ends are NaN. ``facts["reads"]`` says which bases around a variant decide what is looked at.
     The other arguments are those of `variant_effect`.
 
@@ -58,11 +62,11 @@ def profile_effect(
     Untraceable
         Where the model cannot be traced; ValueError where its locality ends before the output.
     TypeError, ValueError, IndexError
-        For alleles of unlike lengths, and for what `variant_effect` refuses.
+        For an allele without a base, and for what `variant_effect` refuses.
     Disagreement
         If the verification fails.
 
-    Equivalent to::
+    Equivalent to (alleles of one length)::
 
         change = model(edited)[:, target] - model(X[n])[:, target]       # [T, P]
         first = position - around - (L - P) // 2
@@ -74,31 +78,46 @@ def profile_effect(
     with request(model, X, args, options, "profile_effect") as asked:
         variants = read_variants(sequence, position, ref, alt, alphabet)
         variants.check(asked.letters, alphabet)
-        unlike = np.flatnonzero(~variants.same)
-        if len(unlike):
-            at = int(unlike[0])
-            raise ValueError(
-                f"ref[{at}] and alt[{at}] have unlike lengths: an insertion or deletion moves all outputs "
-                "behind it; `nucleoscope variants` lays them side by side"
-            )
+        same, shifting = np.flatnonzero(variants.same), np.flatnonzero(~variants.same)
+        _check_anchors(variants, shifting)
         tracks = _tracks(asked.asked, asked.read, around)
-        table = variants.table(np.arange(len(variants)))
+        kept, shifted = variants.some(same), variants.some(shifting)
+        table = kept.table(np.arange(len(kept))) if len(kept) else nothing(asked.letters)
         spans = int(table.position.min()), int(table.position.max()) + 1
         placed = replace(asked.asked, start=spans[0], end=spans[1], near=tracks.near)
         found = edited(placed, asked.read, table, lambda _edits: None)
         if not torch.isfinite(found.raw).all():
             raise ValueError("model: some variants make its output NaN or infinite")
-        checks = _verified(asked.asked, tracks, found, table, variants, read_verify(verify))
+        before = tracks.before(found, variants)
+        changes, count = torch.zeros_like(before), read_verify(verify)
+        checks: tuple[Check, ...] = ()
+        if len(kept):
+            changes[torch.from_numpy(same)] = tracks.changes(found, kept)
+            checks = _verified(asked.asked, tracks, found, table, kept, count)
+        if len(shifted):
+            program = forward(placed, asked.read).forward
+            after = alternatives(placed, program, tracks.near, shifted)
+            changes[torch.from_numpy(shifting)] = after.to(before) - before[shifting]
+            if count:
+                one = hold(placed, tracks.near, shifted.part(0), after[:1], tracks.picks)
+                checks += (Check("verification", True, one),)
         facts = {
-            "method": "profile_effect", "target": str(asked.read), "edits": len(table),
-            "around": around, "reads": tracks.reads, "positions": tracks.picks.shape[1],
-            **facts_of(placed, asked.read, found, "delta"), **versions(),
+            "method": "profile_effect", "target": str(asked.read), "edits": len(variants),
+            "shifted": len(shifted), "around": around, "reads": tracks.reads,
+            "positions": tracks.picks.shape[1], **facts_of(placed, asked.read, found, "delta"), **versions(),
         }  # fmt: skip
-    before, changes = tracks.before(found, variants), tracks.changes(found, variants)
     axes: tuple[str, ...] = ("variant", "target", "position")
     if not asked.many:
         changes, before, axes = changes[:, 0], before[:, 0], (axes[0], axes[2])
     return Effects(changes, before, axes, facts, checks)
+
+
+def _check_anchors(variants: Variants, shifting: Ints) -> None:
+    for at in shifting:
+        if not len(variants.ref[at]) or not len(variants.alt[at]):
+            raise ValueError(
+                f"ref[{at}] and alt[{at}]: one is empty; give both the base before them, as VCF does"
+            )
 
 
 @dataclass(frozen=True)

@@ -112,8 +112,12 @@ class Variants:
 
     def part(self, at: int) -> Variants:
         """One of them."""
-        cut = slice(at, at + 1)
-        return Variants(self.sequence[cut], self.position[cut], self.ref[cut], self.alt[cut])
+        return self.some(np.array([at]))
+
+    def some(self, chosen: Ints) -> Variants:
+        """Some of them, in this order."""
+        alleles = ([each[at] for at in chosen] for each in (self.ref, self.alt))
+        return Variants(self.sequence[chosen], self.position[chosen], *alleles)
 
     def table(self, chosen: Ints) -> Table:
         """Some that keep the length, as edits."""
@@ -216,11 +220,15 @@ def _by_deltas(
     chosen = np.flatnonzero(same)
     sizes = [len(variants.alt[at]) for at in chosen]
     if not sizes:  # originals are wanted all the same: of an edit that changes nothing
-        nothing = np.zeros(1, dtype=np.int64)
-        table = Table(nothing, nothing, nothing, asked.letters[:1, 0])
-        found = asked.measure(table)
+        found = asked.measure(nothing(asked.letters))
         return replace(found, changes=found.changes[:0], checks=())
     return asked.measure(variants.table(chosen))
+
+
+def nothing(letters: Ints) -> Table:
+    """An edit that changes nothing."""
+    zero = np.zeros(1, dtype=np.int64)
+    return Table(zero, zero, zero, letters[:1, 0])
 
 
 def _shifted(

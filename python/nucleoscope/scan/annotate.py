@@ -31,8 +31,9 @@ class Field:
     """A column of the scores: as a column of the table, and as an INFO field."""
 
     name: str
-    whole: bool
+    kind: str  # as VCF has it
     meaning: str
+    names: tuple[str, ...] = ()  # of what a "String" is the number
 
     @property
     def tag(self) -> str:
@@ -41,20 +42,39 @@ class Field:
 
     def described(self) -> str:
         """Its line in the header."""
-        kind = "Integer" if self.whole else "Float"
-        return f'##INFO=<ID={self.tag},Number=A,Type={kind},Description="{self.meaning}">'
+        return f'##INFO=<ID={self.tag},Number=A,Type={self.kind},Description="{self.meaning}">'
 
     def written(self, value: float) -> str:
-        """A value as VCF has it."""
-        return f"{value:.0f}" if self.whole else f"{value:.6g}"
+        """A value as VCF has it; one that is not there is a point."""
+        if self.kind == "String":
+            return self.names[int(value)] if value >= 0 else "."
+        if np.isnan(value):
+            return "."
+        return f"{value:.0f}" if self.kind == "Integer" else f"{value:.6g}"
+
+    @property
+    def stored(self) -> pyarrow.DataType:
+        """Its type in the table."""
+        return {"Float": pyarrow.float32(), "Integer": pyarrow.int32(), "String": pyarrow.string()}[
+            self.kind
+        ]
+
+    def column(self, values: npt.NDArray[Any]) -> pyarrow.Array:
+        """Values as the table has them; null where there is none."""
+        if self.kind == "String":
+            return pyarrow.array(
+                [self.names[int(v)] if v >= 0 else None for v in values], self.stored
+            )
+        return pyarrow.array(values, self.stored, mask=np.isnan(values))
 
 
 def fields(folder: Folder) -> list[Field]:
     """All columns, score by score and in each target by target."""
     targets = folder.manifest["targets"]
     ends = [""] if targets is None else [f"_{n}" for n in range(targets)]
+    genes = tuple(folder.manifest["genes"])
     return [
-        Field(column["name"] + end, column["whole"], column["meaning"])
+        Field(column["name"] + end, column["kind"], column["meaning"], genes)
         for column in folder.manifest["columns"]
         for end in ends
     ]
@@ -88,7 +108,7 @@ def _table(folder: Folder, failed: dict[int, str]) -> None:
             ("record", pyarrow.int64()), ("alternative", pyarrow.int32()),
             ("chromosome", pyarrow.string()), ("position", pyarrow.int64()),
             ("ref", pyarrow.string()), ("alt", pyarrow.string()),
-            *((each.name, pyarrow.int32() if each.whole else pyarrow.float32()) for each in told),
+            *((each.name, each.stored) for each in told),
         ],
         {"nucleoscope": json.dumps(folder.manifest["provenance"])},
     )  # fmt: skip
@@ -100,8 +120,11 @@ def _table(folder: Folder, failed: dict[int, str]) -> None:
         while rows := list(islice(found, ROWS)):
             given = [(a.record, a.number, a.chromosome, a.start + 1, a.ref, a.alt) for a, _ in rows]
             values = np.array([numbers for _, numbers in rows]).T
-            columns = [*zip(*given, strict=True), *values]
-            arrays = [pyarrow.array(c, t) for c, t in zip(columns, schema.types, strict=True)]
+            arrays = [
+                pyarrow.array(c, t)
+                for c, t in zip(zip(*given, strict=True), schema.types, strict=False)
+            ]
+            arrays += [each.column(column) for each, column in zip(told, values, strict=True)]
             writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
 
 

@@ -7,17 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from nucleoscope.scan.genome import digest
-from nucleoscope.scan.shipping import fingerprint
+from nucleoscope.scan.shipping import fingerprint, listed
 
 
-def of_call(model: nn.Module, genome: Path, parameters: Mapping[str, Any]) -> dict[str, Any]:
+def of_call(model: Any, genome: Path, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Model, genome and parameters, the first two by their contents."""
     return {
         "parameters": {k: told(v) for k, v in sorted(parameters.items())},
-        "model": f"{type(model).__module__}.{type(model).__qualname__}",
+        "model": ", ".join(f"{type(m).__module__}.{type(m).__qualname__}" for m in listed(model)),
         "model_sha256": fingerprint(model),
         "genome": genome.name,
         "genome_sha256": digest(genome),

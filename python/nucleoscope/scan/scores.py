@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.floating[Any]]
-EVERY = ("difference", "log_ratio", "gain", "loss", "js")
-OF_PROFILES = ("gain", "loss", "js")
+EVERY = ("difference", "log_ratio", "gain", "loss", "js", "gene")
+OF_PROFILES = ("gain", "loss", "js", "gene")
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Column:
     """One number a variant and target, as it stands in tables and as an INFO field."""
 
     name: str
-    whole: bool  # a whole number
+    kind: str  # "Float", "Integer", or "String": the number of a gene, which is told by its name
     meaning: str
 
 
@@ -40,8 +40,8 @@ class Scoring:
         profiles = [name for name in self.scores if name in OF_PROFILES]
         if profiles and self.around is None:
             raise ValueError(
-                f"scores: {', '.join(profiles)} compare positions of the output; give around=, how many bases "
-                "either side of a variant to look at"
+                f"scores: {', '.join(profiles)} look at positions of the output; give around=, how many bases "
+                "either side of a variant to look at (for gene: at least)"
             )
         if (self.around or 0) < 0 or self.pseudocount < 0:
             raise ValueError(
@@ -57,11 +57,17 @@ class Scoring:
             "gain": f"Largest increase at a position within +-{self.around} bases",
             "loss": f"Largest decrease at a position within +-{self.around} bases, as a positive number",
             "js": f"Jensen-Shannon divergence in bits of the profiles within +-{self.around} bases",
+            "gene": f"log2 of ALT over REF over the exons of the gene that changes most, {self.pseudocount:g} "
+            "added to each",
         }
         for name in self.scores:
-            yield Column(name, False, told[name])
+            yield Column(name, "Float", told[name])
             if name in ("gain", "loss"):
-                yield Column(f"{name}_at", True, f"Bases from POS to the {name}, in normal form")
+                yield Column(
+                    f"{name}_at", "Integer", f"Bases from POS to the {name}, in normal form"
+                )
+            if name == "gene":
+                yield Column("gene_name", "String", "The gene that changes most")
 
     def of(
         self, before: Floats, change: Floats, offsets: npt.NDArray[np.int64]
@@ -74,7 +80,9 @@ class Scoring:
         """
         found: dict[str, Floats] = {}
         for name in self.scores:
-            if name == "difference":
+            if name == "gene":
+                found[name] = found["gene_name"] = np.zeros(0)  # of all positions, by `of_genes`
+            elif name == "difference":
                 found[name] = change.sum(-1)
             elif name == "log_ratio":
                 found[name] = self._log_ratio(before.sum(-1), change.sum(-1))
@@ -86,6 +94,30 @@ class Scoring:
                 found[name] = np.take_along_axis(signed, at[..., None], -1)[..., 0]
                 found[f"{name}_at"] = offsets[at].astype(change.dtype)
         return found
+
+    def of_genes(
+        self, before: Floats, change: Floats, over: list[list[tuple[int, npt.NDArray[np.bool_]]]]
+    ) -> dict[str, Floats]:
+        """The gene score [M, T] and which gene has it, from all positions, [M, T, P].
+
+        `over` says for each variant which positions hold a base of which gene. The gene is that of the largest
+        change, up or down; NaN and -1 where there is none. Positions that left the window do not count. Source:
+        Borzoi's and AlphaGenome's gene-mask scores (Linder et al. 2025; Avsec et al. 2026).
+        """
+        ratio = np.full(before.shape[:2], np.nan)
+        which = np.full(before.shape[:2], -1.0)
+        there = ~np.isnan(change)
+        for at, genes in enumerate(over):
+            for gene, mask in genes:
+                kept = mask & there[at]
+                held = np.where(kept, before[at], 0).sum(-1), np.where(kept, change[at], 0).sum(-1)
+                own = self._log_ratio(*held)
+                better = np.isnan(ratio[at]) | (np.abs(own) > np.abs(ratio[at]))
+                ratio[at], which[at] = (
+                    np.where(better, own, ratio[at]),
+                    np.where(better, gene, which[at]),
+                )
+        return {"gene": ratio, "gene_name": which}
 
     def _log_ratio(self, before: Floats, change: Floats) -> Floats:
         low = before + self.pseudocount

@@ -29,8 +29,19 @@ def packed(thing: Any) -> bytes:
     return done
 
 
-def fingerprint(model: nn.Module) -> str:
+def listed(model: Any) -> list[Any]:
+    """The models of a call: one, or those of an ensemble. Raises ValueError where there is none."""
+    found = list(model) if isinstance(model, list | tuple | nn.ModuleList) else [model]
+    if not found:
+        raise ValueError("model: the list is empty; give a model, or several")
+    return found
+
+
+def fingerprint(model: Any) -> str:
     """SHA-256 over the model's class, its structure as it prints, and every weight and buffer."""
+    if isinstance(model, list | tuple):
+        together = "\n".join(fingerprint(each) for each in listed(model))
+        return hashlib.sha256(together.encode()).hexdigest()
     found = hashlib.sha256()
     found.update(f"{type(model).__module__}.{type(model).__qualname__}\n{model!r}".encode())
     for name, value in sorted(model.state_dict().items()):

@@ -8,24 +8,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from nucleoscope.scan.folder import Folder
+from nucleoscope.scan.genes import Genes
 from nucleoscope.scan.genome import digest, open_genome
-from nucleoscope.scan.letters import one_hot
+from nucleoscope.scan.laying import lay_of, longest, shares
 from nucleoscope.scan.provenance import compare, of_call, versions
 from nucleoscope.scan.request import MEMORY
 from nucleoscope.scan.run import How, Scan, carried_out, threads_of
 from nucleoscope.scan.scores import Scoring
-from nucleoscope.scan.variant_job import SPAN, Lay, VariantJob, track
+from nucleoscope.scan.shipping import listed
+from nucleoscope.scan.variant_job import VariantJob
 from nucleoscope.scan.vcf import VariantSieve, header
 
 FIXED = {"model", "X", "sequence", "position", "ref", "alt", "args", "left", "progress"}
 
 
 def variants(
-    model: nn.Module,
+    model: nn.Module | Sequence[nn.Module],
     genome: Path | str,
     vcf: Path | str,
     out: Path | str,
@@ -36,6 +37,9 @@ def variants(
     bin: int = 1,
     pseudocount: float = 1.0,
     logits: bool = False,
+    genes: Path | str | None = None,
+    reverse_complement: bool = False,
+    reverse_target: Any = None,
     resume: bool = False,
     shard: tuple[int, int] = (1, 1),
     workers: int = 1,
@@ -54,12 +58,13 @@ def variants(
     `variants.parquet`, a row an allele, and `rejects.tsv`. Every allele is checked against the genome, trimmed
     and left-aligned, and stands with its first base in the middle of a window of `length` bases (index
     ``length // 2``), N beyond the chromosome's ends. Alleles of one length (SNV, MNV) go through the engine as
-    deltas, many sites a call; insertions and deletions shift what follows and take two runs of the model.
+    deltas, many sites a call; insertions and deletions shift what follows and take two runs of the model. With
+    `around`, and a model that goes position by position at any length, alleles that lie close share one original.
 
     Parameters
     ----------
     model, genome, out, resume, shard, workers, dask, threads, retries, progress, note
-        As in `scan`.
+        As in `scan`. Of a list of models the outputs' mean is scored.
     vcf
         VCF, plain, gzipped or bgzipped, or BCF. Symbolic alleles, REF that is not the genome's, missing
         chromosomes, duplicates and lines that cannot be read are counted in `rejects.tsv`; the rest goes on.
@@ -70,12 +75,19 @@ def variants(
         With `around`, both of the output's sum over these positions (a centre mask), and also: ``"gain"`` and
         ``"loss"``, the largest increase and decrease at a position, with how many bases from the variant it
         begins (SpliceAI's delta scores and positions); ``"js"``, the Jensen-Shannon divergence of the two
-        profiles in bits (a profile is the output over its sum, or with `logits` its softmax).
+        profiles in bits (a profile is the output over its sum, or with `logits` its softmax); ``"gene"``, log2
+        of ALT over REF of the output's sum over the positions that hold a base of a gene's exons, of that of
+        the `genes` whose changes most, and its name. It takes two runs of the model a variant.
     around
         Look at the output's positions that hold a base within so many of the variant's first. A target must then
         name all but the axis of positions: ``1`` where the output is [3, P]. None: the target is one number.
     bin
         Bases of one position of the output, whose P positions lie in the middle of the window.
+    genes
+        For ``"gene"``: exons as BED, a line each, the gene's name in the fourth column.
+    reverse_complement, reverse_target
+        The mean of the outputs of both strands; `reverse_target` is what `target` is on the other one, where
+        that names strands.
     shard_variants
         How many alleles are a shard: what a killed process loses at most.
     parameters
@@ -104,8 +116,8 @@ def variants(
         tuple([scores] if isinstance(scores, str) else scores), around, float(pseudocount), logits
     )
     request = Request(
-        model, Path(genome), Path(vcf), length, bin, scoring,
-        threads or threads_of(workers, dask), shard_variants, parameters,
+        model, Path(genome), Path(vcf), length, bin, scoring, None if genes is None else Path(genes),
+        reverse_complement, reverse_target, threads or threads_of(workers, dask), shard_variants, parameters,
     )  # fmt: skip
     return carried_out(Folder(Path(out)), lambda folder: prepare(request, folder, note), how)
 
@@ -114,12 +126,15 @@ def variants(
 class Request:
     """The arguments of `variants` that decide its scores."""
 
-    model: nn.Module
+    model: nn.Module | Sequence[nn.Module]
     genome: Path
     vcf: Path
     length: int
     bin: int
     scoring: Scoring
+    genes: Path | None
+    reverse_complement: bool
+    reverse_target: Any
     threads: int
     shard_variants: int
     parameters: Mapping[str, Any]
@@ -142,6 +157,22 @@ class Request:
                 "around: looks at the output's positions, which func may have none of; give one of both"
             )
 
+        if ("gene" in self.scoring.scores) != (self.genes is not None):
+            raise ValueError("genes: exons for the score gene; give both, or neither")
+        if self.reverse_target is not None and not self.reverse_complement:
+            raise ValueError(
+                "reverse_target: there is no other strand without reverse_complement=True"
+            )
+        if self.reverse_target is not None:
+            sides = [
+                t if isinstance(t, list) else [t]
+                for t in (self.parameters.get("target"), self.reverse_target)
+            ]
+            if len(sides[0]) != len(sides[1]):
+                raise ValueError(
+                    f"reverse_target: it names {len(sides[1])} targets, target {len(sides[0])}"
+                )
+
     def given(self) -> dict[str, Any]:
         """The method's parameters, with what a scan fixes."""
         return {"memory": MEMORY, **self.parameters}
@@ -159,6 +190,9 @@ class Request:
             "around": self.scoring.around,
             "pseudocount": self.scoring.pseudocount,
             "logits": self.scoring.logits,
+            "genes_sha256": None if self.genes is None else digest(self.genes),
+            "reverse_complement": self.reverse_complement,
+            "reverse_target": None if self.reverse_target is None else repr(self.reverse_target),
             "shard_variants": self.shard_variants,
         }  # fmt: skip
 
@@ -166,91 +200,27 @@ class Request:
 def prepare(request: Request, folder: Folder, note: Callable[[str], None]) -> VariantJob:
     """The job, and the folder's manifest for it: a new one, or one that asks for the very same."""
     request.check()
-    shape, lay = _lay(request)
+    shape, lay = lay_of(request)
     targets = request.given().get("target")
+    genes = None if request.genes is None else Genes.read(request.genes)
     with open_genome(request.genome, folder.scratch, note) as genome:
         asked = request.asked()
         if folder.manifest_file.exists():
             compare(folder.manifest["asked"], asked)
         else:
-            sieve = VariantSieve(genome, _longest(request, lay))
+            sieve = VariantSieve(genome, longest(request, lay))
             header(request.vcf)
             columns = [vars(column) for column in request.scoring.columns()]
             facts = {
                 "asked": asked, "coordinates": "variants", "vcf": str(request.vcf.resolve()),
-                "columns": columns, "targets": len(targets) if isinstance(targets, list) else None,
+                "columns": columns, "genes": list(genes.names) if genes else [],
+                "targets": len(targets) if isinstance(targets, list) else None,
                 "sizes": dict(genome.sizes), "threads": request.threads,
                 "provenance": {**asked, **versions()},
             }  # fmt: skip
             folder.prepare(sieve.items(request.vcf), request.shard_variants, facts)
     return VariantJob(
-        request.model, request.genome, folder.scratch, request.given(), request.scoring, lay, shape,
-        _shares(request, lay), folder.manifest["threads"],
+        listed(request.model), request.genome, folder.scratch, request.given(), request.scoring, lay, shape,
+        genes is None and shares(request, lay), request.reverse_complement, request.reverse_target, genes,
+        folder.manifest["threads"],
     )  # fmt: skip
-
-
-def _lay(request: Request) -> tuple[tuple[int, ...], Lay]:
-    """The shape of one window's output, and where its positions lie; both are asked of the model where needed."""
-    if request.scoring.around is None:
-        return (), Lay(request.length, 0, request.bin)
-    given = request.given()
-    X = one_hot(["A" * request.length], given.get("alphabet", "ACGT"), given.get("layout", "NCL"))
-    like = next((p for p in request.model.parameters() if p.is_floating_point()), torch.zeros(()))
-    with torch.no_grad():
-        made = request.model(X.to(like))
-    if not isinstance(made, torch.Tensor):
-        raise TypeError(f"around: the model must return one tensor, not {type(made).__name__}")
-    shape, target = tuple(made.shape[1:]), given.get("target")
-    sizes = {len(track(t, shape)) for t in (target if isinstance(target, list) else [target])}
-    if len(sizes) > 1:
-        raise ValueError(f"target: its targets have unlike numbers of positions, {sorted(sizes)}")
-    lay = Lay(request.length, sizes.pop(), request.bin)
-    around = request.scoring.around
-    if lay.positions * lay.bin > request.length:
-        raise ValueError(
-            f"bin={request.bin}: {lay.positions:,} positions of it are more than a window's {request.length:,}"
-        )
-    if _room(request, lay) < around:
-        raise ValueError(
-            f"around={around}: the output of a window covers {_room(request, lay):,} bases either side of a "
-            "variant"
-        )
-    return shape, lay
-
-
-def _shares(request: Request, lay: Lay) -> bool:
-    """Whether variants may share a longer sequence: the model goes position by position at any length, and
-    all that decides a variant's scores lies in its own window."""
-    import nucleoscope
-
-    scoring, length = request.scoring, request.length
-    if scoring.around is None or request.bin > 1:
-        return False
-    given, longer = request.given(), length + SPAN  # as it will be asked, so that it is traced once
-    X = one_hot(["A" * longer], given.get("alphabet", "ACGT"), given.get("layout", "NCL"))
-    target = given.get("target")
-    asked = {**given, "target": target if isinstance(target, list) else [target], "verify": 0}
-    try:
-        found = nucleoscope.profile_effect(
-            request.model, X, [0], [longer // 2], ["A"], ["C"], around=scoring.around, **asked
-        )
-    except (ValueError, RuntimeError, nucleoscope.Untraceable):  # one length, steps, or a seam
-        return False
-    low, high = found.facts["reads"]
-    inside = low >= -(length // 2) and high <= length - length // 2
-    return bool(inside and found.facts["positions"] == lay.positions + SPAN)
-
-
-def _room(request: Request, lay: Lay) -> int:
-    """Bases that the output covers either side of a variant's first."""
-    first, last = int(lay.starts[0]), int(lay.starts[-1]) + lay.bin
-    return min(request.length // 2 - first, last - 1 - request.length // 2)
-
-
-def _longest(request: Request, lay: Lay) -> int:
-    """Bases of the longest allele: what is looked at must be in the output after it has moved."""
-    if request.scoring.around is None:
-        return max(request.length // 2, 1)
-    if request.bin > 1:
-        return max(request.length // 2 - 1, 1)
-    return 1 + _room(request, lay) - request.scoring.around
