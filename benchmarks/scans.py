@@ -1,12 +1,13 @@
-"""What scans and variants take on real sequences, with the shipped model and a SpliceAI-10k-shaped one.
+"""What scans take on real sequences, with the shipped model.
 
     NUCLEOSCOPE_DATA=... python -m benchmarks.scans [--ecoli MG1655.fasta] [CASE ...]
 
-Cases: `bases` (all substitutions of stretches of a genome: rate, cost a base by length, peak memory of a process
-that runs one part of the genome), `variants` (SNPs of chr22 against two passes a variant, the scores held to each
-other first), `bookkeeping` (what of a scan's time is not the method's), `workers` (two processes against one).
-Each runs in a process of its own, by one thread, and seconds are those of its core, which other processes on the
-machine change little; those of `workers` are of the clock. Written: benchmarks/results/scans.json, case by case.
+Cases: `chr22:N` (all substitutions of N bases of it), `chr22:whole` (its 900 kb), `ecoli:N` (the first of N parts
+of 4.6 Mb, 1 for all): rate, cost a base, peak memory; `bookkeeping` (what of a scan's time is not the method's);
+`scheduling` (what a shard costs beside its work, by processes and by Dask, against a shard of 131,072 bases);
+`workers` (two processes against one, by the clock). Each runs in a process of its own, by one thread, and seconds
+are those of its core, which other processes on the machine change little; those of `workers` are of the clock.
+The scores of a piece are held to the method itself first. Written: benchmarks/results/scans.json, case by case.
 """
 
 from __future__ import annotations
@@ -22,28 +23,32 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet
 import torch
+import zarr
 
 import nucleoscope
 from benchmarks.machine import conditions
-from nucleoscope.models import SpliceAI, SpliceNet
-from nucleoscope.scan.executors import Inline
+from nucleoscope.models import SpliceNet
+from nucleoscope.scan.drive import drive
+from nucleoscope.scan.executors import Inline, Processes
+from nucleoscope.scan.folder import Folder
 from nucleoscope.scan.letters import one_hot
+from nucleoscope.scan.progress import Progress
 
 RESULTS = Path(__file__).parent / "results" / "scans.json"
 DATA = Path(os.environ.get("NUCLEOSCOPE_DATA", "data"))
 CHR22 = "seq/hg19_chr22_20000001-21000000"
 NAME = "chr22_20M"
 NO_N = (609_431, 999_999)  # behind the gap of this stretch
-AROUND, LENGTH = 50, 10_101
-SOME = 120  # variants that are timed
-PASSES = 6  # of them by two passes each
 ROUNDS = 3
+SHARD = 1 << 17  # bases of a shard by default
+EMPTY = 40  # shards without work
 
 
 def unpacked(folder: Path) -> Path:
@@ -79,88 +84,31 @@ def bases(genome: Path, regions: str | None, out: Path, shard: tuple[int, int]) 
         net, genome, asked, out / "scan", coordinates="genome", shard=shard, **given
     )
     seconds = time.process_time() - begun
-    from nucleoscope.scan.folder import Folder
-
     folder = Folder(out / "scan")
     mine = range(shard[0] - 1, len(folder), shard[1])
     total = int(folder.weights[list(mine)].sum())
     assert not done.failed
+    if done.store is not None and name is not None:
+        hold(net, genome, name, start, done.store)
     return {
         "bases": total,
         "seconds": seconds,
         "bases a second": total / seconds,
+        "microseconds a base": 1e6 * seconds / total,
         "peak bytes": peak(),
     }
 
 
-def splice_net() -> SpliceAI:
-    """The published geometry with random weights whose BatchNorm has seen sequences."""
-    torch.manual_seed(0)
-    net = SpliceAI()
-    with torch.no_grad():
-        net.train()(torch.eye(4)[torch.randint(0, 4, (1, 12_000))].mT.contiguous())
-    return net.eval().requires_grad_(False)
-
-
-def snps(genome: str, folder: Path, start: int, count: int) -> Path:
-    """The single-base dbSNP variants from `start` on as a VCF; their other letter is the REF here and there."""
-    path = folder / "snps.vcf"
-    lines = gzip.decompress((DATA / f"{CHR22}.dbsnp.snp.gz").read_bytes()).decode().splitlines()
-    rows = [line.split("\t") for line in lines]
-    single = sorted({(int(r[3]), r[4]) for r in rows if r[1] == "single"})
-    kept = [(p, a) for p, a in single if p >= start and genome[p] in "ACGT" and genome[p] != a]
-    text = ["##fileformat=VCFv4.2", "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
-    text += [f"{NAME}\t{p + 1}\t.\t{genome[p]}\t{a}\t.\t.\t." for p, a in kept[:count]]
-    path.write_text("\n".join(text) + "\n")
-    return path
-
-
-def variants(folder: Path) -> dict[str, Any]:
-    """SpliceAI's delta scores of neighbouring SNPs, and of a sample of them by two passes each."""
-    fasta, net = unpacked(folder), splice_net()
-    sequence = "".join(line.strip() for line in fasta.read_text().splitlines()[1:]).upper()
-    vcf = snps(sequence, folder, NO_N[0] + LENGTH, SOME)
-    given: dict[str, Any] = {
-        "length": LENGTH, "around": AROUND, "target": [1, 2], "scores": ("gain", "loss"), "shard_variants": SOME,
-    }  # fmt: skip
-    few = folder / "few.vcf"
-    few.write_text("\n".join(vcf.read_text().splitlines()[:14]) + "\n")
-    nucleoscope.variants(net, fasta, few, folder / "few", **given)  # traces the model
-    begun = time.process_time()
-    done = nucleoscope.variants(net, fasta, vcf, folder / "out", **given)
-    seconds = time.process_time() - begun
-    assert done.clean, str(done)
-    rows = pyarrow.parquet.read_table(folder / "out" / "variants.parquet").to_pylist()
-    chosen = np.random.default_rng(0).choice(len(rows), PASSES, replace=False)
-    spent, worst, largest = [], 0.0, 0.0
-    for row in (rows[at] for at in chosen):
-        begun = time.process_time()
-        wanted = two_passes(net, sequence, row)
-        spent.append(time.process_time() - begun)
-        for name, value in wanted.items():
-            worst, largest = max(worst, abs(row[name] - value)), max(largest, abs(value))
-    assert worst < 1e-4 * max(largest, 1.0), f"off by {worst}"
-    one = statistics.median(spent)
-    return {
-        "variants": len(rows), "seconds": seconds, "seconds a variant": seconds / len(rows),
-        "two passes, seconds a variant": one, "spread of two passes": [min(spent), max(spent)],
-        "factor": one / (seconds / len(rows)), "largest difference": worst, "largest score": largest,
-        "peak bytes": peak(),
-    }  # fmt: skip
-
-
-def two_passes(net: SpliceAI, sequence: str, row: dict[str, Any]) -> dict[str, float]:
-    """Largest gain and loss near a variant, as SpliceAI scores one: the model on both alleles' windows."""
-    start = row["position"] - 1 - LENGTH // 2
-    before = sequence[start : start + LENGTH]
-    after = before[: LENGTH // 2] + row["alt"] + before[LENGTH // 2 + 1 :]
-    with torch.no_grad():
-        change = (net(one_hot([after])) - net(one_hot([before])))[0]
-    found = {}
-    for at, track in enumerate((1, 2)):
-        found[f"gain_{at}"] = float(change[track].max())
-        found[f"loss_{at}"] = float((-change[track]).max())
-    return found
+def hold(net: SpliceNet, genome: Path, name: str, start: int, store: Path) -> None:
+    """The first scores are those of the method on one long sequence."""
+    sequence = "".join(line.strip() for line in genome.read_text().splitlines()[1:]).upper()
+    first = start - 1
+    held = sequence[first - 1000 : first + 1500]
+    wanted = nucleoscope.saturation_mutagenesis(
+        net, one_hot([held]), target=2, start=1000, end=1100, verify=0
+    ).scores[0].numpy() * len(held)
+    found = zarr.open_group(store, mode="r")[f"chromosomes/{name}"][:, first : first + 100]  # type: ignore[index]
+    assert np.abs(found - wanted).max() < 1e-5 * np.abs(wanted).max()  # type: ignore[operator]
 
 
 def bookkeeping(folder: Path) -> dict[str, Any]:
@@ -199,6 +147,42 @@ def bookkeeping(folder: Path) -> dict[str, Any]:
     return {"seconds": total, "in the method": within[0], "beside it": 1 - within[0] / total}
 
 
+@dataclass(frozen=True)
+class Empty:
+    """A job without work, whose arrays are those of a shard of 131,072 bases."""
+
+    threads: int = 1
+
+    def open(self, held: ExitStack) -> Any:  # noqa: ARG002
+        """Gives zeros."""
+        return lambda _lines: {"scores": np.zeros((4, SHARD), np.float32)}
+
+
+def scheduling(folder: Path) -> dict[str, Any]:
+    """Processor seconds a shard, of this process and its worker, that no work is in."""
+    found: dict[str, Any] = {}
+    for kind in ("processes", "dask"):
+        own = Folder(folder / kind)
+        own.make()
+        own.prepare(((str(n), 1) for n in range(EMPTY)), 1, {"sizes": {}})
+        if kind == "dask":
+            from nucleoscope.scan.clusters import Dask
+
+            executor: Any = Dask(Empty(), 1)
+        else:
+            executor = Processes(Empty(), 1)
+        drive(own, executor, range(4), 0, Progress("none", 4, 0, "shards"))  # workers start
+        begun = time.process_time()
+        drive(own, executor, range(4, EMPTY), 0, Progress("none", EMPTY, 0, "shards"))
+        found[kind] = {"seconds a shard": (time.process_time() - begun) / (EMPTY - 4)}
+        executor.close()
+        assert all(own.is_done(n) for n in range(EMPTY))
+    work = bases(unpacked(folder), f"{NAME}:{NO_N[0]}-{NO_N[0] + 16_383}", folder, (1, 1))
+    for held in found.values():
+        held["of a shard's work"] = held["seconds a shard"] / (SHARD / work["bases a second"])
+    return found
+
+
 def workers(folder: Path) -> dict[str, Any]:
     """One worker of one thread, and two, over the same shards; starting them is left out by a first run."""
     fasta = unpacked(folder)
@@ -207,8 +191,6 @@ def workers(folder: Path) -> dict[str, Any]:
         for count in (1, 2):
             marks: list[float] = []
             out = folder / f"{round_}-{count}"
-            from nucleoscope.scan.folder import Folder
-
             keep = Folder.keep
 
             def noted(
@@ -232,8 +214,8 @@ def workers(folder: Path) -> dict[str, Any]:
 def run(case: str, folder: Path, ecoli: Path | None) -> Any:
     """One case, in this process."""
     torch.set_num_threads(1)
-    if case == "variants":
-        return variants(folder)
+    if case == "scheduling":
+        return scheduling(folder)
     if case == "bookkeeping":
         return bookkeeping(folder)
     if case == "workers":
@@ -244,19 +226,13 @@ def run(case: str, folder: Path, ecoli: Path | None) -> Any:
         return bases(ecoli, None, folder, (1, int(wide)))
     fasta = unpacked(folder)
     if wide == "whole":
-        return bases(fasta, None, folder, (1, 8))
+        return bases(fasta, None, folder, (1, 1))
     return bases(fasta, f"{NAME}:{NO_N[0]}-{NO_N[0] + int(wide) - 1}", folder, (1, 1))
 
 
 CASES = (
-    "chr22:100000",
-    "chr22:200000",
-    "chr22:whole",
-    "ecoli:40",
-    "variants",
-    "bookkeeping",
-    "workers",
-)
+    "chr22:100000", "chr22:whole", "ecoli:36", "bookkeeping", "scheduling", "workers",
+)  # fmt: skip
 
 
 def main() -> None:

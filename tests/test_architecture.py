@@ -219,6 +219,7 @@ LAW = {
     "engine.partial": engine("ways", "cuts", "graph", "rules"),
     "engine.ways": engine("cuts", "rules", "graph", "windows"),
     "engine.cuts": engine("windows"),
+    "engine.aligned": room(outside=frozenset({"numpy"})),
     "engine.steady": engine("graph", "read", "outputs"),
     "engine.half": engine("marks", "outputs", "read"),
     "engine.read": engine("outputs", "target", "saturation"),

@@ -30,11 +30,11 @@ def chromosome(store: Path | None, name: str = "chr1") -> Any:
     return zarr.open_group(store, mode="r")[f"chromosomes/{name}"][:]
 
 
-def untiled(net: nn.Module, bases: str) -> Any:
+def untiled(net: Any, bases: str, **views: Any) -> Any:
     """Scores of a whole chromosome in one call, of the sum over the output's positions; N has none."""
     X = one_hot([bases])
-    scores = nucleoscope.saturation_mutagenesis(net, X, target=1).scores.numpy()[0]
-    scores = scores * net(X).shape[-1]
+    scores = nucleoscope.saturation_mutagenesis(net, X, target=1, **views).scores.numpy()[0]
+    scores = scores * (net[0] if isinstance(net, list) else net)(X).shape[-1]
     scores[:, np.array(list(bases.upper())) == "N"] = np.nan
     return scores
 
@@ -57,6 +57,42 @@ def test_a_whole_genome_joins_exactly(genome: Path, tmp_path: Path) -> None:
     assert "join exactly" in attributes["tiling"]
     assert {path.name for path in tmp_path.iterdir()} == {"g.fa", "g.fa.fai", "o"}
     assert not (tmp_path / "o/shards").exists()  # the store holds all
+
+
+@pytest.mark.parametrize(
+    "views",
+    [
+        {"reverse_complement": True},
+        {"shifts": (-2, 0, 5)},
+        {"reverse_complement": True, "shifts": (1, 0)},
+    ],
+)
+def test_strands_and_shifts_join_exactly(
+    genome: Path, tmp_path: Path, views: dict[str, Any]
+) -> None:
+    """With a stride of 6 in a chromosome of 1,003 bases: each strand has a phase of its own."""
+    net = pooled_net()
+    done = nucleoscope.scan(net, genome, None, tmp_path / "o", **SMALL, **views)
+    assert done.clean, str(done)
+    for name, stored in [("chr1", "chr1"), ("../up", "%2E.%2Fup")]:
+        same(chromosome(done.store, stored), untiled(net, GENOME[name], **views))
+
+
+def test_several_models_join_exactly(genome: Path, tmp_path: Path) -> None:
+    """Each with halos of its own; and outputs of unlike lengths have no common sum."""
+    torch.manual_seed(5)
+    nets = [nn.Sequential(nn.Conv1d(4, 3, k, padding=k // 2), nn.Tanh()).eval() for k in (3, 9)]
+    done = nucleoscope.scan(
+        nets, genome, ["chr1:1-300"], tmp_path / "o", coordinates="genome", **SMALL
+    )
+    wanted = untiled(nets, CHR1)
+    wanted[:, 300:] = np.nan
+    same(chromosome(done.store), wanted)
+    nets[1] = nn.Sequential(nn.Conv1d(4, 3, 9), nn.Tanh()).eval()
+    done = nucleoscope.scan(
+        nets, genome, ["chr1:1-30"], tmp_path / "p", coordinates="genome", retries=0, **SMALL
+    )
+    assert "no common sum" in done.failed[0]
 
 
 def test_regions_of_a_chromosome_are_the_whole_scan_s(genome: Path, tmp_path: Path) -> None:
@@ -219,8 +255,6 @@ def test_a_folder_is_gone_on_with_only_by_the_same_scan(genome: Path, tmp_path: 
     [
         ({"method": "plan"}, "no method of nucleoscope"),
         ({"method": "../x"}, "no method of nucleoscope"),
-        ({"reverse_complement": True}, "would not join"),
-        ({"shifts": (0, 1)}, "would not join"),
         ({"method": "saliency", "cell": 9}, "scores whole sequences"),
         ({"start": 3}, "takes no start and end in a scan"),
         ({"colour": 3}, "takes no colour"),
@@ -277,6 +311,25 @@ def test_tracks_and_tables(genome: Path, tmp_path: Path) -> None:
     assert [table[f"score_{n}"][row] for n in range(4)] == wanted[:, 700].tolist()
     with np.load(tmp_path / "o/scores.npz") as held:
         np.testing.assert_array_equal(held["chromosomes/chr1"], wanted)
+
+
+def test_rows_as_anndata(genome: Path, tmp_path: Path) -> None:
+    """A region a row, a site a column, the observed letters' scores; a layer for every further target."""
+    read = pytest.importorskip("anndata", reason="anndata writes .h5ad").read_h5ad
+    bed = tmp_path / "r.bed"
+    bed.write_text("chr1\t480\t540\nchr2\t2\t62\n")
+    done = nucleoscope.scan(dense_net(60), genome, bed, tmp_path / "o", target=[0, 1])
+    assert export(done, anndata=True) == [tmp_path / "o/scores.h5ad"]
+    held, scores = read(tmp_path / "o/scores.h5ad"), zarr.open_group(done.store)["scores"][:]
+    assert held.shape == (2, 60)
+    np.testing.assert_array_equal(held.X, scores[:, 0].sum(1))
+    np.testing.assert_array_equal(held.layers["target1"], scores[:, 1].sum(1))
+    assert held.obs["chromosome"].tolist() == ["chr1", "chr2"]
+    assert held.obs["start"].tolist() == [480, 2]
+    assert "model_sha256" in held.uns["nucleoscope"]
+    along = nucleoscope.scan(pooled_net(), genome, None, tmp_path / "g", **SMALL)
+    with pytest.raises(ValueError, match="scan regions"):
+        export(along, anndata=True)
 
 
 def test_tracks_of_overlapping_regions_have_their_mean(genome: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from torch import nn
 
 import nucleoscope
-from nucleoscope.scan import laying, merge, strand, variant_job
+from nucleoscope.scan import estimate_variants, laying, merge, strand, variant_job
 from nucleoscope.scan.letters import one_hot
 from tests.scan.genomes import CHR1, GENOME, bases, dense_net, write_fasta
 from tests.scan.test_vcf import write
@@ -513,3 +514,53 @@ def test_files_that_hold_no_exons(genome: Path, tmp_path: Path, text: str, messa
             Bins().eval(), genome, vcf, tmp_path / "o", length=64, bin=4, around=4, target=1, scores="gene",
             genes=tmp_path / "g.bed",
         )  # fmt: skip
+
+
+def test_what_variants_would_take(genome: Path, tmp_path: Path) -> None:
+    """By a probe, and nothing is written; a file of rejects only takes nothing."""
+    rows = [at(p, 1, other(CHR1[p - 1])) for p in range(100, 140, 4)]
+    vcf = write(tmp_path / "v.vcf", *rows, "chr9\t5\t.\tA\tC")
+    found = estimate_variants(dense_net(60), genome, vcf, length=60, target=0, shard_variants=4)
+    assert (found.bases, found.shards, found.unit) == (10, 3, "alleles")
+    assert 0 < found.seconds < 60
+    assert "10 alleles in 3 shards" in str(found)
+    assert "Left out: 1 no such chromosome" in str(found)
+    none = write(tmp_path / "n.vcf", "chr9\t5\t.\tA\tC")
+    assert estimate_variants(dense_net(60), genome, none, length=60, target=0).seconds == 0
+    assert {p.name for p in tmp_path.iterdir()} == {"g.fa", "g.fa.fai", "v.vcf", "n.vcf"}
+
+
+def test_a_full_disk_and_a_damaged_file_lose_nothing(
+    genome: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full at a checkpoint, and then at the end; a VCF that is cut short is told before anything."""
+    rows = [at(p, 1, other(CHR1[p - 1])) for p in range(100, 140, 4)]
+    vcf = write(tmp_path / "v.vcf", *rows)
+    given: dict[str, Any] = {"length": 60, "target": 0, "shard_variants": 2}
+    net, savez, saved = dense_net(60), np.savez, [0]
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def later(file: Any, **arrays: Any) -> None:
+        saved[0] += 1
+        return full() if saved[0] > 2 else savez(file, **arrays)
+
+    monkeypatch.setattr(np, "savez", later)
+    with pytest.raises(OSError, match="No space left"):
+        nucleoscope.variants(net, genome, vcf, tmp_path / "o", **given)
+    assert len(list((tmp_path / "o/shards").glob("*.npz"))) == 2
+    monkeypatch.undo()
+    monkeypatch.setattr(pysam, "tabix_index", full)
+    with pytest.raises(OSError, match="No space left"):
+        nucleoscope.variants(net, genome, vcf, tmp_path / "o", resume=True, **given)
+    monkeypatch.undo()
+    assert nucleoscope.variants(net, genome, vcf, tmp_path / "o", resume=True, **given).clean
+    whole = nucleoscope.variants(net, genome, vcf, tmp_path / "w", **given)
+    assert whole.store is not None
+    for name in ("variants.vcf.gz", "variants.parquet"):
+        assert (tmp_path / "o" / name).read_bytes() == (tmp_path / "w" / name).read_bytes()
+    cut = tmp_path / "c.vcf.gz"
+    cut.write_bytes(whole.store.read_bytes()[:-40])
+    with pytest.raises(ValueError, match="cut short"):
+        nucleoscope.variants(net, genome, cut, tmp_path / "c", **given)

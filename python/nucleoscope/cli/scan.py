@@ -63,6 +63,9 @@ OPEN = ("device", "center", "precision", "verify", "reverse_complement", "shifts
 @of_run
 @click.option("--bigwig", is_flag=True, help="Write scores.bw too, a track a target.")
 @click.option("--parquet", is_flag=True, help="Write scores.parquet too, a row a base.")
+@click.option(
+    "--anndata", is_flag=True, help="Write scores.h5ad too: a scan of regions as AnnData."
+)
 @click.option("--npz", is_flag=True, help="Write scores.npz too, which fits into memory.")
 @click.option(
     "--estimate", "only_estimate", is_flag=True, help="Print what it would take, and stop."
@@ -70,8 +73,8 @@ OPEN = ("device", "center", "precision", "verify", "reverse_complement", "shifts
 def scan(
     model: str, weights: Path | None, trust: bool, device: torch.device, genome: Path, bed: Path | None,
     out: Path | None, targets: tuple[options.Pick, ...], dask: bool, scheduler: str | None,
-    bigwig: bool, parquet: bool, npz: bool, only_estimate: bool, progress: str | None, traceback: bool,
-    resume: bool, shard: tuple[int, int], retries: int, **common: Any,
+    bigwig: bool, parquet: bool, npz: bool, anndata: bool, only_estimate: bool, progress: str | None,
+    traceback: bool, resume: bool, shard: tuple[int, int], retries: int, **common: Any,
 ) -> None:  # fmt: skip
     """Score regions, or a whole genome, with your own model.
 
@@ -98,5 +101,5 @@ def scan(
                 progress=shown(progress), note=note, **common,
             )  # fmt: skip
         if done.store:
-            export(done, bigwig=bigwig, parquet=parquet, npz=npz)
+            export(done, bigwig=bigwig, parquet=parquet, npz=npz, anndata=anndata)
         end(done, whole=shard == (1, 1))

@@ -14,6 +14,7 @@ from nucleoscope.cli.failures import one_message, plain_warnings, prompt_interru
 from nucleoscope.cli.loading import load_model
 from nucleoscope.cli.requests import asked, of_edits, of_model
 from nucleoscope.cli.running import EPILOG, GENOME, end, note, of_run, shown
+from nucleoscope.scan import estimate_variants
 
 SCORES = ("difference", "log_ratio", "gain", "loss", "js", "gene")
 
@@ -53,23 +54,31 @@ SCORES = ("difference", "log_ratio", "gain", "loss", "js", "gene")
 @click.option("--reverse-complement", is_flag=True, help="The mean of both strands' outputs.")
 @of_edits
 @of_run
+@click.option(
+    "--estimate", "only_estimate", is_flag=True, help="Print what it would take, and stop."
+)
 def variants(
     model: str, weights: Path | None, trust: bool, device: torch.device, genome: Path, vcf: Path,
     out: Path | None, targets: tuple[options.Pick, ...], dask: bool, scheduler: str | None,
-    progress: str | None, traceback: bool, shard: tuple[int, int], **common: Any,
+    progress: str | None, traceback: bool, shard: tuple[int, int], only_estimate: bool, resume: bool,
+    retries: int, **common: Any,
 ) -> None:  # fmt: skip
     """Score the variants of a VCF with your own model.
 
     OUT holds variants.vcf.gz, the VCF with the scores as INFO fields, variants.parquet, and rejects.tsv: what
     could not be scored, and why. Killed at any point, a run resumes, and its files are the same byte for byte.
     """
-    if out is None:
-        raise click.UsageError("give --out FOLDER")
+    if out is None and not only_estimate:
+        raise click.UsageError("give --out FOLDER, or --estimate")
     common |= {"target": asked(targets), "device": str(device), "dask": scheduler or dask}
     with one_message(traceback, "\n(--traceback shows where.)"), plain_warnings():
         net = load_model(model, weights, trust, device)
+        if only_estimate:
+            click.echo(estimate_variants(net, genome, vcf, **common))
+            return
         with prompt_interrupt():  # at any point: what is done is kept
             done = nucleoscope.variants(
-                net, genome, vcf, out, shard=shard, progress=shown(progress), note=note, **common
-            )
+                net, genome, vcf, out or "", resume=resume, shard=shard, retries=retries,
+                progress=shown(progress), note=note, **common,
+            )  # fmt: skip
         end(done, whole=shard == (1, 1))

@@ -16,6 +16,7 @@ from torch import nn
 
 from nucleoscope.scan.genome import Genome, open_genome
 from nucleoscope.scan.letters import one_hot
+from nucleoscope.scan.shipping import listed
 from nucleoscope.scan.tiling import Tiling
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -59,7 +60,7 @@ class Piece:
 class RegionJob:
     """A method of the public face over regions, or over pieces of chromosomes by a tiling."""
 
-    model: nn.Module
+    model: nn.Module | Sequence[nn.Module]
     genome: Path
     scratch: Path
     method: str
@@ -140,8 +141,14 @@ class _Opened:
 
             asked = {k: v for k, v in self.job.parameters.items() if k in PLANNED}
             axes = asked.get("alphabet", "ACGT"), asked.get("layout", "NCL")
-            plan = nucleoscope.plan(self.job.model, one_hot([bases], *axes), **asked)
-            self.positions[len(bases)] = plan.output_axes.length
+            X = one_hot([bases], *axes)
+            plans = [nucleoscope.plan(model, X, **asked) for model in listed(self.job.model)]
+            lengths = {plan.output_axes.length for plan in plans}
+            if len(lengths) > 1:
+                raise ValueError(
+                    f"model: outputs of {sorted(lengths)} positions have no common sum; scan each by itself"
+                )
+            self.positions[len(bases)] = lengths.pop()
         return self.positions[len(bases)]
 
     def _unscored(self, bases: str) -> npt.NDArray[np.bool_]:

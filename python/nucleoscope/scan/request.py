@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -17,6 +17,7 @@ from nucleoscope.scan.job import PLANNED, RegionJob
 from nucleoscope.scan.letters import one_hot
 from nucleoscope.scan.provenance import compare, of_call, versions
 from nucleoscope.scan.regions import Region, Reject
+from nucleoscope.scan.shipping import listed
 from nucleoscope.scan.sources import Regions, Sieve, asked
 from nucleoscope.scan.tiling import Tiling, exact_tiling, fixed_tiling
 
@@ -30,7 +31,7 @@ PLANNED_BASES = 2048  # a plan's windows are the same for any length: of so many
 class Request:
     """The arguments of `scan` that decide its scores."""
 
-    model: nn.Module
+    model: nn.Module | Sequence[nn.Module]
     genome: Path
     regions: Regions
     method: str
@@ -133,13 +134,10 @@ def _tiling(request: Request, genome: Genome) -> Tiling | None:
     asked = {k: v for k, v in request.given().items() if k in PLANNED}
     axes = asked.get("alphabet", "ACGT"), asked.get("layout", "NCL")
     bases = min(PLANNED_BASES, max(genome.sizes.values()))
-    shifts = request.parameters.get("shifts", (0,))
-    if request.parameters.get("reverse_complement") or any(shift != 0 for shift in shifts):
-        raise ValueError(
-            "reverse_complement and shifts: tiles hold what one strand depends on, unmoved, and would not join. "
-            "Give window= and report=, or scan regions."
-        )
-    return exact_tiling(request.model, one_hot(["A" * bases], *axes), request.cell, **asked)
+    shift = max((abs(each) for each in request.parameters.get("shifts", (0,))), default=0)
+    both = bool(request.parameters.get("reverse_complement"))
+    X = one_hot(["A" * bases], *axes)
+    return exact_tiling(listed(request.model), X, request.cell, both, shift, **asked)
 
 
 def _asked(request: Request, tiling: Tiling | None) -> dict[str, Any]:

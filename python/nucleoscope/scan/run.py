@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +57,7 @@ class Scan:
 
 
 def scan(
-    model: nn.Module,
+    model: nn.Module | Sequence[nn.Module],
     genome: Path | str,
     regions: Regions,
     out: Path | str,
@@ -89,7 +89,7 @@ def scan(
     Parameters
     ----------
     model
-        As the method takes it. It is shipped to workers by pickle.
+        As the method takes it; of a list the mean. It is shipped to workers by pickle.
     genome
         FASTA, plain or bgzipped, or 2bit. chr1 and 1 name the same chromosome.
     regions
@@ -223,9 +223,14 @@ def merge(out: Path | str) -> Scan:
 
 
 def export(
-    done: Scan, *, bigwig: bool = False, parquet: bool = False, npz: bool = False
+    done: Scan,
+    *,
+    bigwig: bool = False,
+    parquet: bool = False,
+    npz: bool = False,
+    anndata: bool = False,
 ) -> list[Path]:
-    """Files beside the store, made from it: `scores.bw`, `scores.parquet`, `scores.npz`."""
+    """Files beside the store, made from it: `scores.bw`, `scores.parquet`, `scores.npz`, `scores.h5ad`."""
     from nucleoscope.scan import tracks
 
     if done.store is None:
@@ -234,6 +239,7 @@ def export(
     written = tracks.bigwig(done.store, done.out / "scores.bw", sizes) if bigwig else []
     written += [tracks.parquet(done.store, done.out / "scores.parquet")] if parquet else []
     written += [tracks.npz(done.store, done.out / "scores.npz")] if npz else []
+    written += [tracks.h5ad(done.store, done.out / "scores.h5ad")] if anndata else []
     return written
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import lcm
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ class Tiling:
     left: int  # bases before the cell that its window holds
     right: int  # and behind it
     joined: bool  # windows end with the chromosome, and join exactly; else all are of one length, N beyond
+    step: int = (
+        1  # joined windows end so many bases before the chromosome's end, or a multiple of it
+    )
 
     def pieces(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """[start, end) cut where cells meet."""
@@ -33,6 +37,7 @@ class Tiling:
         """The bases that the window of this site's cell holds, of a chromosome of `size`."""
         first = site // self.cell * self.cell
         lo, hi = first - self.left, first + self.cell + self.right
+        hi += (size - hi) % self.step
         return (max(lo, 0), min(hi, size)) if self.joined else (lo, hi)
 
     def __str__(self) -> str:
@@ -43,24 +48,37 @@ class Tiling:
         )
 
 
-def exact_tiling(model: nn.Module, X: Tensor, cell: int, **parameters: object) -> Tiling:
-    """Halos from the plan for X, one sequence: windows of a local model that join exactly.
+def exact_tiling(
+    models: Sequence[nn.Module],
+    X: Tensor,
+    cell: int,
+    both_strands: bool,
+    shift: int,
+    **parameters: object,
+) -> Tiling:
+    """Halos from the plans for X, one sequence: windows of local models that join exactly.
 
-    Everything is rounded up to the model's stride. Raises ValueError where scores depend on the whole
-    sequence, saying why.
+    Everything is rounded up to the models' stride. On the other strand a base's halos are the other way round,
+    and windows begin where the chromosome's mirror image has a phase of the stride; sequences that are moved by
+    up to `shift` bases lose so many at an end. Raises ValueError where scores depend on the whole sequence,
+    saying why.
     """
     import nucleoscope
 
     try:
-        found = nucleoscope.plan(model, X, **parameters).context  # type: ignore[arg-type]
+        found = [nucleoscope.plan(model, X, **parameters).context for model in models]  # type: ignore[arg-type]
     except (ValueError, nucleoscope.Untraceable) as error:
         why = str(error).rstrip(".")
         raise ValueError(
             f"this model cannot be tiled exactly: {why}. Give window= and report=: the length that it takes, "
             "and which bases of a window are reported."
         ) from error
-    cell, left = (-(-n // found.stride) * found.stride for n in (max(cell, 1), found.left))
-    return Tiling(cell, left, found.right, joined=True)
+    stride = lcm(*(each.stride for each in found))
+    left, right = (max(sides) for sides in zip(*((c.left, c.right) for c in found), strict=True))
+    if both_strands:
+        left = right = max(left, right)
+    cell, left = (-(-n // stride) * stride for n in (max(cell, 1), left + shift))
+    return Tiling(cell, left, right + shift, True, stride if both_strands else 1)
 
 
 def fixed_tiling(window: int, report: tuple[int, int] | None) -> Tiling:

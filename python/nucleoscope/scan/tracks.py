@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from functools import lru_cache
@@ -77,6 +78,46 @@ def npz(store: Path, out: Path) -> Path:
     }
     with whole_file(out) as file:
         np.savez_compressed(file, **arrays)
+    return out
+
+
+def h5ad(store: Path, out: Path) -> Path:
+    """AnnData of a scan of regions, which fits into memory: a region a row, a site a column.
+
+    X holds the observed letters' scores, of the first target; a layer ``target1``, ... those of each other. Raises
+    ValueError for scores along chromosomes and for those of letters that are not there.
+    """
+    try:
+        import anndata
+        import pandas as pd  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise ImportError(f"{out.name}: {error}. pip install anndata") from error
+    root: Any = zarr.open_group(store, mode="r")
+    if "scores" not in root:
+        raise ValueError("AnnData has a row a region: scan regions, and not along chromosomes")
+    if root.attrs["parameters"].get("hypothetical") == "True":
+        raise ValueError("hypothetical scores are of four letters a base: a column is of one")
+    axes, scores = list(root["scores"].metadata.dimension_names), root["scores"][:]
+    if "letter" in axes:  # those of letters that are not there are 0
+        scores = scores.sum(axes.index("letter"))
+    tracks = np.moveaxis(scores, 1, 0) if "target" in axes else scores[None]
+    names = np.array(root["chromosome"].attrs["names"])
+    rows = pd.DataFrame(
+        {
+            "chromosome": names[root["chromosome"][:]], "start": root["start"][:], "end": root["end"][:],
+        },
+        index=[f"region{n}" for n in range(len(scores))],
+    )  # fmt: skip
+    columns = pd.DataFrame(index=[f"site{n}" for n in range(tracks[0].shape[-1])])
+    layers = {f"target{n}": track for n, track in enumerate(tracks) if n}
+    facts = {"nucleoscope": json.dumps(dict(root.attrs))}
+    made = anndata.AnnData(tracks[0], obs=rows, var=columns, layers=layers, uns=facts)
+    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    try:
+        made.write_h5ad(partial)
+        partial.replace(out)
+    finally:
+        partial.unlink(missing_ok=True)
     return out
 
 

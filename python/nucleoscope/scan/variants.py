@@ -111,15 +111,29 @@ def variants(
             x = genome[chromosome][position - length // 2 :][:length]
             score(model(one_hot(x)), model(one_hot(x[: length // 2] + alt + x[length // 2 + len(ref) :])))
     """
+    given = locals()
     how = How(resume, shard, workers, dask, retries, progress, "variants")
-    scoring = Scoring(
-        tuple([scores] if isinstance(scores, str) else scores), around, float(pseudocount), logits
+    names = set(inspect.signature(request_of).parameters) - {"parameters"}
+    request = request_of(
+        **{name: value for name, value in given.items() if name in names}, **parameters
     )
-    request = Request(
-        model, Path(genome), Path(vcf), length, bin, scoring, None if genes is None else Path(genes),
-        reverse_complement, reverse_target, threads or threads_of(workers, dask), shard_variants, parameters,
-    )  # fmt: skip
     return carried_out(Folder(Path(out)), lambda folder: prepare(request, folder, note), how)
+
+
+def request_of(
+    model: Any, genome: Path | str, vcf: Path | str, *, length: int, scores: Sequence[str] = ("difference",),
+    around: int | None = None, bin: int = 1, pseudocount: float = 1.0, logits: bool = False,
+    genes: Path | str | None = None, reverse_complement: bool = False, reverse_target: Any = None,
+    workers: int = 1, dask: bool | str = False, threads: int | None = None, shard_variants: int = 512,
+    **parameters: Any,
+) -> Request:  # fmt: skip
+    """What of the arguments of `variants` decides its scores."""
+    named = (scores,) if isinstance(scores, str) else tuple(scores)
+    return Request(
+        model, Path(genome), Path(vcf), length, bin, Scoring(named, around, float(pseudocount), logits),
+        None if genes is None else Path(genes), reverse_complement, reverse_target,
+        threads or threads_of(workers, dask), shard_variants, parameters,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

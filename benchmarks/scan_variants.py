@@ -1,0 +1,143 @@
+"""dbSNP's variants of chr22 with a SpliceAI-10k-shaped model, against two passes a variant.
+
+    NUCLEOSCOPE_DATA=... python -m benchmarks.scan_variants [COUNT]
+
+COUNT neighbouring ones, of 3,502 (insertions and deletions are 9 % of them), through `variants`; a few of them, of
+both kinds, as SpliceAI scores one: the model on REF's window and on ALT's, laid beside each other. Scores must
+agree to 1e-4. By one thread, in seconds of its core; the call that traces the model is timed by itself. Written:
+benchmarks/results/scan_variants.json.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet
+import torch
+
+import nucleoscope
+from benchmarks.machine import conditions
+from benchmarks.scans import CHR22, DATA, NAME, peak, unpacked
+from nucleoscope.models import SpliceAI
+from nucleoscope.scan.letters import one_hot
+
+RESULTS = Path(__file__).parent / "results" / "scan_variants.json"
+AROUND, LENGTH = 50, 10_101
+PASSES = 3  # of SNVs and of the others by two passes each
+
+
+def splice_ai() -> SpliceAI:
+    """The published geometry with random weights whose BatchNorm has seen sequences."""
+    torch.manual_seed(0)
+    net = SpliceAI()
+    with torch.no_grad():
+        net.train()(torch.eye(4)[torch.randint(0, 4, (1, 12_000))].mT.contiguous())
+    return net.eval().requires_grad_(False)
+
+
+def snps(genome: str, path: Path, start: int, count: int) -> Path:
+    """dbSNP's variants from `start` on as a VCF; those whose letter is the genome's are left out."""
+    lines = gzip.decompress((DATA / f"{CHR22}.dbsnp.snp.gz").read_bytes()).decode().splitlines()
+    found = set()
+    for _, kind, _, at, what in (line.split("\t") for line in lines):
+        place = int(at)
+        before = genome[place - 1]
+        if kind == "single":
+            found.add((place, genome[place], what))
+        elif kind == "deletion":
+            found.add((place - 1, genome[place - 1 : place + int(what)], before))
+        else:
+            found.add((place - 1, before, before + what))
+    kept = [(p, r, a) for p, r, a in sorted(found) if p >= start and "N" not in r and r != a][
+        :count
+    ]
+    text = ["##fileformat=VCFv4.2", "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
+    text += [f"{NAME}\t{p + 1}\t.\t{r}\t{a}\t.\t.\t." for p, r, a in kept]
+    path.write_text("\n".join(text) + "\n")
+    return path
+
+
+def two_passes(net: SpliceAI, sequence: str, row: dict[str, Any]) -> dict[str, float]:
+    """Largest gain and loss near a variant, as SpliceAI scores one."""
+    ref, alt, start = row["ref"], row["alt"], row["position"] - 1 - LENGTH // 2
+    held = sequence[start : start + LENGTH]
+    put = held[: LENGTH // 2] + alt + held[LENGTH // 2 + len(ref) :]
+    with torch.no_grad():
+        before, after = net(one_hot([held]))[0], net(one_hot([put]))[0]
+    middle, more = AROUND, len(alt) - len(ref)
+    if more > 0:
+        top = after[:, middle : middle + len(alt)].amax(1, keepdim=True)
+        after = torch.cat([after[:, :middle], top, after[:, middle + len(alt) :]], 1)
+    elif more < 0:
+        gap = after.new_zeros(3, -more)
+        after = torch.cat([after[:, : middle + 1], gap, after[:, middle + 1 :]], 1)
+    change = after - before
+    found = {}
+    for at, track in enumerate((1, 2)):
+        found[f"gain_{at}"] = float(change[track].max())
+        found[f"loss_{at}"] = float((-change[track]).max())
+    return found
+
+
+def measured(folder: Path, count: int) -> dict[str, Any]:
+    """Both sides on the same variants; scores are held to each other."""
+    fasta, net = unpacked(folder), splice_ai()
+    sequence = "".join(line.strip() for line in fasta.read_text().splitlines()[1:]).upper()
+    vcf = snps(sequence, folder / "snps.vcf", 0 if count > 3000 else 620_000, count)
+    given: dict[str, Any] = {
+        "length": LENGTH, "around": AROUND, "target": [1, 2], "scores": ("gain", "loss"),
+    }  # fmt: skip
+    few = folder / "few.vcf"
+    few.write_text("\n".join(vcf.read_text().splitlines()[:3]) + "\n")
+    begun = time.process_time()
+    nucleoscope.variants(net, fasta, few, folder / "few", **given)  # traces the model
+    first = time.process_time() - begun
+    begun = time.process_time()
+    done = nucleoscope.variants(net, fasta, vcf, folder / "out", **given)
+    seconds = time.process_time() - begun
+    assert not done.failed, str(done)
+    rows = pyarrow.parquet.read_table(folder / "out" / "variants.parquet").to_pylist()
+    single = [r for r in rows if len(r["ref"]) == len(r["alt"])]
+    chosen = []
+    for kind in (single, [r for r in rows if len(r["ref"]) != len(r["alt"])]):
+        chosen += [kind[n] for n in np.random.default_rng(0).permutation(len(kind))[:PASSES]]
+    spent, worst, largest = [], 0.0, 0.0
+    for row in chosen:
+        begun = time.process_time()
+        wanted = two_passes(net, sequence, row)
+        spent.append(time.process_time() - begun)
+        for name, value in wanted.items():
+            worst, largest = max(worst, abs(row[name] - value)), max(largest, abs(value))
+    assert worst < 1e-4 * max(largest, 1.0), f"off by {worst}"
+    one = statistics.median(spent)
+    return {
+        "variants": len(rows), "of one length": len(single), "left out": done.rejects,
+        "first call, seconds": first, "seconds": seconds, "seconds a variant": seconds / len(rows),
+        "two passes, seconds a variant": one, "spread of two passes": [min(spent), max(spent)],
+        "factor": one / (seconds / len(rows)),
+        "factor with the first call": one / ((seconds + first) / len(rows)),
+        "largest difference": worst, "largest score": largest, "peak bytes": peak(),
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Measure, and write it under its count."""
+    torch.set_num_threads(1)
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 3502
+    held = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"counts": {}}
+    held |= {"command": f"python -m benchmarks.scan_variants {count}", **conditions()}
+    with tempfile.TemporaryDirectory() as folder:
+        held["counts"][str(count)] = measured(Path(folder), count)
+    RESULTS.write_text(json.dumps(held, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
