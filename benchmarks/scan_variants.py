@@ -30,7 +30,10 @@ from nucleoscope.models import SpliceAI
 from nucleoscope.scan.letters import one_hot
 
 RESULTS = Path(__file__).parent / "results" / "scan_variants.json"
-AROUND, LENGTH = 50, 10_101
+AROUND = 50
+PASS = 10_101  # bases that SpliceAI is shown
+LENGTH = 10_301  # of a window here, in which insertions and deletions of 100 bases have room
+START = 800_000  # of a part of them
 PASSES = 3  # of SNVs and of the others by two passes each
 
 
@@ -67,9 +70,9 @@ def snps(genome: str, path: Path, start: int, count: int) -> Path:
 
 def two_passes(net: SpliceAI, sequence: str, row: dict[str, Any]) -> dict[str, float]:
     """Largest gain and loss near a variant, as SpliceAI scores one."""
-    ref, alt, start = row["ref"], row["alt"], row["position"] - 1 - LENGTH // 2
-    held = sequence[start : start + LENGTH]
-    put = held[: LENGTH // 2] + alt + held[LENGTH // 2 + len(ref) :]
+    ref, alt, start = row["ref"], row["alt"], row["position"] - 1 - PASS // 2
+    held = sequence[start : start + PASS]
+    put = held[: PASS // 2] + alt + held[PASS // 2 + len(ref) :]
     with torch.no_grad():
         before, after = net(one_hot([held]))[0], net(one_hot([put]))[0]
     middle, more = AROUND, len(alt) - len(ref)
@@ -91,7 +94,7 @@ def measured(folder: Path, count: int) -> dict[str, Any]:
     """Both sides on the same variants; scores are held to each other."""
     fasta, net = unpacked(folder), splice_ai()
     sequence = "".join(line.strip() for line in fasta.read_text().splitlines()[1:]).upper()
-    vcf = snps(sequence, folder / "snps.vcf", 0 if count > 3000 else 620_000, count)
+    vcf = snps(sequence, folder / "snps.vcf", 0 if count > 3000 else START, count)
     given: dict[str, Any] = {
         "length": LENGTH, "around": AROUND, "target": [1, 2], "scores": ("gain", "loss"),
     }  # fmt: skip
