@@ -1,0 +1,145 @@
+"""The shipped suite, and its pages in docs/evaluate: `python -m benchmarks.evaluate_suite OUT --workers 2`.
+
+OUT is the folder of `nucleoscope evaluate`, in which a run that was stopped goes on. The report is copied, and the
+means are laid out as tables. `suite.json` has the seconds, and how many cells were there before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import time
+from pathlib import Path
+
+import torch
+
+from benchmarks.machine import conditions
+from nucleoscope.evaluate.results import Results
+from nucleoscope.evaluate.run import run
+from nucleoscope.evaluate.suite import Suite, default_suite, read_suite
+from nucleoscope.evaluate.summary import Mean, agreement, means
+from nucleoscope.evaluate.telling import told
+from nucleoscope.plot.report import report
+
+DOCS = Path(__file__).resolve().parents[1] / "docs" / "evaluate"
+CHOSEN = (
+    "exact agreement",
+    "sensitivity-n",
+    "infidelity R2",
+    "ABPC",
+    "AUPRC lift",
+    "max-sensitivity (shift)",
+)
+
+
+def table(heads: list[str], rows: list[list[str]]) -> str:
+    lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def number(value: float) -> str:
+    return "–" if value != value else f"{value:.3g}"
+
+
+def with_interval(mean: Mean | None) -> str:
+    if mean is None or mean.value != mean.value:
+        return "failed" if mean is not None and mean.reason else "–"
+    return f"{number(mean.value)} ({number(mean.low)} to {number(mean.high)})"
+
+
+def mean_ranks(found: list[Mean], suite: Suite, metrics: list[str]) -> str:
+    rows = []
+    for explainer in suite.explainers:
+        row = [explainer]
+        for metric in metrics:
+            ranks = [
+                m.rank
+                for m in found
+                if (m.explainer, m.metric) == (explainer, metric) and m.rank == m.rank
+            ]
+            row.append(f"{sum(ranks) / len(ranks):.1f}" if ranks else "–")
+        rows.append(row)
+    return table(["explainer", *metrics], rows)
+
+
+def by_model(found: list[Mean], suite: Suite, metric: str) -> str:
+    held = {(m.explainer, m.model): m for m in found if m.metric == metric}
+    models = [
+        name
+        for name in suite.models
+        if any(held.get((e, name)) and held[e, name].defined for e in suite.explainers)
+    ]
+    rows = [
+        [e, *(with_interval(held.get((e, model))) for model in models)] for e in suite.explainers
+    ]
+    return table(["explainer", *models], rows)
+
+
+def page(results: Results, suite: Suite) -> str:
+    found, metrics = means(results), list(suite.metrics)
+    taus = [a for a in agreement(results) if a.tau == a.tau]
+    steady = table(
+        ["metric", "mean τ over models", "least", "lower end of its interval, least"],
+        [[metric, number(sum(t) / len(t)), number(min(t)), number(min(a.low for a in taus if a.metric == metric))]
+         for metric in metrics if (t := [a.tau for a in taus if a.metric == metric])],
+    )  # fmt: skip
+    failed = {
+        (a.cell.explainer, a.cell.model, a.reason) for a in results.answers if a.status != "ok"
+    }
+    reasons = (
+        "".join(f"- {e} on {m}: {why}\n" for e, m, why in sorted(failed)) or "Nothing failed.\n"
+    )
+    parts = [
+        f"# {suite.title}\n",
+        _about(results, suite),
+        "## Mean rank over the models, 1 the best\n", mean_ranks(found, suite, metrics),
+        *(part for metric in CHOSEN for part in (f"## {metric}\n", by_model(found, suite, metric))),
+        "## Would another seed rank alike?\n",
+        "Kendall's τ-b of the explainers' ranking between seeds.\n", steady,
+        "## What failed\n", reasons,
+    ]  # fmt: skip
+    return "\n".join(parts)
+
+
+def _about(results: Results, suite: Suite) -> str:
+    counts = f"{len(suite.explainers)} explainers, {len(suite.models)} models, {len(suite.metrics)} metrics"
+    seeds = ", ".join(map(str, suite.seeds))
+    return (
+        f"{counts}, seeds {seeds}: {len(results):,} values. Made by `python -m benchmarks.evaluate_suite`;\n"
+        "[report.html](report.html) shows all of it, sortable, with distributions and cases. Means over\n"
+        "sequences and seeds; in brackets 95 % bootstrap intervals over sequences.\n"
+    )
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser()
+    asked.add_argument("out", type=Path)
+    asked.add_argument("--workers", type=int, default=2)
+    given = asked.parse_args()
+    suite, begin = read_suite(default_suite()), time.perf_counter()
+    before = len(list(given.out.glob("cells/*.npz")))
+    results = run(
+        suite.explainers, suite.models, suite.data, suite.metrics, seeds=suite.seeds, workers=given.workers,
+        out=given.out,
+    )  # fmt: skip
+    seconds = time.perf_counter() - begin
+    DOCS.mkdir(exist_ok=True)
+    (DOCS / "README.md").write_text(page(results, suite))
+    facts = {"seeds": ", ".join(map(str, suite.seeds)), **results.facts["request"]["explainers"]}
+    (DOCS / "report.html").write_text(report(told(results, suite.data), suite.title, facts))
+    results.write_csv(given.out / "results.csv")
+    kept = {
+        "seconds": seconds,
+        "workers": given.workers,
+        "cells_before": before,
+        "values": len(results),
+        "conditions": conditions(),
+    }
+    (given.out / "suite.json").write_text(json.dumps(kept, indent=1) + "\n")
+    shutil.copy(given.out / "suite.json", DOCS / "suite.json")
+    print(f"{len(results):,} values in {seconds:.0f} s on {torch.get_num_threads()} threads")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
