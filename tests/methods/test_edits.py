@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import nucleoscope
+from nucleoscope.engine import run
 from nucleoscope.methods.ablate import shuffled
 from nucleoscope.naive.methods import ablate as naive_ablate
 from nucleoscope.naive.methods import marginalize as naive_marginalize
@@ -305,3 +306,11 @@ def test_the_plan_of_a_table_tells_its_shapes() -> None:
     assert set(said[2:4]) == {"  1 at 1 places of 2 bases", "  1 at 1 places of 1 + 1 bases"}
     with pytest.raises(IndexError, match="row 0 has position 47"):
         nucleoscope.plan(net("bpnet"), X(), substitutions=[[0, 47, 1]])
+
+
+@pytest.mark.parametrize("name", ["basset", "attention"])
+def test_originals_may_be_made_one_by_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = nucleoscope.substitution_effect(net(name), X(), ROWS)
+    monkeypatch.setattr(run, "AT_ONCE", 1)
+    got = nucleoscope.substitution_effect(net(name), X(), ROWS)
+    torch.testing.assert_close(got.changes, whole.changes, rtol=1e-4, atol=1e-6)
