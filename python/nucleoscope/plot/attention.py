@@ -50,10 +50,14 @@ def attention_heatmap(
     from matplotlib.colors import LogNorm
 
     top = float(values.max()) or 1.0
+    shown = np.maximum(values, LEAST * top)
+    least = min(
+        float(shown.min()), 0.5 * top
+    )  # colours span what is there; of even weights one octave
     edges = _edges(attribution, values.shape[1]) + origin
     image = axes.pcolormesh(
-        edges, np.arange(len(values) + 1), np.maximum(values, LEAST * top),
-        norm=LogNorm(LEAST * top, top), cmap="viridis", rasterized=True,
+        edges, np.arange(len(values) + 1), shown,
+        norm=LogNorm(least, top), cmap="viridis", rasterized=True,
     )  # fmt: skip
     axes.invert_yaxis()
     axes.set_ylabel("row")
