@@ -107,8 +107,12 @@ def hold(net: SpliceNet, genome: Path, name: str, start: int, store: Path) -> No
     wanted = nucleoscope.saturation_mutagenesis(
         net, one_hot([held]), target=2, start=1000, end=1100, verify=0
     ).scores[0].numpy() * len(held)
-    found = zarr.open_group(store, mode="r")[f"chromosomes/{name}"][:, first : first + 100]  # type: ignore[index]
-    assert np.abs(found - wanted).max() < 1e-5 * np.abs(wanted).max()  # type: ignore[operator]
+    track = zarr.open_group(store, mode="r")[f"chromosomes/{name}"]
+    found: Any = track[:, first : first + 100]  # type: ignore[index]
+    known = ~np.isnan(found)  # N has no score
+    assert known.sum() > 300
+    worst = np.abs(found[known] - wanted[known]).max()
+    assert worst < 1e-5 * np.abs(wanted).max(), f"off by {worst}"
 
 
 def bookkeeping(folder: Path) -> dict[str, Any]:
