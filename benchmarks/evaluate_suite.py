@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.machine import conditions
+from nucleoscope.evaluate.cards import cards
 from nucleoscope.evaluate.results import Results
 from nucleoscope.evaluate.run import run
 from nucleoscope.evaluate.suite import Suite, default_suite, read_suite
@@ -127,7 +128,9 @@ def main() -> None:
     DOCS.mkdir(exist_ok=True)
     (DOCS / "README.md").write_text(page(results, suite))
     facts = {"seeds": ", ".join(map(str, suite.seeds)), **results.facts["request"]["explainers"]}
-    (DOCS / "report.html").write_text(report(told(results, suite.data), suite.title, facts))
+    (DOCS / "report.html").write_text(
+        report(told(results, suite.data, cards(suite.models, suite.data)), suite.title, facts)
+    )
     results.write_csv(given.out / "results.csv")
     kept = {
         "seconds": seconds,

@@ -15,13 +15,15 @@ import torch
 from click.testing import CliRunner
 
 from nucleoscope.cli import main
+from nucleoscope.evaluate import Data
+from nucleoscope.evaluate.cards import cards
 from nucleoscope.evaluate.cells import Cells
 from nucleoscope.evaluate.results import Answer, Cell, Results
 from nucleoscope.evaluate.splice_sites import splice_sites
 from nucleoscope.evaluate.suite import default_suite, read_suite
 from nucleoscope.evaluate.telling import told
 from nucleoscope.plot.report import report
-from tests.evaluate.closed_forms import letters
+from tests.evaluate.closed_forms import Additive, letters
 
 BROWSERS = ("chromium", "chromium-headless-shell", "chromium-browser", "google-chrome", "chrome")
 BROWSER = next((path for name in BROWSERS if (path := shutil.which(name))), None)
@@ -148,6 +150,16 @@ def test_the_suite_that_comes_with_it() -> None:
     assert len(made.seeds) >= 2
 
 
+def test_a_card_or_why_there_is_none() -> None:
+    X = letters(4, 23).float()
+    made = cards(
+        {"net": Additive(23).float(), "none": lambda inputs: inputs},
+        dict.fromkeys(("net", "none"), Data(X)),
+    )
+    assert "integrated_gradients" in made["net"].splitlines()[0]
+    assert made["none"].startswith("There is no card: ")
+
+
 def test_splice_sites_stand_behind_a_and_g() -> None:
     model, data = splice_sites(5, 300)
     assert data.X.shape == (5, 4, 300)
@@ -164,8 +176,6 @@ def test_splice_sites_stand_behind_a_and_g() -> None:
 
 def made_up() -> tuple[Results, dict[str, Any]]:
     """Results without a run: two explainers, two metrics, one model with long sequences."""
-    from nucleoscope.evaluate import Data
-
     X, values = letters(4, 900).float(), np.array([0.1, 0.2, np.nan, 0.9])
     cells = [Cell(name, "net", seed) for name in ("one", "other") for seed in (0, 1)]
     answers = tuple(

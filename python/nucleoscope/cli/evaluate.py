@@ -21,8 +21,11 @@ from nucleoscope.files import whole_file
 @click.option(
     "--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes."
 )
+@click.option(
+    "--cards", is_flag=True, help="Add the reliability card of each model's integrated gradients."
+)
 @click.option("--traceback", is_flag=True, help="Show Python's traceback of a failure.")
-def evaluate(suite: Path | None, out: Path, workers: int, traceback: bool) -> None:
+def evaluate(suite: Path | None, out: Path, workers: int, cards: bool, traceback: bool) -> None:
     """Compare explainers on models, by metrics, and write a report.
 
     SUITE is a TOML file (see `nucleoscope.evaluate.suite.read_suite`); without it, the suite that comes with
@@ -30,6 +33,7 @@ def evaluate(suite: Path | None, out: Path, workers: int, traceback: bool) -> No
     that a suite names are run.
     """
     with one_message(traceback, "\n(--traceback shows where.)"):
+        from nucleoscope.evaluate.cards import cards as cards_of
         from nucleoscope.evaluate.run import run
         from nucleoscope.evaluate.suite import default_suite, read_suite
         from nucleoscope.evaluate.telling import told
@@ -55,8 +59,9 @@ def evaluate(suite: Path | None, out: Path, workers: int, traceback: bool) -> No
             **{f"explainer {name}": said for name, said in request["explainers"].items()},
             **{f"metric {name}": said for name, said in request["metrics"].items()},
         }
+        held = cards_of(read.models, read.data) if cards else {}
         with whole_file(out / "report.html") as file:
-            file.write(report(told(found, read.data), read.title, facts).encode())
+            file.write(report(told(found, read.data, held), read.title, facts).encode())
         failed = sum(each.status == "failed" for each in found.answers)
         click.echo(
             f"{len(found):,} values, {failed} of {len(found.answers)} answers failed: {out / 'report.html'}"

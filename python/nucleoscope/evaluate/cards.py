@@ -1,0 +1,26 @@
+"""The reliability card of each model of a benchmark, of its integrated gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import nucleoscope
+from nucleoscope.evaluate.cells import told
+from nucleoscope.evaluate.data import Data
+
+FEW = 4  # sequences that a card is made of
+
+
+def cards(models: Mapping[str, Any], data: Mapping[str, Data]) -> dict[str, str]:
+    """By the model's name, the card as text, of the first sequences; where there is none, why."""
+    return {name: _card(model, data[name]) for name, model in models.items()}
+
+
+def _card(model: Any, data: Data) -> str:
+    X = data.X[:FEW]
+    try:
+        scores = nucleoscope.integrated_gradients(model, X, target=data.target)
+        return str(nucleoscope.card(model, X, scores, target=data.target))
+    except Exception as error:  # a benchmark is not lost for want of a card
+        return f"There is no card: {told(error)}"
