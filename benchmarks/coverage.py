@@ -46,7 +46,8 @@ EDITS = """
 | two bases (`pairwise`) | deltas; pairs whose windows meet in no layer that is not linear are not run, \
 and counted |
 | insertion, deletion (`variant_effect`) | windows around the new letters and at the end that moves, in \
-float64; layers that do not move along run whole, and so does the model where that is less work. `facts` count both |
+float64; layers that do not move along run whole, and so does the model where that is less \
+work. `facts` count both |
 | insertion, deletion (`compat.tangermeme`) | the model itself, one forward an edit |
 """
 
