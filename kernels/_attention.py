@@ -12,6 +12,9 @@ import triton.language as tl
 from torch import Tensor
 
 LOG2_E = math.log2(math.e)
+CHANNELS = (
+    64  # of a head; where it has more they go by in parts, since held in registers they spilled
+)
 # Numbers that differ from call to call: triton would compile anew for each that is 1 or a multiple of 16.
 PLAIN = ("heads", "groups", "queries", "keys", "width", "first", "behind", "ahead", "many")
 
@@ -41,25 +44,46 @@ def scoring(query: Tensor, key: Tensor, scores: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def tile_of(width: int, beside: int = 0) -> dict[str, int]:
+def narrow(width: int, scores: Any) -> bool:
+    """Whether channels go by in parts and tiles are small: else so many registers are needed that some spill."""
+    return width > CHANNELS or any(
+        each is not None for each in (scores.mask, scores.bias, scores.table)
+    )
+
+
+def tile_of(width: int, beside: bool, small: bool) -> dict[str, int]:
     """Queries and keys of a tile and the channels that are read of them, for heads of so many channels."""
-    widest = max(width, beside)
-    sizes = {"BM": 64, "BN": 64, "num_warps": 4}
-    if widest > 64:
-        sizes = {"BM": 32, "BN": 64, "num_warps": 4}
-    if (
-        widest > 128 or beside
-    ):  # with values there are two products a tile, which spilled at 32 by 64
-        sizes = {"BM": 32, "BN": 32, "num_warps": 4}
-    return {**sizes, "BD": max(triton.next_power_of_2(width), 16), "num_stages": 2}
+    sizes = {"BM": 64, "BN": 64}
+    if small or beside:  # a second product a tile, or sums of heads
+        sizes = {"BM": 16 if small and beside else 32, "BN": 32}
+    return {**sizes, "BD": channels_of(width, small), "num_warps": 4, "num_stages": 2}
+
+
+def channels_of(width: int, small: bool) -> int:
+    """Channels that are multiplied at a time."""
+    return max(16, min(triton.next_power_of_2(width), CHANNELS // 2 if small else CHANNELS))
 
 
 @triton.jit
-def rows_of(ptr, i_bh, o_n, count, width, BD: tl.constexpr):
-    """Rows o_n of a head's [count, width], [N, BD]; zero beyond both ends."""
-    o_d = tl.arange(0, BD)
+def rows_of(ptr, i_bh, o_n, count, width, d, BD: tl.constexpr):
+    """Channels from d on of rows o_n of a head's [count, width], [N, BD]; zero beyond both ends."""
+    o_d = d + tl.arange(0, BD)
     p = ptr + (i_bh * count + o_n)[:, None] * width + o_d[None, :]
     return tl.load(p, mask=(o_n < count)[:, None] & (o_d < width)[None, :], other=0.0)
+
+
+@triton.jit
+def products(
+    a_ptr, i_a, o_a, many_a, b_ptr, i_b, o_b, many_b, width, scale,
+    DOT: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BD: tl.constexpr,
+):  # fmt: skip
+    """Products of rows o_a times scale with rows o_b, [BM, BN], BD channels at a time."""
+    s = tl.zeros((BM, BN), tl.float32)
+    for d in range(0, width, BD):
+        b_a = rows_of(a_ptr, i_a, o_a, many_a, width, d, BD) * scale
+        b_b = rows_of(b_ptr, i_b, o_b, many_b, width, d, BD)
+        s += tl.dot(b_a, tl.trans(b_b), input_precision=DOT)
+    return s
 
 
 @triton.jit

@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ._attention import PLAIN, rows_of, scored, scoring, tile_of
+from ._attention import PLAIN, channels_of, narrow, products, rows_of, scored, scoring, tile_of
 from .attention_lse import launch_rows
 
 PROGRAMS = (
@@ -64,6 +64,7 @@ def _attention_apply_kernel(
     BN: tl.constexpr,
     BD: tl.constexpr,
     BE: tl.constexpr,
+    WIDE: tl.constexpr,  # channels go by in parts
     MB: tl.constexpr,  # targets of a program
 ):
     blocks = tl.cdiv(many, MB)
@@ -87,9 +88,10 @@ def _attention_apply_kernel(
         softcap,
         steps,
     )
-    b_k = rows_of(key_ptr, i_bg, o_j, keys, width, BD)
-    if value_ptr is not None:
-        b_v = rows_of(value_ptr, i_bg, o_j, keys, wide, BE)
+    if not WIDE:
+        b_k = rows_of(key_ptr, i_bg, o_j, keys, width, 0, BD)
+    if value_ptr is not None and not WIDE:
+        b_v = rows_of(value_ptr, i_bg, o_j, keys, wide, 0, BE)
     total = tl.zeros((MB, BN), tl.float32)
     split = tl.program_id(2) * share
     least = tl.maximum(begin - first - ahead, split) // BM * BM
@@ -98,13 +100,23 @@ def _attention_apply_kernel(
         o_i = i + tl.arange(0, BM).to(tl.int64)
         m_i = o_i < queries
         lse = tl.load(lse_ptr + i_bh * queries + o_i, mask=m_i, other=0.0)
-        b_q = rows_of(query_ptr, i_bh, o_i, queries, width, BD) * scale
-        s = tl.dot(b_q, tl.trans(b_k), input_precision=DOT)
+        if WIDE:
+            s = products(
+                query_ptr, i_bh, o_i, queries, key_ptr, i_bg, o_j, keys, width, scale, DOT, BM, BN, BD
+            )  # fmt: skip
+        else:
+            b_q = rows_of(query_ptr, i_bh, o_i, queries, width, 0, BD) * scale
+            s = tl.dot(b_q, tl.trans(b_k), input_precision=DOT)
         s = scored(s, i_b, i_h, o_i, o_j, how, CAPPED)
         p = tl.exp2(s - tl.where(lse == float("-inf"), 0.0, lse)[:, None])
         if value_ptr is not None:
-            b_g = rows_of(grad_ptr, i_bh, o_i, queries, wide, BE)
-            by_p = tl.dot(b_g, tl.trans(b_v), input_precision=DOT)
+            if WIDE:
+                by_p = products(
+                    grad_ptr, i_bh, o_i, queries, value_ptr, i_bg, o_j, keys, wide, 1.0, DOT, BM, BN, BE
+                )  # fmt: skip
+            else:
+                b_g = rows_of(grad_ptr, i_bh, o_i, queries, wide, 0, BE)
+                by_p = tl.dot(b_g, tl.trans(b_v), input_precision=DOT)
             p *= tl.where(by_p > 0.0, by_p, tl.where(by_p == by_p, 0.0, by_p))  # a NaN stays
         if r is None:
             total += tl.sum(p, 0)[None, :]
@@ -128,8 +140,9 @@ def launch_keys(
     """Hand on ``r`` (None: 1) by attention of which ``lse`` is in units of log 2."""
     (B, H, Lq, D), Lk = query.shape, key.shape[2]
     many, wide = out.shape[2], 1 if value is None else value.shape[3]
-    tile = tile_of(D, wide)
-    targets = 1 if many == 1 else max(16, min(triton.next_power_of_2(many), 64))
+    small = narrow(max(D, wide), scores)
+    tile = tile_of(D, beside=True, small=small)
+    targets = 1 if many == 1 else 16  # with 32 or more some registers spilled
     columns = triton.cdiv(Lk, tile["BN"])
     heads = B * H * triton.cdiv(many, targets)
     rows = triton.cdiv(Lq, tile["BM"])
@@ -139,7 +152,7 @@ def launch_keys(
     _attention_apply_kernel[(columns, heads, splits)](
         **scoring(query, key, scores), value_ptr=value, grad_ptr=grad, lse_ptr=lse,
         r=None if r is None else (r, *r.stride()[:2]), out_ptr=parts, wide=wide, many=many,
-        share=share * tile["BM"], DOT=precision, BE=max(triton.next_power_of_2(wide), 16), MB=targets,
+        share=share * tile["BM"], DOT=precision, BE=channels_of(wide, small), WIDE=small, MB=targets,
         **tile,
     )  # fmt: skip
     if splits > 1:

@@ -10,7 +10,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ._attention import PLAIN, rows_of, scored, scoring, tile_of
+from ._attention import PLAIN, narrow, products, rows_of, scored, scoring, tile_of
 
 
 @triton.jit(do_not_specialize=PLAIN)
@@ -41,6 +41,7 @@ def _attention_lse_kernel(
     BM: tl.constexpr,
     BN: tl.constexpr,
     BD: tl.constexpr,
+    WIDE: tl.constexpr,  # channels go by in parts
 ):
     i_bh = tl.program_id(1).to(tl.int64)
     i_b, i_h = i_bh // heads, i_bh % heads
@@ -61,7 +62,8 @@ def _attention_lse_kernel(
         softcap,
         steps,
     )
-    b_q = rows_of(query_ptr, i_bh, o_i, queries, width, BD) * scale
+    if not WIDE:
+        b_q = rows_of(query_ptr, i_bh, o_i, queries, width, 0, BD) * scale
     least = tl.maximum(begin + first - behind, 0) // BN * BN
     last = tl.minimum(tl.minimum(begin + BM, queries) + first + ahead, keys)
     top = tl.full((BM,), -1.0e30, tl.float32)
@@ -69,8 +71,13 @@ def _attention_lse_kernel(
     bits, squares, cubes = total, total, total
     for j in range(least, last, BN):
         o_j = j + tl.arange(0, BN).to(tl.int64)
-        b_k = rows_of(key_ptr, i_bg, o_j, keys, width, BD)
-        s = tl.dot(b_q, tl.trans(b_k), input_precision=DOT)
+        if WIDE:
+            s = products(
+                query_ptr, i_bh, o_i, queries, key_ptr, i_bg, o_j, keys, width, scale, DOT, BM, BN, BD
+            )  # fmt: skip
+        else:
+            b_k = rows_of(key_ptr, i_bg, o_j, keys, width, 0, BD)
+            s = tl.dot(b_q, tl.trans(b_k), input_precision=DOT)
         s = scored(s, i_b, i_h, o_i, o_j, how, CAPPED)
         moved = tl.maximum(top, tl.max(s, 1))
         factor = tl.exp2(top - moved)
@@ -100,7 +107,8 @@ def launch_rows(
     query: Tensor, key: Tensor, scores: Any, *rows: Tensor, bits: bool, precision: str
 ) -> None:
     """Write the log-sum-exp (``bits``: in units of log 2) and, where given, the moments of each query."""
-    tile = tile_of(query.shape[3])
+    small = narrow(query.shape[3], scores)
+    tile = tile_of(query.shape[3], beside=False, small=small)
     grid = (triton.cdiv(query.shape[2], tile["BM"]), query.shape[0] * query.shape[1])
     _attention_lse_kernel[grid](
         **scoring(query, key, scores),
@@ -108,6 +116,7 @@ def launch_rows(
         MOMENTS=len(rows) > 1,
         BITS=bits,
         DOT=precision,
+        WIDE=small,
         **tile,
     )
 

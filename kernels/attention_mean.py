@@ -11,7 +11,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ._attention import PLAIN, rows_of, scored, scoring, tile_of
+from ._attention import PLAIN, narrow, products, scored, scoring, tile_of
 from .attention_lse import launch_rows
 
 
@@ -70,9 +70,9 @@ def _attention_mean_kernel(
             i_bg = i_b * groups + i_h // (heads // groups)
             lse = tl.load(lse_ptr + i_bh * queries + o_i, mask=m_i, other=0.0)
             lse = tl.where(lse == float("-inf"), float("nan"), lse)
-            b_q = rows_of(query_ptr, i_bh, o_i, queries, width, BD) * scale
-            b_k = rows_of(key_ptr, i_bg, o_j, keys, width, BD)
-            s = tl.dot(b_q, tl.trans(b_k), input_precision=DOT)
+            s = products(
+                query_ptr, i_bh, o_i, queries, key_ptr, i_bg, o_j, keys, width, scale, DOT, BM, BN, BD
+            )  # fmt: skip
             s = scored(s, i_b, i_h, o_i, o_j, how, CAPPED)
             total += share * tl.exp2(s - lse[:, None])
     p_out = out_ptr + (i_b * queries + o_i)[:, None] * keys + o_j[None, :]
@@ -90,7 +90,7 @@ def attention_mean(
 ) -> None:
     """Launch on contiguous arguments; the output is written in full."""
     lse = query.new_empty(query.shape[:3])
-    tile = tile_of(query.shape[3])
+    tile = tile_of(query.shape[3], beside=True, small=narrow(query.shape[3], scores))
     grid = (
         triton.cdiv(key.shape[2], tile["BN"]),
         triton.cdiv(query.shape[2], tile["BM"]),

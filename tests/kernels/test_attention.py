@@ -45,6 +45,13 @@ def test_equals_naive(op: str, kind: str) -> None:
 
 @interpreted
 @pytest.mark.parametrize("op", OPS)
+def test_heads_of_many_channels(op: str) -> None:
+    for shape in ((1, 1, 1, 33, 40, 80, 130, 3), (1, 1, 1, 20, 40, 8, 70, 1)):
+        assert error(op, example(shape, "everything")) < 5e-6
+
+
+@interpreted
+@pytest.mark.parametrize("op", OPS)
 def test_large_logits(op: str) -> None:
     assert error(op, example((1, 1, 1, 90, 130, 32, 8, 2), size=20.0)) < 1e-5
 
