@@ -257,17 +257,6 @@ class Convolution {
   }
 };
 
-/// The deltas as pairs of bfloat16: each group's channels two by two, the last with a zero if odd.
-void round_pairs(const DeltaConv<float>& call, std::int64_t rows, Bf16Pair* pairs) {
-  const std::int64_t wide = call.C_in / call.G;
-  for (std::int64_t i = 0; i < rows * call.G; ++i, pairs += (wide + 1) / 2) {
-    const float* given = call.given + i * wide;
-    for (std::int64_t p = 0; p < wide / 2; ++p)
-      pairs[p] = to_bf16(given[2 * p]) | to_bf16(given[2 * p + 1]) << 16;
-    if (wide % 2) pairs[wide / 2] = to_bf16(given[wide - 1]);
-  }
-}
-
 template <class T>
 void in_pairs(const DeltaConv<T>&, int) {}
 
@@ -276,7 +265,7 @@ void in_pairs(const DeltaConv<float>& call, int threads) {
   const std::int64_t rows = width(call.in) * call.in.S * call.E;
   const std::int64_t channels = (call.C_in / call.G + 1) / 2 * call.G;
   Scratch<Bf16Pair> pairs(rows * channels);
-  round_pairs(call, rows, pairs.data());
+  round_pairs(call.given, rows * call.G, call.C_in / call.G, pairs.data());
   Convolution<float, Bf16Pair>(call, pairs.data(), static_cast<const Bf16Pair*>(call.weight),
                                channels)
       .run(threads);

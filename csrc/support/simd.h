@@ -105,6 +105,15 @@ inline std::uint32_t to_bf16(float value) {
   return value == value ? rounded : bits >> 16 | 0x40;
 }
 
+/// Rows of numbers as pairs of bfloat16, two by two, the last of a row with a zero if `wide` is odd.
+inline void round_pairs(const float* given, std::int64_t rows, std::int64_t wide, Bf16Pair* pairs) {
+  for (std::int64_t i = 0; i < rows; ++i, given += wide, pairs += (wide + 1) / 2) {
+    for (std::int64_t p = 0; p < wide / 2; ++p)
+      pairs[p] = to_bf16(given[2 * p]) | to_bf16(given[2 * p + 1]) << 16;
+    if (wide % 2) pairs[wide / 2] = to_bf16(given[wide - 1]);
+  }
+}
+
 /// The first n lanes; zero in the others. Nothing beyond them is read.
 template <class T>
 inline Vector<T> load_first(const T* from, std::int64_t n) {
