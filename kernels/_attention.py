@@ -61,7 +61,8 @@ def tile_of(width: int, beside: bool, small: bool) -> dict[str, int]:
 
 def channels_of(width: int, small: bool) -> int:
     """Channels that are multiplied at a time."""
-    return max(16, min(triton.next_power_of_2(width), CHANNELS // 2 if small else CHANNELS))
+    fitting = int(triton.next_power_of_2(width))
+    return max(16, min(fitting, CHANNELS // 2 if small else CHANNELS))
 
 
 @triton.jit
