@@ -78,3 +78,29 @@ def test_bad_input(model: Pooled) -> None:
 class Detached(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x.detach()
+
+
+class Written(nn.Module):
+    """A ReLU that writes over what a convolution made, and a convolution that leads nowhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.idle = nn.Conv1d(4, 8, 5), nn.Conv1d(4, 8, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.idle(x)
+        return self.conv(x).relu_().mean((1, 2))[:, None]
+
+
+@pytest.mark.parametrize("learns", [True, False])
+def test_filters_that_are_written_over_or_lead_nowhere(learns: bool) -> None:
+    model = Written().eval().requires_grad_(learns)
+    rows = gauge(model, letters(2)).values["layers"]
+    assert {row["layer"] for row in rows} == {"conv", "idle"}
+    assert all(row["filters"] == 8 for row in rows)
+
+
+def test_a_gradient_of_nothing_is_a_share_of_0() -> None:
+    found = gauge(nn.Sequential(Head(1.0, nn.ReLU(), -1e4)).eval(), letters(2))
+    assert found.values["off_simplex"] == 0
+    assert "nan" not in found.sentence

@@ -118,3 +118,13 @@ def test_attention_numbers_are_the_rollouts() -> None:
     assert 0.99 < found.values["identifiable"] <= 1.0
     with pytest.raises(IndexError, match="rows"):
         attention_conditioning(Attending(16).eval(), letters(1), rows=[99])
+
+
+def test_what_float64_rounds_is_no_effect() -> None:
+    """Each letter of a position counts alike: answers differ by the order in which they are added up."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4 * 60, 1)).eval()
+    with torch.no_grad():
+        model[1].weight.copy_(torch.rand(60).repeat(4)[None])
+    found = precision(model, letters(4))
+    assert not found.applies
+    assert not found.fires

@@ -303,3 +303,20 @@ def test_what_is_filled_is_a_neighbours() -> None:
 def test_bad_input(make: Callable[[], Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_whole_numbers_are_subtracted_as_numbers() -> None:
+    """Bytes cannot be -1; and pairs may be told by 1 and 0."""
+    model, X = Additive(), letters()
+    asked_of = [case(model, each, model.exact(X), seed=3) for each in (X, X.to(torch.uint8))]
+    whole = [
+        metrics.Infidelity()(Case(c.model, c.data, replace(c.explained, letters=model.letters(X))))
+        for c in asked_of
+    ]
+    assert close(*whole)
+    pairs = [Pair(0, (0, 2), (4, 6), True), Pair(1, (0, 2), (4, 6), False)]
+    asked_for = [
+        asked(model, exact, X, pairs=[replace(p, interacts=kind(p.interacts)) for p in pairs])
+        for kind in (bool, int)
+    ]
+    assert torch.equal(*(metrics.InteractionAUROC()(c)[:1] for c in asked_for))

@@ -315,3 +315,26 @@ def test_bad_input(given: dict[str, Any], error: type[Exception], message: str) 
     }
     with pytest.raises(error, match=message):
         evaluate.run(**(asked | given))
+
+
+def by_autograd(model: Any, inputs: Tensor, _: Any) -> Tensor:
+    """Reads what has been gathered on the sequences themselves, and leaves its graph on."""
+    inputs.requires_grad_()
+    model(inputs).sum().backward(inputs=[inputs])
+    assert inputs.grad is not None
+    return inputs.grad * inputs
+
+
+def test_gradients_left_on_the_sequences_are_not_added_up() -> None:
+    found = evaluate.run(
+        {"autograd": by_autograd}, {"m": MODEL}, DATA, [metrics.MaxSensitivity("shift")]
+    )
+    assert [(a.status, a.reason) for a in found.answers] == [("ok", "")]
+    assert not X.requires_grad
+
+
+def test_a_part_in_training_mode_is_refused() -> None:
+    model = nn.Sequential(Additive(L).float(), nn.Dropout())
+    model.eval()[1].train()
+    with pytest.raises(ValueError, match="part '1' of models"):
+        evaluate.run({"random": "random"}, {"m": model}, DATA, METRICS)

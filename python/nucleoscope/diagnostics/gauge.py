@@ -60,6 +60,9 @@ def gauge(
     asked = asking(model, X, args, target, func)
     reading = _reading(asked)
     _, found = gradient(asked.value, asked.X)
+    found = (
+        found.double()
+    )  # in float32 the least size below is 0, and a gradient of 0 divided by it
     middle, whole = found.mean(1), found.square().sum(1)
     share = float(4 * middle.square().sum() / whole.sum().clamp(min=1e-300))
     sine = (2 * middle.abs() / whole.sqrt().clamp(min=1e-300))[whole > 0]
@@ -127,16 +130,23 @@ def _filters(asked: Asking, name: str, layer: nn.Conv1d) -> dict[str, Any]:
 
     def keep(_module: nn.Module, _given: Any, out: Tensor) -> Tensor:
         made.append(out.detach().requires_grad_())
-        return made[-1]
+        return made[-1].clone()  # a leaf must not be written over, as ReLU in place would
 
     hook = layer.register_forward_hook(keep)
     try:
         with torch.enable_grad():
-            found = torch.autograd.grad(asked.value(asked.X).sum(), made)
+            value = asked.value(asked.X).sum()
+            found = (
+                torch.autograd.grad(value, made, allow_unused=True)
+                if value.requires_grad
+                else [None] * len(made)
+            )
     finally:
         hook.remove()
     influence = torch.zeros(len(weight), dtype=torch.float64)
     for z, g in zip(made, found, strict=True):
+        if g is None:  # it leads nowhere
+            continue
         moved = (z.detach() - z.detach().mean((0, 2), keepdim=True)) * g
         influence += moved.abs().sum((0, 2)).double().cpu()
     low, high = torch.quantile(length.cpu(), torch.tensor([0.1, 0.9], dtype=torch.float64)).tolist()

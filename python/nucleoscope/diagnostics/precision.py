@@ -15,6 +15,7 @@ from nucleoscope.methods.substitution_effect import substitution_effect
 
 WRONG = 0.01  # of the signs
 ERROR = 0.01  # median over effects, of each effect's own size
+NOTHING = 1e-12  # of the answer: what float64 itself may round
 BATCH = 64
 
 
@@ -64,7 +65,7 @@ def precision(
         model, asked.X, rows, asked.args, sequence=sequence, target=target, func=func, precision=kind,
         verify=0
     ).changes.double()  # fmt: skip
-    told = exact != 0
+    told = exact.abs() > NOTHING * before.abs()
     if not told.any():
         said = "no single substitution changes the answer, so there is nothing to round."
         return Finding("scaling and precision", False, said, applies=False)

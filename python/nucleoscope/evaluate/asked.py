@@ -37,10 +37,14 @@ def read_models(given: Any) -> dict[str, Any]:
     for name, model in models.items():
         if not callable(model):
             raise TypeError(f"models[{name!r}]: a module or a function, got {type(model).__name__}")
-        if isinstance(model, nn.Module) and model.training:
+        training = isinstance(model, nn.Module) and [
+            n for n, m in model.named_modules() if m.training
+        ]
+        if training:
+            part = f"part {training[-1]!r} of " if training[0] else ""
             raise ValueError(
-                f"models[{name!r}] is in training mode, in which dropout and BatchNorm answer otherwise each "
-                "time; call .eval() first"
+                f"{part}models[{name!r}] is in training mode, in which dropout and BatchNorm answer otherwise "
+                "each time; call .eval() first"
             )
     return models
 

@@ -112,7 +112,7 @@ class Case:
         return self.remembered[asked]
 
     def again(self, X: Tensor, model: Any = None) -> Explained:
-        """What the explainer says of other sequences, or of another model.
+        """What the explainer says of a copy of other sequences, or of another model.
 
         Raises ValueError where there is no explainer to ask.
         """
@@ -120,7 +120,7 @@ class Case:
             raise ValueError(
                 "explain: this metric asks the explainer again, and the case has none; pass Case(explain=...)"
             )
-        return self.explain(self.model if model is None else model, X)
+        return self.explain(self.model if model is None else model, X.detach().clone())
 
     def draws(self, more: int = 0) -> torch.Generator:
         """A source of random numbers that follows from the seed alone."""

@@ -63,13 +63,13 @@ class Job:
             name: self.measured(cell, name, case, cost.seconds, cost.memory)
             for name in self.metrics
         }
-        return Found(cell, explained.positions.float().numpy(), measured)
+        return Found(cell, explained.positions.detach().float().numpy(), measured)
 
     def measured(self, cell: Cell, name: str, case: Case, *cost: float) -> Answer:
         """One metric of a cell."""
         metric, begin = self.metrics[name], time.perf_counter()
         try:
-            values = metric(case)
+            values = metric(case).detach().cpu()
             if values.shape != (len(case.data),) or values.dtype != torch.float64:
                 got = f"{values.dtype} of shape {tuple(values.shape)}"
                 raise TypeError(f"metrics give one float64 for each sequence; got {got}")

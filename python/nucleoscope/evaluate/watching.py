@@ -73,6 +73,7 @@ def watched(
             first = explain(model, held)
         complaint = _changed(model, marks, held, X)
         if not complaint:
+            held = X.clone()  # a gradient that was left on the first one would be added to
             second = explain(model, held)
             complaint = _changed(model, marks, held, X) or _differs(first, second)
     finally:

@@ -33,7 +33,7 @@ class _Edits:
         for begin in range(0, len(blocks), step):
             some = slice(begin, begin + step)
             edited = torch.where(blocks[some, None], drawn[:, which[some]], X[:, None])
-            said.append(_said(case, X[:, None] - edited))
+            said.append(_said(case, X[:, None].double() - edited.double()))
             asked.append(case.ask(edited.flatten(0, 1)).view(len(X), -1))
         return torch.cat(said, 1), case.value[:, None] - torch.cat(asked, 1)
 

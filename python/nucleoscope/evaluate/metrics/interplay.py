@@ -36,7 +36,7 @@ class InteractionAUROC:
         if not pairs:
             return made
         evidence = self.evidence(case, pairs)
-        kind = torch.tensor([pair.interacts for pair in pairs])
+        kind = torch.tensor([bool(pair.interacts) for pair in pairs])
         of = torch.tensor([pair.sequence for pair in pairs])
         above = (evidence[:, None] - evidence[~kind]).sign().mean(1) / 2 + 0.5
         for n in of[kind].unique().tolist():
