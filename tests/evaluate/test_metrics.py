@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from nucleoscope import dinucleotide_shuffle
 from nucleoscope.evaluate import Background, Case, Data, Explained, Metric, Pair, metrics
 from tests.evaluate.closed_forms import UNIFORM, Additive, Either, additive_case, case, letters
 
@@ -278,3 +279,11 @@ def test_an_answer_that_is_no_number_is_told() -> None:
 def test_what_is_no_array_is_told() -> None:
     with pytest.raises(TypeError, match="returned a str"):
         Explained.read("scores", letters(N, L))
+
+
+def test_explainers_are_not_judged_by_their_own_shuffles() -> None:
+    known = additive_case()
+    for seed in range(3):
+        own = dinucleotide_shuffle(known.data.X, 8, seed)
+        judge = Background("dinucleotide", 8).of(replace(known, seed=seed))
+        assert (own != judge).flatten(1).any(1).all()

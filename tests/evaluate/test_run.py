@@ -338,3 +338,43 @@ def test_a_part_in_training_mode_is_refused() -> None:
     model.eval()[1].train()
     with pytest.raises(ValueError, match="part '1' of models"):
         evaluate.run({"random": "random"}, {"m": model}, DATA, METRICS)
+
+
+def leaves_much(model: Any, inputs: Tensor, targets: Any) -> Tensor:
+    """Everything that an explainer might leave behind."""
+    scores = exact(model, inputs, targets).clone()
+    model.register_full_backward_pre_hook(lambda *_: None)
+    model.register_forward_hook(lambda *_: None)
+    model.add_module("more", nn.ReLU())
+    model.forward = lambda X: X
+    model.weight.requires_grad_(False)
+    model.weight.grad.zero_()
+    model.weight.data = torch.zeros(3)
+    return scores
+
+
+def test_all_that_an_explainer_leaves_is_taken_away() -> None:
+    model = Additive(L).float().eval()
+    weight, grad = model.weight, torch.ones_like(model.weight)
+    model.weight.grad = grad
+    known = set(vars(model))
+    found = evaluate.run({"leaves": leaves_much}, {"m": model}, DATA, METRICS[:1])
+    assert "its hooks" in found.answers[0].reason
+    assert not model._backward_pre_hooks
+    assert not model._forward_hooks
+    assert (set(vars(model)), list(model.children())) == (known, [])
+    assert model.weight is weight
+    assert torch.equal(weight, MODEL.weight)
+    assert weight.requires_grad
+    assert weight.grad is grad
+    assert grad.eq(1).all()
+
+
+def test_a_backward_pre_hook_is_told() -> None:
+    def leaves_one(model: Any, inputs: Tensor, targets: Any) -> Tensor:
+        model.register_full_backward_pre_hook(lambda *_: None)
+        return exact(model, inputs, targets)
+
+    model = Additive(L).float().eval()
+    found = evaluate.run({"leaves": leaves_one}, {"m": model}, DATA, METRICS[:1])
+    assert found.answers[0].reason.endswith("it changed its hooks")

@@ -77,29 +77,82 @@ def watched(
             second = explain(model, held)
             complaint = _changed(model, marks, held, X) or _differs(first, second)
     finally:
-        _put_back(model, before)
+        _put_back(before)
     if complaint:
         raise Misbehaved(complaint)
     return first, cost
 
 
-def _state(model: Any) -> dict[str, Any] | None:
+@dataclass(frozen=True)
+class _Held:
+    """A module or a tensor, and what it was."""
+
+    of: Any
+    was: dict[str, Any]
+
+
+def _state(model: Any) -> list[_Held]:
+    """What every module holds by name, and the numbers, gradient and requires_grad of every tensor of it."""
     if not isinstance(model, nn.Module):
-        return None
+        return []
+    modules = [
+        _Held(each, {n: (v, _copied(v)) for n, v in vars(each).items()}) for each in model.modules()
+    ]
+    plain = [v for each in modules for v, _ in each.was.values() if isinstance(v, Tensor)]
+    tensors = {id(t): t for t in (*model.parameters(), *model.buffers(), *plain)}
+    return modules + [_Held(each, _of_tensor(each)) for each in tensors.values()]
+
+
+def _copied(value: Any) -> Any:
+    return value.copy() if isinstance(value, dict | set) else None
+
+
+def _of_tensor(tensor: Tensor) -> dict[str, Any]:
+    grad = tensor.grad if tensor.is_leaf else None
     return {
-        "values": {name: value.clone() for name, value in model.state_dict().items()},
-        "modes": [each.training for each in model.modules()],
-    }
+        "values": tensor.detach().clone(), "requires_grad": tensor.requires_grad, "grad": grad,
+        "grad_values": None if grad is None else grad.detach().clone(),
+    }  # fmt: skip
 
 
-def _put_back(model: Any, before: dict[str, Any] | None) -> None:
-    if before is None:
-        return
-    model.load_state_dict(before["values"])
-    for each, mode in zip(model.modules(), before["modes"], strict=False):
-        each.training = mode
-    for parameter in model.parameters():
-        parameter.grad = None
+def _put_back(held: list[_Held]) -> None:
+    """Let the same objects hold what they held: hooks, modules, modes, weights, gradients."""
+    for each in held:
+        if isinstance(each.of, Tensor):
+            _put_back_tensor(each.of, **each.was)
+            continue
+        now = vars(each.of)
+        for name in set(now) - set(each.was):
+            del now[name]
+        for name, (value, contents) in each.was.items():
+            now[name] = value
+            if contents is not None:
+                value.clear()
+                value.update(contents)
+
+
+@torch.no_grad()
+def _put_back_tensor(
+    tensor: Tensor,
+    values: Tensor,
+    requires_grad: bool,
+    grad: Tensor | None,
+    grad_values: Tensor | None,
+) -> None:
+    alike = (
+        tensor.shape == values.shape
+        and tensor.dtype == values.dtype
+        and tensor.device == values.device
+    )
+    if alike:
+        tensor.data.copy_(values)  # in place: what shares its memory goes with it
+    else:
+        tensor.data = values
+    if tensor.is_leaf:
+        tensor.requires_grad_(requires_grad)
+        tensor.grad = grad
+    if grad is not None and grad_values is not None:
+        grad.data.copy_(grad_values)
 
 
 def _marks(model: Any) -> tuple[Any, ...]:
@@ -107,7 +160,10 @@ def _marks(model: Any) -> tuple[Any, ...]:
     if not isinstance(model, nn.Module):
         return ()
     hooks = [
-        len(each._forward_hooks) + len(each._forward_pre_hooks) + len(each._backward_hooks)
+        len(each._forward_hooks)
+        + len(each._forward_pre_hooks)
+        + len(each._backward_hooks)
+        + len(each._backward_pre_hooks)
         for each in model.modules()
     ]
     return fingerprint(model), [each.training for each in model.modules()], hooks
