@@ -65,8 +65,9 @@ LAW = {
         "engine.quadrature",
     ),
     "scan": room(
-        "files", "engine.aligned", "engine.read", "naive.methods", lazily=(FACE,)
-    ),  # the face offers it, so it takes methods from there by name
+        "files", "engine.aligned", "engine.cache", "engine.prepare", "engine.read", "engine.steady",
+        "naive.methods", lazily=(FACE,),
+    ),  # fmt: skip  # it runs models itself where alleles shift; the face offers it, so it takes methods from there by name
     "evaluate": room(
         FACE,
         "demo",

@@ -146,3 +146,30 @@ def test_letters_of_edited_sequences() -> None:
     edits = Splices(one, one + 2, one + 4, one, one + 1, np.array([[8, 9]]))  # X[2] gone, two put
     places = np.arange(8)[None]
     assert edits.letters(letters, places).tolist() == [[0, 1, 8, 9, 3, 4, 5, -1]]
+
+
+class Padded(nn.Module):
+    """More positions than the sequence has: what is made anew at an end reaches beyond it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv1d(4, 8, 5, padding=2), nn.Conv1d(8, 3, 5, padding=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.relu(self.first(x) + 1)
+        return self.last(nn.functional.pad(h, (0, 4))).relu().mean(2)
+
+
+def test_what_lies_beyond_a_layer_is_its_padding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spliced, "WORTH", 0.0)
+    torch.manual_seed(0)
+    model, X = Padded().double().eval(), sequences(1, LENGTH).double()
+    last = "ACGT"[int(X[0, :, -1].argmax())]
+    given = ([0], [LENGTH - 1], [last], [last + "GAT"])
+    for left in (False, True):
+        got = nucleoscope.variant_effect(
+            model, X, *given, left=left, target=[0, 2], verify=0, precision="fp64"
+        )
+        assert got.facts["spliced"] == 1
+        want = naive(model, X, *given, left=left, read=reading([0, 2]))
+        torch.testing.assert_close(got.changes, want, rtol=1e-9, atol=1e-12)

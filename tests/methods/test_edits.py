@@ -314,3 +314,39 @@ def test_originals_may_be_made_one_by_one(name: str, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(run, "AT_ONCE", 1)
     got = nucleoscope.substitution_effect(net(name), X(), ROWS)
     torch.testing.assert_close(got.changes, whole.changes, rtol=1e-4, atol=1e-6)
+
+
+class OneOnly(nn.Module):
+    """Takes one sequence at a time, and all of it: [1, 4, L] -> [1, 2]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.net = nn.Sequential(nn.Flatten(0), nn.Linear(4 * 30, 8), nn.Tanh(), nn.Linear(8, 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x)[None]
+
+
+@pytest.mark.filterwarnings("ignore:the model cannot be traced")
+def test_indels_by_the_model_are_in_float64_and_one_by_one_where_asked() -> None:
+    X, net = sequences(1, 30), OneOnly().eval()
+    ref = ["ACGT"[int(X[0, :, p].argmax())] for p in (4, 9)]
+    given = ([0, 0], [4, 9], ref, [ref[0] + "GA", ref[1] + "C"])
+    got = nucleoscope.variant_effect(net, X, *given, target=[0, 1], precision="fp64")
+    assert got.facts["recomputed"] == 2
+    want = one_by_one(copy.deepcopy(net).double(), X, given)
+    torch.testing.assert_close(got.changes.double(), want, rtol=1e-12, atol=1e-14)
+
+
+def one_by_one(net: nn.Module, X: Tensor, given: Any) -> Tensor:
+    """One at a time, in the model's number type."""
+    rows = []
+    with torch.no_grad():
+        before = net(X.double())
+        for n, at, ref, alt in zip(*given, strict=True):
+            letters = "".join("ACGT"[i] for i in X[n].argmax(0).tolist())
+            put = (letters[:at] + alt + letters[at + len(ref) :])[: X.shape[2]]
+            hot = torch.eye(4).double()[["ACGT".index(c) for c in put]].T[None]
+            rows.append(net(hot) - before)
+    return torch.cat(rows)

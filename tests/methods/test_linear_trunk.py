@@ -179,3 +179,21 @@ def test_what_it_refuses(net: Whole) -> None:
     for bad, name in (({"rerun": 1.5}, "rerun"), ({"sample": 1}, "sample"), ({"level": 1}, "level")):  # fmt: skip
         with pytest.raises(ValueError, match=name):
             LinearTrunk(**bad)
+
+
+class Silent(Whole):
+    """Channel 2 is the same for every sequence."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * torch.tensor([1, 1, 0])[None, :, None]
+
+
+def test_a_target_that_nothing_changes_marks_no_site() -> None:
+    got = saturation_mutagenesis(
+        Silent().float(), X.float(), target=[0, 2], trunk=LinearTrunk(0.2, 9)
+    )
+    alone = saturation_mutagenesis(
+        Silent().float(), X.float(), target=[0], trunk=LinearTrunk(0.2, 9)
+    )
+    assert got.exact is not None
+    torch.testing.assert_close(got.exact, alone.exact)

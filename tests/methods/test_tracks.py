@@ -167,3 +167,27 @@ def test_requests_that_are_refused() -> None:
         deletion_screen(net, x, others, length=96, width=8, alphabet="ATCGN")
     with pytest.raises(ValueError, match="width=0"):
         deletion_screen(net, x, others, length=80, width=0, alphabet="ATCGN")
+
+
+class Slots(Modal):
+    """Adds to each sequence what its place in the batch says."""
+
+    def forward(self, x: Tensor, track: Tensor, beside: Tensor) -> Tensor:
+        return super().forward(x, track, beside) + torch.arange(len(x))[:, None, None]
+
+
+class OneOnly(Modal):
+    """A reshape that holds for a batch of one."""
+
+    def forward(self, x: Tensor, track: Tensor, beside: Tensor) -> Tensor:
+        return super().forward(x, track, beside).reshape(1, 2, 11)
+
+
+def test_a_batch_changes_nothing_or_is_refused() -> None:
+    edits = [SetNumber(1, 1.5, input=1), SetNumber(0, 0.5, input=1)]
+    with pytest.raises(ValueError, match="depends on the batch"):
+        track_effect(Slots(), X, (TRACK, BESIDE), edits, precision="fp64")
+    one, many = (
+        track_effect(m(), X, (TRACK, BESIDE), edits, precision="fp64") for m in (OneOnly, Modal)
+    )
+    torch.testing.assert_close(one.changes, many.changes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 from pathlib import Path
 from typing import Any
@@ -564,3 +565,48 @@ def test_a_full_disk_and_a_damaged_file_lose_nothing(
     cut.write_bytes(whole.store.read_bytes()[:-40])
     with pytest.raises(ValueError, match="cut short"):
         nucleoscope.variants(net, genome, cut, tmp_path / "c", **given)
+
+
+class Slots(nn.Module):
+    """Says where in its batch a sequence lies."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = dense_net(60)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.net(x) + torch.arange(len(x))[:, None]
+        return out
+
+
+class OneOnly(Slots):
+    """Takes one sequence at a time."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.net(x).reshape(1, 2)
+        return out
+
+
+def runs(net: nn.Module, genome: Path, tmp_path: Path, **given: Any) -> strand.Strand:
+    """A strand of a job whose alleles go by runs of the model."""
+    job = variant_job.VariantJob(
+        [net], genome, tmp_path, {"target": 1, **given}, scoring=None,  # type: ignore[arg-type]
+        lay=variant_job.Lay(60, 0, 1), shape=(), shares=False, mirrored=False, reverse_target=None,
+        genes=None, threads=1,
+    )  # fmt: skip
+    return strand.Strand(job, None, net, False)  # type: ignore[arg-type]
+
+
+def test_runs_of_the_model_are_checked_and_in_the_number_type_asked_for(
+    genome: Path, tmp_path: Path
+) -> None:
+    windows = [CHR1[:60], CHR1[100:160], CHR1[200:260]]
+    with pytest.raises(ValueError, match="depends on the batch"):
+        list(runs(Slots().eval(), genome, tmp_path).answers(windows))
+    with pytest.raises(ValueError, match="eval"):
+        list(runs(Peaks().train(), genome, tmp_path).answers(windows))
+    double = copy.deepcopy(dense_net(60)).double()
+    wanted = [double(one_hot([w]).double())[0, 1].item() for w in windows]
+    for net in (dense_net(60), OneOnly().eval()):
+        found = np.concatenate(list(runs(net, genome, tmp_path, precision="fp64").answers(windows)))
+        np.testing.assert_allclose(found[:, 0], wanted, rtol=1e-12)

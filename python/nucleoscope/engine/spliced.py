@@ -20,7 +20,7 @@ from nucleoscope import ops
 from nucleoscope.engine.cuts import Cut
 from nucleoscope.engine.double_conv import packed
 from nucleoscope.engine.forward import Forward, node_work
-from nucleoscope.engine.looked_up import Layer, Letters, Piece, as_rows
+from nucleoscope.engine.looked_up import Layer, Letters, Piece, as_rows, laid
 from nucleoscope.engine.moved import Moving, Splices
 from nucleoscope.engine.partial import Partial
 from nucleoscope.engine.prepare import Asked, forward
@@ -218,12 +218,12 @@ class _Run:
             groups: Any = node.args[6] if len(node.args) > 6 else 1
             if how.op is not aten.conv1d.default:
                 rest = ([0], [reach.dilation]) if how.op is aten.max_pool1d.default else ([0],)
-                value = given.at(begin, wide, fill=how.fill)
+                value = laid(given.rows(begin, wide, fill=how.fill), given.axes)
                 pooled: Tensor = how.op(value, [reach.taps], [reach.stride], *rest)
                 return pooled
             return self._conv(node, given.rows(begin, wide), reach, width, groups)
         if isinstance(how, Moved):
-            return given.at(begin, width, reach.stride, how.fill)
+            return laid(given.rows(begin, width, reach.stride, how.fill), given.axes)
         values: dict[str, Any] = {name: layers[name].at(start, width) for name in sources}
         if isinstance(how, Reshaped):
             value = values[sources[0]]

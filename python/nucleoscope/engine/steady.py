@@ -105,6 +105,15 @@ def check_steady(
         ) from None
 
 
+def takes_one(model: nn.Module, inputs: tuple[Tensor, ...], read: Read) -> bool:
+    """Whether the model takes one sequence at a time only; refused is one that minds what lies beside it."""
+    try:
+        check_steady(model, inputs[0], inputs[1:], read, batch=2)
+    except FixedBatch:
+        return True
+    return False
+
+
 class Unsteady(ValueError):
     """The answer for a sequence depends on more than that sequence."""
 

@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from nucleoscope.effects import Effects
-from nucleoscope.engine.cache import forget, in_turn, is_held
+from nucleoscope.engine.cache import doubled, forget, in_turn, is_held
 from nucleoscope.engine.edited import Edited, edited
 from nucleoscope.engine.graph import FixedBatch, Untraceable
 from nucleoscope.engine.moved import Splices
 from nucleoscope.engine.prepare import Asked, ask
 from nucleoscope.engine.read import Read
 from nucleoscope.engine.spliced import spliced
-from nucleoscope.engine.steady import answer, check_steady
+from nucleoscope.engine.steady import answer, check_steady, takes_one
 from nucleoscope.engine.table import Table
 from nucleoscope.engine.verify import MEASURED, Disagreement, verify_effects
 from nucleoscope.methods.running import (
@@ -117,9 +117,12 @@ class Request:
 
     def by_the_model(self, edits: Iterator[tuple[int, Tensor]]) -> Tensor:
         """What edited sequences [A, L] do, by running the model itself on each, [M, T]."""
-        X, *others = self.asked.inputs
+        asked = self.asked
+        batch = 1 if takes_one(asked.model, asked.part(0, 1), self.read) else 64
+        net = doubled(asked.model) if asked.dtype != asked.native else asked.model
+        X, *others = (t.to(asked.dtype) if t.is_floating_point() else t for t in asked.inputs)
         turned = ((n, self._laid(each).to(X)) for n, each in edits)
-        return naive.changes(self.asked.model, X, tuple(others), turned, read=self.read).cpu()
+        return naive.changes(net, X, tuple(others), turned, read=self.read, batch=batch).cpu()
 
     def _laid(self, columns: Tensor) -> Tensor:
         return columns if self.asked.sequences.layout == "NCL" else columns.T

@@ -127,7 +127,8 @@ class Screen:
     def _strongest(self, raw: Tensor) -> Mask:
         """The sites of the largest change of any target, each against that target's largest."""
         size = raw.abs().amax(2)  # [N, T, sites]
-        size = (size / size.amax((0, 2), keepdim=True).clamp_min(1e-300)).amax(1)
+        least = torch.finfo(size.dtype).tiny  # a target that nothing changes has no strongest site
+        size = (size / size.amax((0, 2), keepdim=True).clamp_min(least)).amax(1)
         count = ceil(self.how.rerun * size.numel())
         chosen = torch.zeros(size.numel(), dtype=torch.bool)
         chosen[size.flatten().topk(count).indices] = True

@@ -12,7 +12,7 @@ from nucleoscope.effects import Effects
 from nucleoscope.engine.cache import doubled, in_turn
 from nucleoscope.engine.prepare import Asked, ask
 from nucleoscope.engine.read import Func, Read
-from nucleoscope.engine.steady import answer, check_finite
+from nucleoscope.engine.steady import answer, check_finite, takes_one
 from nucleoscope.methods.running import exactly, read_func, versions
 from nucleoscope.methods.track_edits import Inputs, TrackEdit, read_edits
 
@@ -95,13 +95,14 @@ def ready(asked: Asked, read: Read) -> Callable[[Iterator[Inputs], int], Iterato
     check_finite(asked.model)
     example, *others = asked.part(0, 1)
     answer(asked.model, example, tuple(others))
+    single = takes_one(asked.model, (example, *others), read)
     model = doubled(asked.model) if asked.dtype != asked.native else asked.model
 
     def run(given: Iterator[Inputs], batch: int) -> Iterator[Tensor]:
         part: list[Inputs] = []
         for inputs in given:
             part.append(inputs)
-            if len(part) == batch:
+            if single or len(part) == batch:
                 yield _read(model, read, part)
                 part = []
         if part:

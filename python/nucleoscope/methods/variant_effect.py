@@ -70,8 +70,9 @@ def variant_effect(
         variants.check(asked.letters, alphabet)
         same = variants.same
         found = _by_deltas(asked, variants, same)
-        changes = found.changes.new_zeros(len(variants), found.changes.shape[1])
-        changes[torch.from_numpy(same)] = found.changes
+        kind = torch.promote_types(found.changes.dtype, asked.asked.dtype)
+        changes = found.changes.new_zeros(len(variants), found.changes.shape[1], dtype=kind)
+        changes[torch.from_numpy(same)] = found.changes.to(kind)
         shifts = np.flatnonzero(~same)
         made, windows, checks = asked.spliced(variants.splices(shifts, left), found.original)
         changes[torch.from_numpy(shifts[windows])] = made.to(changes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from nucleoscope.engine.cache import doubled
+from nucleoscope.engine.prepare import Asked, ask
 from nucleoscope.engine.read import Read
+from nucleoscope.engine.steady import takes_one
 from nucleoscope.naive.methods.full_float32 import full_float32
 from nucleoscope.scan.alleles import Allele
 from nucleoscope.scan.genome import Genome
@@ -32,6 +35,7 @@ class Strand:
     genome: Genome
     model: nn.Module
     mirrored: bool
+    held: list[tuple[nn.Module, Asked, bool]] = field(default_factory=list, compare=False)
 
     def own_windows(self, alleles: list[Allele]) -> Floats:
         """REF's output and its change, [2, M, T, W], of alleles that shift nothing, by deltas in windows of
@@ -72,18 +76,32 @@ class Strand:
         """What the model makes of each window: [T, 1], or [T, P] at all positions along the genome."""
         job = self.job
         read = Read(self._targets, job.parameters.get("func"))
-        like = next((p for p in self.model.parameters() if p.is_floating_point()), torch.zeros(()))
-        size = max(TOGETHER // job.lay.length, 1)
+        if not self.held:
+            self.held.append(self._ready(windows[0], Read(None) if job.lay.positions else read))
+        net, asked, single = self.held[0]
+        size = 1 if single else max(TOGETHER // job.lay.length, 1)
         for at in range(0, len(windows), size):
-            X = self._hot(windows[at : at + size]).to(like)
+            X = self._hot(windows[at : at + size]).to(asked.home, asked.dtype)
             with torch.no_grad(), full_float32({X.device}):
                 if not job.lay.positions:
-                    made = read(self.model(X))[..., None]
+                    made = read(net(X))[..., None]
                 else:
                     picked = np.stack([track(t, job.shape) for t in self._targets])
-                    made = self.model(X).flatten(1)[:, torch.from_numpy(picked)]
+                    made = net(X).flatten(1)[:, torch.from_numpy(picked)]
             values = made.double().cpu().numpy()
             yield from values[..., ::-1] if self.mirrored and job.lay.positions else values
+
+    def _ready(self, window: str, read: Read) -> tuple[nn.Module, Asked, bool]:
+        """The model, checked, in the number type asked for; and whether it takes one sequence at a time only."""
+        given = self.job.parameters
+        asked = ask(
+            self.model, self._hot([window]), None, start=0, end=None, layout=given.get("layout", "NCL"),
+            alphabet=given.get("alphabet", "ACGT"), precision=given.get("precision", "fp32"), memory=None,
+            device=None,
+        )  # fmt: skip
+        with full_float32({asked.home}):
+            single = takes_one(asked.model, asked.inputs, read)
+        return doubled(asked.model) if asked.dtype != asked.native else asked.model, asked, single
 
     @property
     def _targets(self) -> list[Any]:
