@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from benchmarks.constructed import Head, Plateau, Pooled, letters, tower
 from nucleoscope.diagnostics import vanishing
+from nucleoscope.diagnostics.vanishing import DEAD
+from nucleoscope.evaluate.truth import analytic
 
 
 def test_a_linear_model_has_a_tenth_of_its_path_at_the_end() -> None:
@@ -99,3 +101,21 @@ def test_bad_input() -> None:
         vanishing(Pooled().eval(), letters(1), n_steps=2)
     with pytest.raises(ValueError, match="training mode"):
         vanishing(Pooled(), letters(1))
+
+
+def test_a_detector_of_motifs_is_alive_where_its_motif_is() -> None:
+    """Filters that are above 0 at one position or so; then filters that are so nowhere."""
+    model, data = analytic("additive")
+    assert vanishing(model, data.X[:6]).values["dead"] <= DEAD
+    pooled = Pooled(40, 9).eval()
+    X = letters(2)
+    with torch.no_grad():
+        top = pooled.conv(X).amax((0, 2))
+        pooled.conv.bias -= top - 0.01
+        assert (pooled.conv(X) > 0).double().mean() < 1 - DEAD
+    assert vanishing(pooled, X).values["dead"] == 0
+    with torch.no_grad():
+        pooled.conv.bias[:38] = -50
+    found = vanishing(pooled, X)
+    assert found.values["dead"] == pytest.approx(38 / 40)
+    assert found.fires

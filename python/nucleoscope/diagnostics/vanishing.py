@@ -34,7 +34,7 @@ def vanishing(
 
     Of every activation h: its elasticity ``|df/dh| |h|``, which no rescaling of neighbouring layers moves (h
     -> c h takes df/dh to df/dh / c), as a share of the largest; what it lets through, ``|df/d in| / |df/d
-    out|``; and its dead units, which are flat for every sequence and every point of the straight path from
+    out|``; and its dead channels, which are flat for every sequence and every point of the straight path from
     equal letters to it. `vanished` is the first layer's elasticity over the last one's.
 
     Along that path, ``f(x) - f(b) = int <df/dx, x - b> da``. Once the answer has come within a tenth of its
@@ -164,7 +164,8 @@ def _path(asked: Asking, n_steps: int) -> _Path:
     with torch.no_grad():
         first = asked.value(begin).double()
     flat = _flat(torch.stack(values, 1), torch.stack(sizes[:-1], 1), first, last)
-    return _Path(flat, {name: _dead(units) for name, units in live.items()})
+    widths = {size for each in asked.model.parameters() for size in each.shape[:1]}
+    return _Path(flat, {name: _dead(units, widths) for name, units in live.items()})
 
 
 def _note(live: dict[str, Tensor], each: Activation) -> None:
@@ -175,12 +176,16 @@ def _note(live: dict[str, Tensor], each: Activation) -> None:
         live[each.layer] = live.get(each.layer, torch.zeros_like(moved)) | moved
 
 
-def _dead(live: Tensor) -> float:
-    """The share of dead units, whichever axis of [C], [C, L] or [L, C] they are on."""
-    if live.ndim == 1:
-        return float((~live).double().mean())
-    over = [live.any(axis).double().mean() for axis in range(live.ndim)]
-    return 1.0 - min(map(float, over))
+def _dead(live: Tensor, widths: set[int]) -> float:
+    """The share of dead channels, whichever axis of [C], [C, L] or [L, C] they are on.
+
+    A channel is alive where any position of it is: a detector of a motif is silent at most of them. Channels lie
+    on an axis as long as some parameter has outputs; where several axes are, or none is, on the one with most
+    dead.
+    """
+    axes = [axis for axis in range(live.ndim) if live.shape[axis] in widths] or range(live.ndim)
+    alive = [live.movedim(axis, 0).flatten(1).any(1) if live.ndim > 1 else live for axis in axes]
+    return 1.0 - min(float(each.double().mean()) for each in alive)
 
 
 def _flat(values: Tensor, sizes: Tensor, first: Tensor, last: Tensor) -> float:
