@@ -13,6 +13,7 @@ from torch import Tensor
 
 from nucleoscope import dinucleotide_shuffle
 from nucleoscope.evaluate import Background, Case, Data, Explained, Metric, Pair, metrics
+from nucleoscope.evaluate.metrics import removal
 from tests.evaluate.closed_forms import UNIFORM, Additive, Either, additive_case, case, letters
 
 N, L = 5, 23
@@ -287,3 +288,51 @@ def test_explainers_are_not_judged_by_their_own_shuffles() -> None:
         own = dinucleotide_shuffle(known.data.X, 8, seed)
         judge = Background("dinucleotide", 8).of(replace(known, seed=seed))
         assert (own != judge).flatten(1).any(1).all()
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        metrics.ExactAgreement(),
+        metrics.SensitivityN(),
+        metrics.MutagenesisAgreement(),
+        metrics.MonotonicityCorrelation(),
+    ],
+    ids=lambda m: m.name,
+)
+@pytest.mark.parametrize("score", [0.0, 0.7])
+def test_saying_the_same_everywhere_is_worth_0(metric: Metric, score: float) -> None:
+    model, X = Additive(L), letters(N, L)
+    silent = case(model, X, torch.full((N, L), score).double(), exact=model.exact(X))
+    assert torch.equal(metric(silent), every(0))
+
+
+def test_ties_do_not_go_from_left_to_right() -> None:
+    """Of one position that matters, scored as all others: its turn follows from the seed."""
+    model, X = Additive(L), letters(N, L)
+    with torch.no_grad():
+        model.weight[:, 1:] = 0
+    tied = case(model, X, torch.zeros(N, L).double())
+    for metric in (
+        metrics.Deletion(L, UNIFORM),
+        metrics.Insertion(L, UNIFORM),
+        metrics.ROAD(draws=2),
+    ):
+        found = {float(metric(replace(tied, seed=seed)).nanmean()) for seed in range(6)}
+        assert len(found) > 1, metric.name
+    turns = [int(removal.places(replace(tied, seed=s), tied.scores)[0, 0]) for s in range(200)]
+    assert abs(sum(turns) / len(turns) - (L - 1) / 2) < 2  # six standard errors of a mean are 2.8
+    ordered = tied.scores + torch.arange(L)
+    assert torch.equal(removal.places(tied, ordered)[0], torch.arange(L).flip(0))
+
+
+def test_the_lift_of_an_order_at_random() -> None:
+    length, many = 200, 2
+    drawn = torch.Generator().manual_seed(0)
+    marked = torch.zeros(4000, length, dtype=torch.bool)
+    marked[:, :many] = True
+    scores = torch.rand(4000, length, generator=drawn, dtype=torch.float64)
+    harmonic = sum(1 / k for k in range(1, length + 1)) / length
+    expected = (harmonic + (many - 1) / (length - 1) * (1 - harmonic)) * length / many
+    assert expected == pytest.approx(3.4, abs=0.1)
+    assert metrics.AUPRCLift().found(scores, marked).mean() == pytest.approx(expected, rel=0.1)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
+
+Correlation = Callable[[Tensor, Tensor], Tensor]
 
 
 def pearson(a: Tensor, b: Tensor) -> Tensor:  # [..., n], [..., n] -> [...]
@@ -29,6 +33,22 @@ def _unit(values: Tensor) -> Tensor:
 
 def _is_constant(centred: Tensor) -> Tensor:
     return centred.abs().amax(-1) < 1e-14  # of numbers whose largest was 1
+
+
+def constant(values: Tensor) -> Tensor:  # [..., n] -> bool [...]
+    """Whether all values along the last axis are the same, but for rounding."""
+    scaled = _unit(values)
+    return _is_constant(scaled - scaled.mean(-1, keepdim=True))
+
+
+def with_truth(said: Tensor, truth: Tensor, correlation: Correlation = pearson) -> Tensor:
+    """A correlation with what is so, along the last axis; NaN where the truth is constant.
+
+    It is 0 where the truth varies and all that is said is the same. Were that undefined, it would be left out of
+    means, and saying nothing where it is hard would be the best that an explainer can do.
+    """
+    silent = constant(said) & ~constant(truth)
+    return torch.where(silent, 0.0, correlation(said, truth))
 
 
 def ranks(values: Tensor) -> Tensor:  # [..., n] -> [..., n]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nucleoscope.evaluate.case import Case
-from nucleoscope.evaluate.statistics import pearson
+from nucleoscope.evaluate.statistics import with_truth
 
 
 def _unknown(case: Case) -> Tensor:
@@ -18,7 +18,10 @@ def _unknown(case: Case) -> Tensor:
 
 @dataclass(frozen=True)
 class ExactAgreement:
-    """The correlation of φ with the exact attribution over positions, whatever its scale; NaN where unknown."""
+    """The correlation of φ with the exact attribution over positions, whatever its scale.
+
+    0 for a map that is the same everywhere; NaN where the exact one is unknown or so itself.
+    """
 
     name: ClassVar[str] = "exact agreement"
     category: ClassVar[str] = "truth"
@@ -27,7 +30,7 @@ class ExactAgreement:
     def __call__(self, case: Case) -> Tensor:
         """[N]."""
         exact = case.data.exact
-        return _unknown(case) if exact is None else pearson(case.scores, exact.cpu())
+        return _unknown(case) if exact is None else with_truth(case.scores, exact.cpu())
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from torch import Tensor
 from nucleoscope.evaluate.background import Background, without
 from nucleoscope.evaluate.case import Case
 from nucleoscope.evaluate.metrics.metric import at_least
-from nucleoscope.evaluate.statistics import spearman
+from nucleoscope.evaluate.metrics.removal import places
+from nucleoscope.evaluate.statistics import spearman, with_truth
 
 ROUNDING = 1e-9  # of the largest answer: what a step may fall by and count as level
 
@@ -20,7 +21,7 @@ ROUNDING = 1e-9  # of the largest answer: what a step may fall by and count as l
 class Monotonicity:
     """Whether the answer never falls while positions come into the background, least score first: 1 or 0.
 
-    steps: how many times a part of the positions comes.
+    steps: how many times a part of the positions comes. Ties come in an order drawn from the seed.
 
     Source: Arya et al. 2019 (arXiv 1909.03012).
     """
@@ -37,7 +38,7 @@ class Monotonicity:
     def __call__(self, case: Case) -> Tensor:
         """[N], 1 or 0."""
         length = case.data.length
-        place = case.scores.argsort(dim=1, stable=True).argsort(1)[:, None]
+        place = places(case, -case.scores)[:, None]
         counts = torch.linspace(0, length, self.steps + 1).round().unique()
         along = without(case, place >= counts[:, None], self.background)
         least = -ROUNDING * along.abs().amax(1, keepdim=True)
@@ -49,7 +50,7 @@ class MonotonicityCorrelation:
     """Spearman's correlation of |φ| with the mean square effect of replacing a position by itself.
 
     positions: how many are tried, evenly spaced; the draws of the background are averaged after squaring.
-    NaN where one of the two is constant.
+    0 where |φ| is the same everywhere, NaN where the effects are.
 
     Source: Nguyen and Martinez 2020 (arXiv 2007.07584).
     """
@@ -74,4 +75,4 @@ class MonotonicityCorrelation:
             edited = torch.where(there[:, None], drawn[:, k, None], X[:, None])
             asked = case.ask(edited.flatten(0, 1)).view(effects.shape)
             effects += (asked - case.value[:, None]).square()
-        return spearman(case.scores[:, at].abs(), effects)
+        return with_truth(case.scores[:, at].abs(), effects, spearman)

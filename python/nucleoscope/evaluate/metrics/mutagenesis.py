@@ -10,7 +10,7 @@ from torch import Tensor
 
 import nucleoscope
 from nucleoscope.evaluate.case import Case, home
-from nucleoscope.evaluate.statistics import pearson
+from nucleoscope.evaluate.statistics import with_truth
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,8 @@ class MutagenesisAgreement:
     """The correlation over positions of φ with saturation mutagenesis, by the exact delta engine.
 
     start, end: the positions that are compared, all unless said. Mutagenesis counts the letter there less the
-    mean of all four. It is 1 for mutagenesis itself, and no truth: of redundant sites it sees none. NaN where
-    one of the two is constant.
+    mean of all four. It is 1 for mutagenesis itself, and no truth: of redundant sites it sees none. 0 for
+    a map that is the same everywhere, NaN where single substitutions do the same everywhere.
     """
 
     start: int = 0
@@ -34,7 +34,7 @@ class MutagenesisAgreement:
         asked = repr(self).encode()
         if asked not in known:  # it is the same for all explainers
             known[asked] = self._effects(case)
-        return pearson(case.scores[:, self.start : self.end], known[asked])
+        return with_truth(case.scores[:, self.start : self.end], known[asked])
 
     def _effects(self, case: Case) -> Tensor:
         _, dtype = home(case.model, case.data.X)

@@ -27,7 +27,8 @@ class _Removal:
         """Shares of the positions [K + 1], and for each order what is left of f(x) - f(b), [N, K + 1].
 
         "deletion" takes the most important first, "insertion" leaves them, "least" takes the least important
-        first. Importance is the score, with its sign turned round where the sequence lowers the answer.
+        first. Importance is the score, with its sign turned round where the sequence lowers the answer; ties go
+        in an order drawn from the seed.
         """
         length = case.data.length
         counts = torch.linspace(0, length, self.steps + 1).round().unique()
@@ -35,7 +36,7 @@ class _Removal:
         ground = without(case, whole, self.background)
         change = case.value[:, None] - ground
         importance = case.scores * torch.where(change < 0, -1.0, 1.0)
-        place = importance.argsort(dim=1, descending=True, stable=True).argsort(1)[:, None]
+        place = places(case, importance)[:, None]
         taken = {
             "deletion": place < counts[:, None],
             "insertion": place >= counts[:, None],
@@ -44,6 +45,17 @@ class _Removal:
         made = [without(case, taken[order], self.background) - ground for order in orders]
         left = [torch.where(change != 0, each / change, torch.nan) for each in made]
         return counts.double() / length, left
+
+
+def places(case: Case, importance: Tensor) -> Tensor:  # [N, L] -> [N, L]
+    """When each position's turn is, the most important first.
+
+    Ties come in an order drawn from the seed: from left to right, a map of few distinct scores would be judged by
+    where in the sequence its zeros lie.
+    """
+    mixed = torch.randperm(importance.shape[1], generator=case.draws(3))
+    order = mixed[importance[:, mixed].argsort(dim=1, descending=True, stable=True)]
+    return order.argsort(1)
 
 
 def area(shares: Tensor, curve: Tensor) -> Tensor:

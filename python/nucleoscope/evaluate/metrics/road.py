@@ -12,6 +12,7 @@ from torch import Tensor
 from nucleoscope.evaluate.background import Background, without
 from nucleoscope.evaluate.case import Case
 from nucleoscope.evaluate.metrics.metric import at_least
+from nucleoscope.evaluate.metrics.removal import places
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,8 @@ class ROAD:
 
     The mean over `shares` of the positions. A filled position takes the letter of the nearest one that stayed,
     before or behind it, the nearer the likelier, with letters at random as noise: the one-dimensional form of
-    noisy linear imputation, so that what is filled does not stand out. draws: fillings that are averaged. NaN
-    where the sequence does nothing.
+    noisy linear imputation, so that what is filled does not stand out. draws: fillings that are averaged. Ties
+    are taken in an order drawn from the seed. NaN where the sequence does nothing.
 
     Source: Rong et al. 2022 (ICML, arXiv 2202.00449).
     """
@@ -48,7 +49,7 @@ class ROAD:
         ground = without(case, whole, Background("dinucleotide", self.draws))[:, 0]
         change = case.value - ground
         importance = case.scores * torch.where(change < 0, -1.0, 1.0)[:, None]
-        place = importance.argsort(dim=1, descending=True, stable=True).argsort(1)
+        place = places(case, importance)
         left = torch.zeros_like(change)
         for share in self.shares:
             taken = place < max(1, min(case.data.length - 1, round(share * case.data.length)))

@@ -11,7 +11,7 @@ from torch import Tensor
 from nucleoscope.evaluate.background import Background, without
 from nucleoscope.evaluate.case import Case
 from nucleoscope.evaluate.metrics.metric import at_least
-from nucleoscope.evaluate.statistics import pearson
+from nucleoscope.evaluate.statistics import constant, pearson
 
 MOST = 0.8  # of the positions
 
@@ -21,8 +21,9 @@ class SensitivityN:
     """The correlation, over random sets S of n positions, of Σ_S φ and f(x) - f(x without S); mean over n.
 
     sizes: how many n, spaced evenly in their logarithm from 1 to 0.8 L, or `at` names them. subsets: sets of each
-    size, the same for all sequences. A size at which either side is constant says nothing and is left out;
-    NaN where that is so at all sizes. Attributions that are exact for an additive model give exactly 1.
+    size, the same for all sequences. A size at which either side is constant says nothing and is left out; NaN
+    where that is so at all sizes. But a map that is the same everywhere has 0 wherever effects differ.
+    Attributions that are exact for an additive model give exactly 1.
 
     Raises ValueError for sizes that the sequences have not got.
 
@@ -53,7 +54,8 @@ class SensitivityN:
         effects = case.value[:, None] - without(case, taken.flatten(0, 1), self.background)
         sums = case.scores @ taken.flatten(0, 1).double().T  # [N, sizes * subsets]
         shape = (len(case.data), len(chosen), self.subsets)
-        return pearson(sums.view(shape), effects.view(shape)).T
+        silent = constant(case.scores)[:, None] & ~constant(effects.view(shape))
+        return torch.where(silent, 0.0, pearson(sums.view(shape), effects.view(shape))).T
 
     def chosen(self, length: int) -> list[int]:
         """The sizes of the sets, in sequences of this length."""
