@@ -64,10 +64,16 @@ LAW = {
         "engine.path",
         "engine.quadrature",
     ),
-    "scan": room(
-        "files", "engine.aligned", "engine.cache", "engine.prepare", "engine.read", "engine.steady",
-        "naive.methods", lazily=(FACE,),
-    ),  # fmt: skip  # it runs models itself where alleles shift; the face offers it, so it takes methods from there by name
+    "scan": room(  # the face offers it, so it takes methods from there by name
+        "files",
+        "engine.aligned",
+        "engine.cache",
+        "engine.prepare",
+        "engine.read",
+        "engine.steady",
+        "naive.methods",
+        lazily=(FACE,),
+    ),
     "evaluate": room(
         FACE,
         "demo",

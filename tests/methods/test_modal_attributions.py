@@ -89,6 +89,7 @@ def test_what_is_refused() -> None:
         ({"args_baselines": (0.0,)}, ValueError, "one for each of the 2"),
         ({"args_baselines": (0.0, torch.zeros(1, 3))}, ValueError, r"args_baselines\[1\]: \(1, 3\)"),
         ({"baselines": "mean"}, TypeError, "baselines='mean'"),
+        ({"baselines": X[:, None].repeat(1, 2, 1, 1)}, ValueError, "2 for each sequence; a path has"),
     ):  # fmt: skip
         with pytest.raises(error, match=said):
             modal_attributions(net, X, ARGS, **ASK | bad)  # type: ignore[arg-type]

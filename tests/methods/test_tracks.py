@@ -167,6 +167,8 @@ def test_requests_that_are_refused() -> None:
         deletion_screen(net, x, others, length=96, width=8, alphabet="ATCGN")
     with pytest.raises(ValueError, match="width=0"):
         deletion_screen(net, x, others, length=80, width=0, alphabet="ATCGN")
+    with pytest.raises(ValueError, match="width=48: a deletion lies in the middle"):
+        deletion_screen(net, x, others, length=40, width=48, alphabet="ATCGN")
 
 
 class Slots(Modal):

@@ -377,3 +377,39 @@ def test_estimates(genome: Path, regions: list[str] | None) -> None:
     assert found.memory > 1 << 30
     assert found.disk == found.bases * 4 * 4 * 2
     assert "bases a second" in str(found)
+
+
+class TwoReaches(nn.Module):
+    """Channel 0 sees 3 bases, channel 1 sees 41: [N, 4, L] -> [N, 2, L]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(3)
+        self.near, self.far = (nn.Conv1d(4, 1, k, padding=k // 2) for k in (3, 41))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([self.near(x), self.far(x)], 1).tanh()
+
+
+def test_the_other_strand_s_target_has_a_halo_too(genome: Path, tmp_path: Path) -> None:
+    net = TwoReaches().eval()
+    asked: dict[str, Any] = {"target": 0, "reverse_target": 1, "reverse_complement": True}
+    done = nucleoscope.scan(
+        net, genome, ["chr1:1-200"], tmp_path / "o", coordinates="genome", cell=50, **asked
+    )
+    assert done.clean, str(done)
+    found = nucleoscope.saturation_mutagenesis(net, one_hot([CHR1]), **asked)
+    same(chromosome(done.store)[:, :200], found.scores.numpy()[0][:, :200] * len(CHR1))
+
+
+def test_pieces_may_be_shorter_than_a_shift(genome: Path, tmp_path: Path) -> None:
+    """In the middle, and at both ends of a chromosome."""
+    views: dict[str, Any] = {"shifts": (-4, 0, 5)}
+    wanted = untiled(pooled_net(), CHR1, **views)
+    regions = ["chr1:1-3", "chr1:101-104", "chr1:1002-1003"]
+    done = nucleoscope.scan(
+        pooled_net(), genome, regions, tmp_path / "o", coordinates="genome", **SMALL, **views
+    )
+    assert done.clean, str(done)
+    for low, high in [(0, 3), (100, 104), (1001, 1003)]:
+        same(chromosome(done.store)[:, low:high], wanted[:, low:high])

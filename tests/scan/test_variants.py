@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import errno
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import torch
 from torch import nn
 
 import nucleoscope
-from nucleoscope.scan import estimate_variants, laying, merge, strand, variant_job
+from nucleoscope.scan import annotate, estimate_variants, laying, merge, strand, variant_job
+from nucleoscope.scan.alleles import Allele
 from nucleoscope.scan.letters import one_hot
 from tests.scan.genomes import CHR1, GENOME, bases, dense_net, write_fasta
 from tests.scan.test_vcf import write
@@ -591,7 +593,7 @@ def runs(net: nn.Module, genome: Path, tmp_path: Path, **given: Any) -> strand.S
     """A strand of a job whose alleles go by runs of the model."""
     job = variant_job.VariantJob(
         [net], genome, tmp_path, {"target": 1, **given}, scoring=None,  # type: ignore[arg-type]
-        lay=variant_job.Lay(60, 0, 1), shape=(), shares=False, mirrored=False, reverse_target=None,
+        lay=variant_job.Lay(60, 0, 1), shape=(), spare=None, mirrored=False, reverse_target=None,
         genes=None, threads=1,
     )  # fmt: skip
     return strand.Strand(job, None, net, False)  # type: ignore[arg-type]
@@ -610,3 +612,62 @@ def test_runs_of_the_model_are_checked_and_in_the_number_type_asked_for(
     for net in (dense_net(60), OneOnly().eval()):
         found = np.concatenate(list(runs(net, genome, tmp_path, precision="fp64").answers(windows)))
         np.testing.assert_allclose(found[:, 0], wanted, rtol=1e-12)
+
+
+class Wide(Peaks):
+    """As long as the sequence: near its ends it sees where that ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for conv in self.net:
+            if isinstance(conv, nn.Conv1d):
+                conv.padding = (conv.dilation[0] * (conv.kernel_size[0] // 2),)
+        self.eval()
+
+
+def test_long_insertions_and_unknown_bases_do_not_share(
+    genome: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind 10 bases more, what is looked at reads beyond its window's end."""
+    span(120, monkeypatch)
+    rows = [at(p, 1, other(CHR1[p - 1])) for p in (140, 145, 150, 160, 165, 170, 175, 180)]
+    rows.append(at(155, 1, CHR1[154] + "GATTACAGA" + other(CHR1[154])))
+    vcf = write(tmp_path / "v.vcf", *rows)
+    given: dict[str, Any] = {"length": 41, "target": 1, "around": 8, "scores": "difference"}
+    done = nucleoscope.variants(Wide(), genome, vcf, tmp_path / "o", **given)
+    assert done.clean, str(done)
+    (found,) = info(tmp_path / "o", "NS_DIFFERENCE")[-1]
+    held = window(155, 41)
+    before, after = ask(Wide(), held), ask(Wide(), put(held, 20, 1, rows[-1].split("\t")[4])[:41])
+    wanted = (spliceai(after, 20, 1, 11)[1, 12:29] - before[1, 12:29]).sum()
+    assert found == pytest.approx(wanted, abs=1e-5)
+    job = replace(runs(Wide(), genome, tmp_path).job, spare=3)
+    for ref, alt, may in [("A", "AGAT", True), ("A", "AGATT", False), ("N", "NG", False)]:
+        assert job.shareable(Allele(0, 0, "chr1", 9, ref, alt)) is may
+
+
+def test_places_in_the_vcf_count_from_its_own_pos(genome: Path, tmp_path: Path) -> None:
+    """One deletion, in normal form and with 3 bases before it that stay."""
+    near = CHR1[296:304]
+    rows = [at(300, 3, CHR1[299]), at(297, 6, near[:4])]
+    given: dict[str, Any] = {"length": 61, "target": 1, "around": 8, "scores": "gain"}
+    places = []
+    for number, row in enumerate(rows):
+        vcf = write(tmp_path / f"{number}.vcf", row)
+        assert nucleoscope.variants(
+            Peaks().eval(), genome, vcf, tmp_path / f"{number}", **given
+        ).clean
+        places.append(int(row.split("\t")[1]) + info(tmp_path / f"{number}", "NS_GAIN_AT")[0][0])
+    assert places[0] == places[1]
+
+
+def test_long_chromosomes_have_an_index_of_their_own_kind(
+    genome: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(annotate, "TABIX", 1000)
+    vcf = write(tmp_path / "v.vcf", at(200, 1, other(CHR1[199])), at(300, 1, other(CHR1[299])))
+    nucleoscope.variants(dense_net(60), genome, vcf, tmp_path / "o", length=60, target=0)
+    assert not (tmp_path / "o/variants.vcf.gz.tbi").exists()
+    index = str(tmp_path / "o/variants.vcf.gz.csi")
+    with pysam.VariantFile(str(tmp_path / "o/variants.vcf.gz"), index_filename=index) as file:
+        assert [record.pos for record in file.fetch("chr1", 250, 350)] == [300]

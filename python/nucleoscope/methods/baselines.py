@@ -61,6 +61,16 @@ def read_baselines(
     return Baselines(sequences, made, made.shape[1])
 
 
+def one_for_each(starts: Baselines) -> Baselines:
+    """The same, where a path can start from them; raises ValueError for several of one sequence."""
+    if starts.count != 1:
+        raise ValueError(
+            f"baselines: {starts.count} for each sequence; a path has one. nucleoscope.expected_gradients "
+            "averages over several."
+        )
+    return starts
+
+
 def in_view(baselines: Any, view: View, layout: str, alphabet: str) -> Any:
     """Baselines as a view shows its sequences."""
     if (

@@ -68,6 +68,10 @@ def deletion_screen(
     for name, value in (("length", length), ("width", width), ("step", step)):
         if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
             raise ValueError(f"{name}={value!r}: a number of bases, 1 or more")
+    if width > length:
+        raise ValueError(
+            f"width={width}: a deletion lies in the middle of a window of length={length}: give no more than that"
+        )
     with in_turn:
         asked = asked_for(model, X, args, alphabet, precision)
         region = X.shape[2]

@@ -14,7 +14,7 @@ from nucleoscope.engine.integral import LEAST, by_halves, by_thirds, integral
 from nucleoscope.engine.quadrature import NAMES, rule
 from nucleoscope.engine.read import Func
 from nucleoscope.methods.along_paths import Take, Walk, walk, with_errors
-from nucleoscope.methods.baselines import Baselines, in_view, read_baselines
+from nucleoscope.methods.baselines import in_view, one_for_each, read_baselines
 from nucleoscope.methods.gradients import Found, Opened, attributed
 from nucleoscope.methods.running import levels_to_the_caller
 from nucleoscope.result import Attribution, Check
@@ -112,7 +112,7 @@ def integrated_gradients(
     def explain(opened: Opened) -> Found:
         take, named = _taking(method, steps, tolerance, opened.backward.look.kinks)
         given = in_view(baselines, opened.view, layout, alphabet)
-        starts = _one_for_each(read_baselines(given, opened.asked.sequences))
+        starts = one_for_each(read_baselines(given, opened.asked.sequences))
         expected = steps if tolerance is None else LEAST
         walks.append(walk(opened, starts, take, expected, progress))
         checks = (*walks[-1].checks, *_converged(walks[-1], tolerance))
@@ -126,15 +126,6 @@ def integrated_gradients(
         points=steps if tolerance is None else LEAST,
     )  # fmt: skip
     return with_errors(made, walks)
-
-
-def _one_for_each(starts: Baselines) -> Baselines:
-    if starts.count != 1:
-        raise ValueError(
-            f"baselines: {starts.count} for each sequence; a path has one. nucleoscope.expected_gradients "
-            "averages over several."
-        )
-    return starts
 
 
 def _read_steps(n_steps: Any, method: str, tolerance: Any) -> int:

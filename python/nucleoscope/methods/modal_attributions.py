@@ -18,7 +18,7 @@ from nucleoscope.engine.prepare import Asked
 from nucleoscope.engine.quadrature import rule
 from nucleoscope.engine.read import Func, Read
 from nucleoscope.engine.steady import answer, check_finite, check_steady
-from nucleoscope.methods.baselines import read_baselines
+from nucleoscope.methods.baselines import one_for_each, read_baselines
 from nucleoscope.methods.running import exactly, read_func, versions
 from nucleoscope.methods.track_edits import Inputs
 from nucleoscope.methods.track_effect import asked_for, inputs_of
@@ -110,7 +110,7 @@ def modal_attributions(
         for i, arg in enumerate(asked.others):
             if not arg.is_floating_point():
                 raise TypeError(f"args[{i}]: it holds {arg.dtype}, of which there is no slope")
-        starts = read_baselines(baselines, asked.sequences)
+        starts = one_for_each(read_baselines(baselines, asked.sequences))
         others = _read_others(args_baselines, asked.others)
         with exactly(asked):
             backward = _backward(asked, read, memory)

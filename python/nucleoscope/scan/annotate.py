@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -23,6 +23,7 @@ from nucleoscope.scan.regions import Reject
 from nucleoscope.scan.vcf import Record, header, records
 
 PREFIX = "NS_"
+TABIX = 1 << 29  # bases of a chromosome that a .tbi index can tell apart; a .csi has no such end
 ROWS = 1 << 16  # of the table at a time
 
 
@@ -140,34 +141,52 @@ def _annotated(folder: Folder, source: Path, failed: dict[int, str]) -> Path:
         for record in _readable(source):
             own = {}
             while waiting is not None and waiting[0].record == record.number:
-                own[waiting[0].number] = waiting[1]
+                own[waiting[0].number] = _from(int(record.columns[1]), *waiting, told)
                 waiting = next(found, None)
             file.write(f"{_line(record, own, told)}\n".encode())
-    index = Path(f"{out}.tbi")
-    index.unlink(missing_ok=True)
+    for kind in ("tbi", "csi"):
+        Path(f"{out}.{kind}").unlink(missing_ok=True)
     if is_sorted:
-        pysam.tabix_index(str(partial), preset="vcf", force=True)
-        Path(f"{partial}.tbi").replace(index)
+        kind = "csi" if _longest(folder, used) > TABIX else "tbi"
+        pysam.tabix_index(str(partial), preset="vcf", force=True, csi=kind == "csi")
+        Path(f"{partial}.{kind}").replace(f"{out}.{kind}")
     partial.replace(out)
     return out
+
+
+def _from(
+    position: int, allele: Allele, values: npt.NDArray[Any], told: list[Field]
+) -> npt.NDArray[Any]:
+    """The scores of an allele whose record has this POS: its own place, in normal form, may be another."""
+    places = np.array([each.kind == "Integer" for each in told])
+    return np.where(places, values + (allele.start + 1 - position), values)
+
+
+def _longest(folder: Folder, used: dict[str, int]) -> int:
+    """Bases of the longest chromosome of the lines: as the genome has it, or as far as they go."""
+    sizes = folder.manifest["sizes"]
+    known = (sizes.get(name) or sizes.get(other_name(name)) or 0 for name in used)
+    return max((*known, *used.values()), default=0)
 
 
 def _readable(source: Path) -> Iterator[Record]:
     return (record for record in records(source) if not isinstance(record, Reject))
 
 
-def _order(source: Path) -> tuple[list[str], bool]:
-    """The chromosomes in the order they come in, and whether the lines are sorted as an index needs."""
+def _order(source: Path) -> tuple[dict[str, int], bool]:
+    """The chromosomes as they come, each with its last line's POS, and whether lines are sorted as an index needs."""
     last: dict[str, int] = {}
     before, is_sorted = "", True
     for record in _readable(source):
         name, position = record.columns[0], int(record.columns[1])
         is_sorted &= (name == before or name not in last) and position >= last.get(name, 0)
         last[name], before = position, name
-    return list(last), is_sorted
+    return last, is_sorted
 
 
-def _header(folder: Folder, given: list[str], told: list[Field], used: list[str]) -> Iterator[str]:
+def _header(
+    folder: Folder, given: list[str], told: list[Field], used: Iterable[str]
+) -> Iterator[str]:
     """The header given, with what VCF wants declared: contigs, and the fields, where they are not yet."""
     own = tuple(f"##INFO=<ID={each.tag}," for each in told)
     kept = [line for line in given[:-1] if not line.startswith((*own, "##nucleoscope="))]

@@ -113,9 +113,11 @@ class _Opened:
         unscored = self._unscored(bases[start:end])
         if unscored.all():
             return None
-        scores: npt.NDArray[Any] = self._scores(
-            [bases], [f"{name}:{lo + 1}-{hi}"], start=start, end=end
-        )[0]
+        # A sequence that is moved needs more sites than it is moved by; those beside the piece are cut off.
+        more = max((abs(each) for each in self.job.parameters.get("shifts", (0,))), default=0)
+        low, high = max(start - more, 0), min(end + more, len(bases))
+        found = self._scores([bases], [f"{name}:{lo + 1}-{hi}"], start=low, end=high)[0]
+        scores: npt.NDArray[Any] = found[..., start - low : end - low]
         if tiling.joined:  # a mean over the window's positions, which are not the chromosome's
             scores *= np.float32(self._positions(bases))
         scores[..., unscored] = np.nan

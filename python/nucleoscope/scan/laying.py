@@ -58,14 +58,18 @@ def _shape(model: nn.Module, X: torch.Tensor) -> tuple[int, ...]:
     return tuple(made.shape[1:])
 
 
-def shares(request: Request, lay: Lay) -> bool:
-    """Whether variants may share a longer sequence: the model goes position by position at any length, and
-    all that decides a variant's scores lies in its own window."""
+def spare(request: Request, lay: Lay) -> int | None:
+    """How many bases may be put in where variants share a longer sequence; None where they may not.
+
+    They may where the model goes position by position at any length, and all that decides a variant's scores
+    lies in its own window. Bases put in move what is behind them towards the window's end.
+    """
     import nucleoscope
 
     scoring, length = request.scoring, request.length
     if scoring.around is None or request.bin > 1:
-        return False
+        return None
+    room = length
     given, longer = request.given(), length + SPAN  # as it will be asked, so that it is traced once
     X = one_hot(["A" * longer], given.get("alphabet", "ACGT"), given.get("layout", "NCL"))
     target = given.get("target")
@@ -76,12 +80,13 @@ def shares(request: Request, lay: Lay) -> bool:
                 model, X, [0], [longer // 2], ["A"], ["C"], around=scoring.around, **asked
             )
         except (ValueError, RuntimeError, nucleoscope.Untraceable):  # one length, steps, or a seam
-            return False
+            return None
         low, high = found.facts["reads"]
         inside = low >= -(length // 2) and high <= length - length // 2
         if not inside or found.facts["positions"] != lay.positions + SPAN:
-            return False
-    return True
+            return None
+        room = min(room, length - length // 2 - high)
+    return room
 
 
 def _room(request: Request, lay: Lay) -> int:

@@ -137,7 +137,10 @@ def _tiling(request: Request, genome: Genome) -> Tiling | None:
     shift = max((abs(each) for each in request.parameters.get("shifts", (0,))), default=0)
     both = bool(request.parameters.get("reverse_complement"))
     X = one_hot(["A" * bases], *axes)
-    return exact_tiling(listed(request.model), X, request.cell, both, shift, **asked)
+    sides = [asked]
+    if both and request.parameters.get("reverse_target") is not None:
+        sides.append({**asked, "target": request.parameters["reverse_target"]})
+    return exact_tiling(listed(request.model), X, request.cell, both, shift, sides)
 
 
 def _asked(request: Request, tiling: Tiling | None) -> dict[str, Any]:

@@ -63,9 +63,7 @@ class Scoring:
         for name in self.scores:
             yield Column(name, "Float", told[name])
             if name in ("gain", "loss"):
-                yield Column(
-                    f"{name}_at", "Integer", f"Bases from POS to the {name}, in normal form"
-                )
+                yield Column(f"{name}_at", "Integer", f"Bases from POS to the {name}")
             if name == "gene":
                 yield Column("gene_name", "String", "The gene that changes most")
 

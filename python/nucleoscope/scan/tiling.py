@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import lcm
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -54,10 +54,11 @@ def exact_tiling(
     cell: int,
     both_strands: bool,
     shift: int,
-    **parameters: object,
+    sides: Sequence[Mapping[str, Any]],
 ) -> Tiling:
     """Halos from the plans for X, one sequence: windows of local models that join exactly.
 
+    `sides` are the parameters of a plan: one for each target that is asked about, the other strand's too.
     Everything is rounded up to the models' stride. On the other strand a base's halos are the other way round,
     and windows begin where the chromosome's mirror image has a phase of the stride; sequences that are moved by
     up to `shift` bases lose so many at an end. Raises ValueError where scores depend on the whole sequence,
@@ -66,7 +67,7 @@ def exact_tiling(
     import nucleoscope
 
     try:
-        found = [nucleoscope.plan(model, X, **parameters).context for model in models]  # type: ignore[arg-type]
+        found = [nucleoscope.plan(m, X, **asked).context for m in models for asked in sides]
     except (ValueError, nucleoscope.Untraceable) as error:
         why = str(error).rstrip(".")
         raise ValueError(

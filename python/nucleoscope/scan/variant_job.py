@@ -58,7 +58,9 @@ class VariantJob:
     scoring: Scoring
     lay: Lay
     shape: tuple[int, ...]  # of the output of one window
-    shares: bool  # whether variants that lie close may share a sequence
+    spare: (
+        int | None
+    )  # bases that may be put in where variants share a sequence; None: they may not
     mirrored: bool  # whether the reverse complement is asked about too
     reverse_target: Any  # what target is there; None: the same
     genes: Genes | None
@@ -68,6 +70,11 @@ class VariantJob:
     def centre(self) -> int:
         """Where in its window a variant begins."""
         return self.lay.length // 2
+
+    @property
+    def shares(self) -> bool:
+        """Whether variants that lie close may share a sequence."""
+        return self.spare is not None
 
     @property
     def near(self) -> npt.NDArray[np.int64]:
@@ -86,8 +93,12 @@ class VariantJob:
         return self.targets if self.reverse_target is None else _listed(self.reverse_target)
 
     def shareable(self, allele: Allele) -> bool:
-        """Whether it may lie in a sequence with others: its first base must be the same on both strands, and
-        what is moved is laid beside REF behind the mean of all models and strands."""
+        """Whether it may lie in a sequence with others: what it moves must stay in its window, its bases must
+        be known, its first base must be the same on both strands, and what is moved is laid beside REF behind
+        the mean of all models and strands."""
+        more = len(allele.alt) - len(allele.ref)
+        if self.spare is None or more > self.spare or set(allele.ref + allele.alt) - set("ACGT"):
+            return False
         if len(self.models) > 1 or self.mirrored:
             return len(allele.alt) == len(allele.ref) and (
                 not self.mirrored or len(allele.ref) == 1

@@ -13,7 +13,7 @@ from torch import nn
 from nucleoscope.scan.folder import Folder
 from nucleoscope.scan.genes import Genes
 from nucleoscope.scan.genome import digest, open_genome
-from nucleoscope.scan.laying import lay_of, longest, shares
+from nucleoscope.scan.laying import lay_of, longest, spare
 from nucleoscope.scan.provenance import compare, of_call, versions
 from nucleoscope.scan.request import MEMORY
 from nucleoscope.scan.run import How, Scan, carried_out, threads_of
@@ -235,6 +235,6 @@ def prepare(request: Request, folder: Folder, note: Callable[[str], None]) -> Va
             folder.prepare(sieve.items(request.vcf), request.shard_variants, facts)
     return VariantJob(
         listed(request.model), request.genome, folder.scratch, request.given(), request.scoring, lay, shape,
-        genes is None and shares(request, lay), request.reverse_complement, request.reverse_target, genes,
+        None if genes else spare(request, lay), request.reverse_complement, request.reverse_target, genes,
         folder.manifest["threads"],
     )  # fmt: skip
