@@ -174,7 +174,7 @@ def _readable(source: Path) -> Iterator[Record]:
 
 
 def _order(source: Path) -> tuple[dict[str, int], bool]:
-    """The chromosomes as they come, each with its last line's POS, and whether lines are sorted as an index needs."""
+    """The chromosomes as they come, each with its last POS, and whether lines are sorted as an index needs."""
     last: dict[str, int] = {}
     before, is_sorted = "", True
     for record in _readable(source):
