@@ -101,6 +101,94 @@ def test_what_cannot_be_traced_goes_by_the_model(taken: list[TracedGradient]) ->
     assert not taken
 
 
+def saliency(model: nn.Module, X: Tensor, **asked: Any) -> Tensor:
+    given = {"hypothetical": True, "center": "none", **asked}
+    return torch.as_tensor(nucleoscope.saliency(model, X, **given).scores)
+
+
+def test_masks_of_one_shape_are_two_targets(taken: list[TracedGradient]) -> None:
+    model, X = build("bpnet").eval(), sequences(2, ZOO["bpnet"][1])
+    outputs = model(X).shape[1:]
+    masks = [torch.zeros(outputs, dtype=torch.bool) for _ in range(2)]
+    masks[0].view(-1)[0] = masks[1].view(-1)[-1] = True
+    for mask in masks:
+        leaf = X.clone().requires_grad_()
+        expected = torch.autograd.grad(model(leaf)[:, mask].sum(), leaf)[0]
+        torch.testing.assert_close(saliency(model, X, target=mask), expected, rtol=1e-3, atol=1e-6)
+    assert len(taken) == 2
+
+
+TRACK = 0
+
+
+@pytest.mark.usefixtures("taken")
+def test_a_global_that_func_reads_may_change() -> None:
+    global TRACK
+    model = nn.Sequential(conv(4, 3), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten()).eval()
+    X = sequences(2, 40)
+
+    def chosen(output: Tensor) -> Tensor:
+        return output[:, TRACK : TRACK + 1]
+
+    for TRACK in (0, 2):
+        expected = saliency(model, X, target=TRACK)
+        torch.testing.assert_close(saliency(model, X, func=chosen), expected, rtol=1e-4, atol=1e-6)
+
+
+class Through(torch.autograd.Function):
+    """A clamp whose gradient does not stop outside it."""
+
+    @staticmethod
+    def forward(_ctx: Any, x: Tensor) -> Tensor:
+        return x.clamp(-1, 1)
+
+    @staticmethod
+    def backward(_ctx: Any, *grads: Tensor) -> Tensor:
+        return grads[0]
+
+
+class Clipped(nn.Module):
+    """A net with a derivative of its own making."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        made: Tensor = Through.apply(x * torch.arange(1.0, 5.0)[:, None] / 2)  # type: ignore[no-untyped-call]
+        return made.sum((1, 2))[:, None]
+
+
+def test_a_derivative_of_the_model_s_own_stays(taken: list[TracedGradient]) -> None:
+    X = torch.zeros(2, 4, 6)
+    X[0, 0], X[1, 3] = 1, 1  # within the clamp, and beyond it
+    got = saliency(Clipped().eval(), X, target=0)
+    expected = (torch.arange(1.0, 5.0) / 2)[None, :, None].expand(2, 4, 6)
+    torch.testing.assert_close(got, expected)
+    assert not taken
+
+
+class Endless(nn.Module):
+    """A net whose slope at a letter that is not there is infinite."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.sqrt().sum((1, 2))[:, None]
+
+
+def test_what_was_never_held_against_the_model_is_not_taken(taken: list[TracedGradient]) -> None:
+    with pytest.raises(ValueError, match="finite"):
+        saliency(Endless().eval(), sequences(1, 6), target=0)
+    assert not taken
+
+
+def test_many_points_under_inference_mode(taken: list[TracedGradient]) -> None:
+    model, X = build("bpnet").eval(), sequences(2, ZOO["bpnet"][1])
+    expected = saliency(model, X, target=0)
+    taken.clear()
+    other = build("bpnet").eval()
+    other.load_state_dict(model.state_dict())
+    with torch.inference_mode():
+        got = saliency(other, X, target=0)
+    assert taken
+    torch.testing.assert_close(got, expected)
+
+
 def test_a_program_that_differs_is_refused() -> None:
     model, X = build("bpnet").eval(), on_a_path(2, ZOO["bpnet"][1], torch.float32)
     program = Program(trace(model, X, ()), torch.float32, X.device)

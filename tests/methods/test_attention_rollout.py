@@ -107,6 +107,13 @@ def test_heads_apart_some_heads_and_norms() -> None:
     some = attention_rollout(model, X, heads=[0, 2], **same)
     expected = naive([p[[0, 2]] for p in matrices("causal", 0)], rows)
     torch.testing.assert_close(some.scores[0], expected, rtol=0, atol=1e-12)
+    many: dict[str, Any] = same | {
+        "rows": torch.eye(TOKENS, dtype=torch.float64).repeat(1 + 64 // TOKENS, 1)
+    }
+    twice = attention_rollout(model, X, heads=[0, 0, 2], **many)  # a head twice, of many rows
+    torch.testing.assert_close(
+        twice.scores.sum(-1), torch.ones(twice.scores.shape[:-1], dtype=torch.float64)
+    )
     layers = captured.layers((X[:1],))
     norms = [
         torch.stack([

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import BackwardCFunction
 
 from nucleoscope.engine import kinks
 from nucleoscope.engine.blame import Cuts, not_finite
@@ -43,6 +44,7 @@ class Look:
     flat: tuple[str, ...]  # those whose derivative is 0
     cuts: tuple[str, ...]  # where values go on without a gradient
     row: int  # bytes that a point takes on its way
+    own: bool  # whether a derivative is of the model's own making, which a trace does not have
 
 
 class Backward:
@@ -72,11 +74,11 @@ class Backward:
         cache = CACHE if self.device.type == "cpu" else memory
         self.rows = 1 if single else max(1, min(memory, cache) // self.look.row)
         self.rows = min(self.rows, MOST)
-        self.program = program
+        self.program: TracedGradient | None = None
         worth = wanted == 1 and not single and points * self.look.row >= WORTH_A_TRACE
-        if program is None and traced is not None and worth and (made := traced()) is not None:
-            self._hold_against(made, one)
-            self.program = made
+        if program is None and traced is not None and worth and not self.look.own:
+            program = self._held(traced, one)
+        self.program = program if program is not None and self._alike(program, one) else None
         if self.program is not None:
             self.rows = max(1, min(memory // self.look.row, self.program.program.batch))
 
@@ -99,6 +101,7 @@ class Backward:
             tuple(sorted(found & kinks.FLAT)),
             tuple(each for each in floating if "nucleoscope/targets.py" not in each),
             max(1, 2 * sum(kept.values())),
+            any(isinstance(f, BackwardCFunction) for f in kinks.functions(values)),
         )
 
     def __call__(self, inputs: tuple[Tensor, ...]) -> Gradients:
@@ -127,12 +130,31 @@ class Backward:
         values = self._ask(*(t.clone() for t in leaves))  # forward may write into them
         return values, self._back(values, leaves[: self.wanted])
 
-    def _hold_against(self, program: TracedGradient, one: tuple[Tensor, ...]) -> None:
-        """Raises Disagreement where the program's gradient at one point is not the model's."""
-        with self._ready():
-            _, (own,) = self._values_and_gradients(one)
-        if bool(torch.isfinite(own).all()):
+    def _held(
+        self, traced: Callable[[], TracedGradient | None], one: tuple[Tensor, ...]
+    ) -> TracedGradient | None:
+        """A program whose gradient at one point was the model's; raises Disagreement where it is not.
+
+        None too where the model's is not finite there: nothing could be held against it.
+        """
+        with torch.inference_mode(False):  # a trace is differentiated, and kept
+            one = tuple(t.clone() if t.is_inference() else t for t in one)
+            program = traced()
+            if program is None:
+                return None
+            with self._ready():
+                _, (own,) = self._values_and_gradients(one)
+            if not bool(torch.isfinite(own).all()):
+                return None
             program.check(one[0], one[1:], own)
+            return program
+
+    def _alike(self, program: TracedGradient, one: tuple[Tensor, ...]) -> bool:
+        """Whether it gives what the model gives at one point: what a global says may have changed since."""
+        with torch.no_grad():
+            own, made = self._ask(*(t.clone() for t in one)), program.values(one[0], one[1:])
+        near = 1e4 * torch.finfo(own.dtype).eps * own.abs().max()
+        return bool(torch.isfinite(own).all()) and bool(((made - own).abs() <= near).all())
 
     def values(self, inputs: tuple[Tensor, ...]) -> Tensor:
         """The targets alone, [B, T]."""

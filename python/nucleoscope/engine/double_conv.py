@@ -18,6 +18,8 @@ def takes(target: Any, args: Sequence[Any]) -> bool:
     if target is not torch.ops.aten.conv1d.default:
         return False
     given, weight = args[:2]
+    if torch.is_grad_enabled() and (given.requires_grad or weight.requires_grad):
+        return False  # the op has no gradient of torch's
     plain = given.ndim == 3 and given.dtype == weight.dtype == torch.float64
     return bool(plain and given.device.type == "cpu" and len(weight) >= FEW and given.numel())
 

@@ -70,7 +70,8 @@ class Rollout:
         chosen = self._chosen(layer)
         if norms is None:
             share = torch.zeros_like(layer.query[0, :, 0, 0])
-            share[chosen] = 1 / len(chosen)
+            for head in chosen:  # one may be named twice
+                share[head] += 1 / len(chosen)
             yield from layer.mean(share)
             return
         for begin, end, weights in weight_blocks(layer):

@@ -19,7 +19,7 @@ from nucleoscope.wrapped import filled
 
 Key = tuple[Any, ...]
 
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks")
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 _TRAINING = (
     "_trainer",
     "_fabric",
@@ -53,14 +53,15 @@ def of_training(model: nn.Module) -> list[Any]:
 
 
 def mark(value: Any) -> Key:
-    """Something hashable that differs wherever what a function or module holds does."""
-    return _Marks().of(value)
+    """Something hashable that differs wherever what a function or module holds does, or names as a global."""
+    return _Marks(named=True).of(value)
 
 
 class _Marks:
     """One walk over what a model holds; what was met before is not walked again."""
 
-    def __init__(self) -> None:
+    def __init__(self, named: bool = False) -> None:
+        self._named = named  # whether what functions read by a global name counts
         self._met: dict[int, tuple[int, Any]] = {}  # with the object, so that no other gets its id
 
     def of_modules(self, model: nn.Module, kept: Set[str]) -> dict[str, Key]:
@@ -136,7 +137,8 @@ class _Marks:
     def _of_object(self, value: Any) -> Key:
         if isinstance(value, types.FunctionType):
             cells = [cell.cell_contents for cell in value.__closure__ or () if filled(cell)]
-            held = (*cells, value.__defaults__, value.__kwdefaults__)
+            read = _named_by(value) if self._named and not _foreign(value) else ()
+            held = (*cells, value.__defaults__, value.__kwdefaults__, *read)
             return (value.__code__, *map(self.of, held))
         if isinstance(value, types.MethodType):
             return (self.of(value.__func__), self.of(value.__self__))
@@ -148,8 +150,19 @@ class _Marks:
         return (self.of(type(value)), *fields, *(() if fields else (id(value),)))
 
 
-def _foreign(kind: type) -> bool:
-    return kind.__module__.partition(".")[0] in _FOREIGN
+def _named_by(function: types.FunctionType) -> Iterator[Any]:
+    """What a function, or one inside it, reads by a global name."""
+    codes = [function.__code__]
+    for code in codes:
+        codes += [each for each in code.co_consts if isinstance(each, types.CodeType)]
+    for name in dict.fromkeys(name for code in codes for name in code.co_names):
+        held = function.__globals__.get(name)
+        if not isinstance(held, types.ModuleType):
+            yield held
+
+
+def _foreign(kind: type | types.FunctionType) -> bool:
+    return (kind.__module__ or "").partition(".")[0] in _FOREIGN
 
 
 def _fields(value: Any) -> Iterator[tuple[str, Any]]:

@@ -131,7 +131,7 @@ class Program:
 
     def _gradient(self, X: Tensor, others: tuple[Tensor, ...], read: Read) -> tuple[Tensor, Tensor]:
         with torch.enable_grad():
-            leaf = X.detach().requires_grad_()
+            leaf = (X.clone() if X.is_inference() else X.detach()).requires_grad_()
             values = read(self(leaf, *others))
             if values.grad_fn is None:
                 raise ValueError(

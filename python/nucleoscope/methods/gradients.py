@@ -172,7 +172,14 @@ def opened_for(asked: Asked, read: Read, view: ensemble.View, points: int = 1) -
 def _found(asked: Asked, inputs: tuple[Tensor, ...], read: Read) -> _Known:
     """What is known of the model; refuses one whose answers are not a sequence's own."""
     shapes = tuple((tuple(t.shape[1:]), t.dtype) for t in inputs)
-    rest = (content(asked.model), shapes, asked.dtype, asked.home, str(read), mark(read.func))
+    rest = (
+        content(asked.model),
+        shapes,
+        asked.dtype,
+        asked.home,
+        mark(read.target),
+        mark(read.func),
+    )
     before = _known.get(asked.model)
     if before is not None and before[0] == (structure(asked.model), *rest):
         return before[1]
