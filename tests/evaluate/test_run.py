@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,8 @@ from torch import Tensor, nn
 
 from nucleoscope import evaluate
 from nucleoscope.evaluate import Background, Data, Results, metrics
+from nucleoscope.evaluate.content import content
+from nucleoscope.evaluate.explainers import OURS, RANDOM, Explainer, ours
 from nucleoscope.evaluate.summary import agreement, means
 from tests.evaluate.closed_forms import Additive, letters
 
@@ -378,3 +383,46 @@ def test_a_backward_pre_hook_is_told() -> None:
     model = Additive(L).float().eval()
     found = evaluate.run({"leaves": leaves_one}, {"m": model}, DATA, METRICS[:1])
     assert found.answers[0].reason.endswith("it changed its hooks")
+
+
+def closing(scale: float, calls: list[int]) -> Callable[..., Tensor]:
+    def explain(model: Any, inputs: Tensor, targets: Any) -> Tensor:
+        calls.append(1)
+        return exact(model, inputs, targets) * scale
+
+    return explain
+
+
+def test_explainers_are_known_by_content() -> None:
+    """Same names, other things: each is told from the first; and the first, made again, is the first."""
+    zeros, calls = torch.zeros(2, 4, L), [0]
+    first = Explainer(closing(2.0, calls), {"baselines": zeros})
+    others = [
+        replace(first, hypothetical=True), replace(first, against="zeros"), replace(first, seeded="seed"),
+        replace(first, options={"baselines": zeros + 1}), replace(first, options={"baselines": zeros[:1]}),
+        replace(first, call=closing(3.0, calls)), replace(first, call=lambda *_: zeros),
+    ]  # fmt: skip
+    assert len({str(each) for each in (first, *others)}) == 8
+    calls.append(1)
+    assert str(Explainer(closing(2.0, calls), {"baselines": zeros.clone()})) == str(first)
+    assert "\n" not in str(first)
+    assert "baselines=Tensor(2, 4, 23)" in str(first)
+    assert content({"b": [1, {2, "x"}], "a": Unsteady()}) == content(
+        {"a": Unsteady(), "b": [1, {"x", 2}]}
+    )
+
+
+def test_a_run_with_another_explainer_of_the_same_name_is_refused(tmp_path: Path) -> None:
+    def go(scale: float) -> Results:
+        given = {"mine": closing(scale, [])}
+        return evaluate.run(given, {"m": MODEL}, DATA, METRICS[:1], out=tmp_path)
+
+    assert table(go(1.0)) == table(go(1.0))
+    with pytest.raises(ValueError, match="holds a run with other explainers"):
+        go(2.0)
+
+
+def test_an_explainer_has_the_same_digest_in_another_process() -> None:
+    code = "from nucleoscope.evaluate.explainers import *; print(*map(ours, [*OURS, RANDOM]), sep=chr(10))"
+    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert made.stdout.split("\n")[:-1] == [str(ours(name)) for name in [*OURS, RANDOM]]

@@ -15,6 +15,7 @@ from torch import Tensor
 
 import nucleoscope
 from nucleoscope.evaluate.case import Explained, home
+from nucleoscope.evaluate.content import content
 from nucleoscope.result import Attribution
 
 OURS: dict[str, dict[str, Any]] = {
@@ -61,14 +62,26 @@ class Explainer:
         return Explained.read(made, X, self.hypothetical, against=self.against)
 
     def __str__(self) -> str:
-        options = ", ".join(f"{name}={value!r}" for name, value in sorted(self.options.items()))
-        return f"{_called(self.call)}({options})"
+        """What is called and how, and a digest of all of it, by which a run that goes on knows it again."""
+        options = ", ".join(
+            f"{name}={_told(value)}" for name, value in sorted(self.options.items())
+        )
+        held = (self.call, self.options, self.hypothetical, self.against, self.seeded)
+        return f"{_called(self.call)}({options}) #{content(held)[:16]}"
 
 
 def _called(call: Any) -> str:
     if isinstance(call, functools.partial):
         return ".".join(_called(each) for each in call.args or (call.func,) if callable(each))
     return str(getattr(call, "__qualname__", type(call).__name__))
+
+
+def _told(value: Any) -> str:
+    """A value in a line; tensors by their shape, and nothing by where it lies in memory."""
+    if isinstance(value, Tensor | np.ndarray):
+        return f"{type(value).__name__}{tuple(value.shape)}"
+    said = repr(value)
+    return _called(value) if " at 0x" in said else said
 
 
 @contextmanager
