@@ -117,7 +117,8 @@ def test_all_that_is_available(category: str) -> None:
         mean = kind(return_aggregate=True)(
             MODEL, small, ZEROS[:4], EXACT[:4], MASK[:4], explain_func=explain
         )
-        assert mean == pytest.approx([np.mean(found)])
+        # NaN where no shift leaves the answer as it is
+        assert mean == pytest.approx([np.mean(found)], nan_ok=True)
 
 
 def test_evaluate_keeps_methods_apart() -> None:

@@ -54,18 +54,25 @@ def alike(symmetric: bool = False) -> Additive:
     return model
 
 
+@torch.no_grad()
+def lifted(model: Additive) -> Additive:
+    """The same explanation, but answers so large that no letter moves them by a tenth."""
+    model.weight += 100
+    return model
+
+
 @pytest.mark.parametrize("way", ["shift", "reverse complement", "substitution"])
 def test_what_means_the_same_is_explained_alike(way: str) -> None:
     planted = torch.zeros(N, L, dtype=torch.bool)
     planted[:, 3:9] = True
-    steady = asked(alike(symmetric=True), exact, letters(N, L), planted=planted)
+    steady = asked(lifted(alike(symmetric=True)), exact, letters(N, L), planted=planted)
     assert close(metrics.MaxSensitivity(way)(steady), every(0))
 
 
 def test_scores_that_stay_where_they_are() -> None:
     """Of scores 1, 2, ..., L each shift by s leaves differences of s."""
     row = torch.arange(1.0, L + 1).double()
-    by_place = asked(alike(), lambda _, X: row.expand(len(X), -1), letters(N, L))
+    by_place = asked(lifted(alike()), lambda _, X: row.expand(len(X), -1), letters(N, L))
     expected = max(s * math.sqrt(L - s) for s in (1, 2, 3)) / row.norm()
     assert close(metrics.MaxSensitivity(extent=3, draws=3)(by_place), every(float(expected)))
     flipped = (row.flip(0) - row).norm() / row.norm()
@@ -320,3 +327,24 @@ def test_whole_numbers_are_subtracted_as_numbers() -> None:
         for kind in (bool, int)
     ]
     assert torch.equal(*(metrics.InteractionAUROC()(c)[:1] for c in asked_for))
+
+
+class Site(nn.Module):
+    """What stands at position 5: A, C, G or T is 1, 2, 3 or 4."""
+
+    def forward(self, X: Tensor) -> Tensor:
+        return (X[:, :, 5] * torch.arange(1.0, 5).to(X)).sum(1)[:, None]
+
+
+def test_a_shift_that_moves_the_answer_means_something_else() -> None:
+    """Only where the base before it is the same is the site what it was."""
+    X = letters(40, L)
+    site = asked(Site(), lambda _, X: X[:, 0].double() + 1, X)
+    same = (X[:, :, 4] == X[:, :, 5]).all(1)
+    assert 0 < same.sum() < 40
+    found = metrics.MaxSensitivity("shift", extent=1, draws=2)(site)
+    assert torch.equal(~found.isnan(), same)
+    assert close(found[same], torch.zeros(int(same.sum())).double())
+    further = metrics.MaxSensitivity("shift", extent=3, draws=3)(site)
+    either = torch.stack([(X[:, :, 5 - by] == X[:, :, 5]).all(1) for by in (1, 2, 3)]).any(0)
+    assert torch.equal(~further.isnan(), either)

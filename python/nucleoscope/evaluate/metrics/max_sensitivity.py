@@ -12,6 +12,7 @@ from torch import Tensor
 from nucleoscope.evaluate.case import Case
 from nucleoscope.evaluate.metrics.metric import at_least
 
+MEANS_THE_SAME = 0.1  # of the answer: what it may move by
 WAYS = ("shift", "reverse complement", "substitution")
 
 
@@ -20,9 +21,11 @@ class MaxSensitivity:
     """The largest ‖φ(x') - φ(x)‖ / ‖φ(x)‖ over some x' that mean the same, laid over x again.
 
     by: "shift" moves the sequence by 1 to `extent` bases, letters at random coming in, and compares the bases
-    that stay; "reverse complement" asks about the other strand; "substitution" changes `extent` bases outside
-    the planted positions and compares all others. draws: how many x' are tried, one for the other strand. 0 is
-    steady; NaN where all scores are 0, or, by substitution, where nothing is planted.
+    that stay, unless the model's answer moves by more than a tenth: where what is asked for lies at a position,
+    or a site leaves or comes in, the shifted sequence means something else. "reverse complement" asks about the
+    other strand; "substitution" changes `extent` bases outside the planted positions and compares all others.
+    draws: how many x' are tried, one for the other strand. 0 is steady; NaN where all scores are 0, where every
+    shift moves the answer, or, by substitution, where nothing is planted.
 
     Source: Yeh et al. 2019 (NeurIPS, arXiv 1901.09392), on sequences in the place of noise.
     """
@@ -51,9 +54,9 @@ class MaxSensitivity:
                 f"extent={self.extent}: a shift leaves none of {case.data.length} bases"
             )
         size = case.scores.norm(dim=1)
-        worst = torch.zeros_like(size)
+        worst = torch.full_like(size, torch.nan)
         for draw in range(1 if self.by == "reverse complement" else self.draws):
-            worst = torch.maximum(worst, self._moved(case, draw))
+            worst = torch.fmax(worst, self._moved(case, draw))  # of those that say something
         return torch.where(size > 0, worst / size, torch.nan)
 
     def _moved(self, case: Case, draw: int) -> Tensor:
@@ -64,8 +67,10 @@ class MaxSensitivity:
             by = 1 + draw % self.extent
             drawn = torch.randint(4, (by,), generator=case.draws(draw))
             new = F.one_hot(drawn, 4).T.to(X).expand(len(X), -1, -1)
-            moved = case.again(torch.cat([new, X[:, :, :-by]], 2)).positions
-            return _size(moved[:, by:] - scores[:, :-by])
+            shifted = torch.cat([new, X[:, :, :-by]], 2)
+            same = (case.ask(shifted) - case.value).abs() <= MEANS_THE_SAME * case.value.abs()
+            moved = case.again(shifted).positions
+            return torch.where(same, _size(moved[:, by:] - scores[:, :-by]), torch.nan)
         if case.data.planted is None:
             return torch.full((len(X),), torch.nan, dtype=torch.float64)
         changed, edited = self._substituted(case, draw)
