@@ -380,20 +380,22 @@ def test_estimates(genome: Path, regions: list[str] | None) -> None:
 
 
 class TwoReaches(nn.Module):
-    """Channel 0 sees 3 bases, channel 1 sees 41: [N, 4, L] -> [N, 2, L]."""
+    """One output sees 3 bases, the other 41: each [N, 1, L]."""
 
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(3)
         self.near, self.far = (nn.Conv1d(4, 1, k, padding=k // 2) for k in (3, 41))
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.cat([self.near(x), self.far(x)], 1).tanh()
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"near": self.near(x).tanh(), "far": self.far(x).tanh()}
 
 
 def test_the_other_strand_s_target_has_a_halo_too(genome: Path, tmp_path: Path) -> None:
     net = TwoReaches().eval()
-    asked: dict[str, Any] = {"target": 0, "reverse_target": 1, "reverse_complement": True}
+    asked: dict[str, Any] = {
+        "target": ("near", 0), "reverse_target": ("far", 0), "reverse_complement": True,
+    }  # fmt: skip
     done = nucleoscope.scan(
         net, genome, ["chr1:1-200"], tmp_path / "o", coordinates="genome", cell=50, **asked
     )
