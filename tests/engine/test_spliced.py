@@ -164,12 +164,13 @@ def test_what_lies_beyond_a_layer_is_its_padding(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(spliced, "WORTH", 0.0)
     torch.manual_seed(0)
     model, X = Padded().double().eval(), sequences(1, LENGTH).double()
-    last = "ACGT"[int(X[0, :, -1].argmax())]
-    given = ([0], [LENGTH - 1], [last], [last + "GAT"])
+    places = [30, LENGTH - 1]  # a batch: the piece at the end is as wide as that in the middle
+    ref = ["ACGT"[int(X[0, :, p].argmax())] for p in places]
+    given = ([0, 0], places, ref, [each + "GAT" for each in ref])
     for left in (False, True):
         got = nucleoscope.variant_effect(
             model, X, *given, left=left, target=[0, 2], verify=0, precision="fp64"
         )
-        assert got.facts["spliced"] == 1
+        assert got.facts["spliced"] == 2
         want = naive(model, X, *given, left=left, read=reading([0, 2]))
         torch.testing.assert_close(got.changes, want, rtol=1e-9, atol=1e-12)
