@@ -46,6 +46,7 @@ def run(*given: str) -> Result:
     return CliRunner().invoke(main, ["attention", *common, *given])
 
 
+@pytest.mark.slow
 def test_one_command_makes_all_of_it(genome: Path) -> None:
     done = run(
         "--model",

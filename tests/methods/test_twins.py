@@ -25,7 +25,9 @@ NETS: dict[str, tuple[int, Any, set[str]]] = {  # length, target, ops that must 
 
 
 @pytest.mark.usefixtures("twins")
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize(
+    "name", [n if n == "gated" else pytest.param(n, marks=pytest.mark.slow) for n in NETS]
+)
 def test_the_plan_of_a_gpu_is_exact(name: str, threads: Any, monkeypatch: Any) -> None:
     threads(1)
     chain = import_module("nucleoscope.kernels.delta_chain")

@@ -236,6 +236,7 @@ def test_a_killed_worker_loses_nothing(tmp_path: Path, start: Callable[[Any], Ex
     assert all(folder.read(n)["number"] == n for n in range(9) if n != 5)
 
 
+@pytest.mark.slow
 def test_a_shard_that_kills_every_worker_is_given_up_alone(tmp_path: Path) -> None:
     pytest.importorskip("cloudpickle", reason="the job is a local class")
     folder, told = Folder(tmp_path / "o"), StringIO()
