@@ -44,7 +44,7 @@ def tried(run: Callable[[], str]) -> str:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return run()
-    except (ValueError, TypeError, NotImplementedError, nucleoscope.Untraceable) as error:
+    except (ValueError, nucleoscope.Untraceable) as error:
         words = " ".join(str(error).split()).replace("|", "/")
         words = re.sub(r' at "[^"]*"', "", words)  # where that is, on the machine that ran it
         return f"refused: {words[:90]}{'…' if len(words) > 90 else ''}"

@@ -14,12 +14,10 @@ from torch import Tensor
 import nucleoscope
 from nucleoscope.cli import options
 from nucleoscope.cli.failures import one_message, plain_warnings, prompt_interrupt
-from nucleoscope.cli.fasta import read_sequences
+from nucleoscope.cli.fasta import read_one_hot
 from nucleoscope.cli.loading import load_model
-from nucleoscope.cli.regions import parse_region, read_bed
 from nucleoscope.cli.requests import asked, of_model, of_reading, of_regions
 from nucleoscope.files import whole_file
-from nucleoscope.scan.letters import one_hot
 from nucleoscope.scan.regions import Region
 
 SHOWN = 20  # far tokens in the table
@@ -64,8 +62,6 @@ def attention(
     and far.tsv and far.bed, the far tokens that score most, by the gradient of the target, by rollout, by
     relevance, and by the rollout of a shuffled sequence.
     """
-    if (bed is None) == (region is None):
-        raise click.UsageError("give one of --bed and --region")
     target = asked(targets)
     if isinstance(target, list):
         raise click.UsageError("--target: one a call; relevance has a gradient of its own for each")
@@ -74,10 +70,7 @@ def attention(
         plain_warnings(),
         prompt_interrupt(),
     ):
-        wanted = read_bed(bed) if bed else [parse_region(region or "")]
-        regions, sequences = read_sequences(fasta, wanted, length)
-        reading = {"alphabet": common["alphabet"], "layout": common["layout"]}
-        X = one_hot(sequences, **reading, names=list(map(str, regions)))
+        regions, X = read_one_hot(fasta, bed, region, length, common["alphabet"], common["layout"])
         net = load_model(model, weights, trust, device)
         began = time.perf_counter()
         rows = _rows(stretches, len(regions[0]))

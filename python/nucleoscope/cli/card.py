@@ -10,11 +10,9 @@ import torch
 import nucleoscope
 from nucleoscope.cli import options
 from nucleoscope.cli.failures import one_message, plain_warnings, prompt_interrupt
-from nucleoscope.cli.fasta import read_sequences
+from nucleoscope.cli.fasta import read_one_hot
 from nucleoscope.cli.loading import load_model
-from nucleoscope.cli.regions import parse_region, read_bed
 from nucleoscope.cli.requests import asked, of_model, of_regions
-from nucleoscope.scan.letters import one_hot
 
 
 @click.command()
@@ -46,8 +44,6 @@ def card(
     Asks whether kernels and gradients are determined, whether gradients vanish, whether regions stand in for
     each other, how attention is conditioned, and what rounding does; thresholds are nucleoscope's own.
     """
-    if (bed is None) == (region is None):
-        raise click.UsageError("give one of --bed and --region")
     target = asked(targets)
     if isinstance(target, list):
         raise click.UsageError("--target: one a card")
@@ -56,9 +52,7 @@ def card(
         plain_warnings(),
         prompt_interrupt(),
     ):
-        wanted = read_bed(bed) if bed else [parse_region(region or "")]
-        regions, sequences = read_sequences(fasta, wanted, length)
-        X = one_hot(sequences, names=list(map(str, regions)))
+        _, X = read_one_hot(fasta, bed, region, length)
         net = load_model(model, weights, trust, device)
         attribution = nucleoscope.Attribution.load(scores)
         made = nucleoscope.card(net, X, attribution, target=target, random_state=random_state)

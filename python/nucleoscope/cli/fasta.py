@@ -6,10 +6,24 @@ import tempfile
 from pathlib import Path
 
 import click
+from torch import Tensor
 
-from nucleoscope.cli.regions import of_one_length
+from nucleoscope.cli.regions import of_one_length, parse_region, read_bed
 from nucleoscope.scan.genome import Genome, open_genome, other_name
+from nucleoscope.scan.letters import one_hot
 from nucleoscope.scan.regions import Region
+
+
+def read_one_hot(
+    fasta: Path, bed: Path | None, region: str | None, length: int | None,
+    alphabet: str = "ACGT", layout: str = "NCL",
+) -> tuple[list[Region], Tensor]:  # fmt: skip
+    """The regions of a BED file, or the one that is named, and their bases as a model takes them."""
+    if (bed is None) == (region is None):
+        raise click.UsageError("give one of --bed and --region")
+    wanted = read_bed(bed) if bed else [parse_region(region or "")]
+    regions, sequences = read_sequences(fasta, wanted, length)
+    return regions, one_hot(sequences, alphabet, layout, list(map(str, regions)))
 
 
 def read_sequences(

@@ -13,12 +13,10 @@ import torch
 import nucleoscope
 from nucleoscope.cli import options
 from nucleoscope.cli.failures import one_message, plain_warnings, prompt_interrupt
-from nucleoscope.cli.fasta import read_sequences
+from nucleoscope.cli.fasta import read_one_hot
 from nucleoscope.cli.loading import load_model
 from nucleoscope.cli.mutagenesis import with_regions
-from nucleoscope.cli.regions import parse_region, read_bed
 from nucleoscope.cli.requests import asked, of_model, of_reading, of_regions, of_scores
-from nucleoscope.scan.letters import one_hot
 
 # Each method and the options that are its own.
 METHODS = {
@@ -75,17 +73,13 @@ def gradients(
     zeros, and a IUPAC code equal parts of its letters.
     """
     chosen = _of_method(method, own)
-    if (bed is None) == (region is None):
-        raise click.UsageError("give one of --bed and --region")
     if out is None and not dry_run:
         raise click.UsageError("give --out FILE.npz, or --dry-run")
     common: dict[str, Any] = {
         "target": asked(targets), "layout": layout, "alphabet": alphabet, "precision": precision, "memory": memory,
     }  # fmt: skip
     with one_message(traceback, "\n(--traceback shows where.)"), plain_warnings():
-        wanted = read_bed(bed) if bed else [parse_region(region or "")]
-        regions, sequences = read_sequences(fasta, wanted, length)
-        X = one_hot(sequences, alphabet, layout, list(map(str, regions)))
+        regions, X = read_one_hot(fasta, bed, region, length, alphabet, layout)
         with prompt_interrupt():
             net = load_model(model, weights, trust, device)
             if dry_run:

@@ -14,11 +14,9 @@ import torch
 import nucleoscope
 from nucleoscope.cli import options
 from nucleoscope.cli.failures import one_message, plain_warnings, prompt_interrupt
-from nucleoscope.cli.fasta import read_sequences
+from nucleoscope.cli.fasta import read_one_hot
 from nucleoscope.cli.loading import load_model
-from nucleoscope.cli.regions import parse_region, read_bed
 from nucleoscope.cli.requests import asked, of_method, of_model, of_regions, of_scores
-from nucleoscope.scan.letters import one_hot
 from nucleoscope.scan.regions import Region
 
 
@@ -50,16 +48,12 @@ def mutagenesis(
     Every substitution at every site is put to the model, exactly, and FILE.npz holds what each
     changes in the target. N is a column of zeros, and a IUPAC code equal parts of its letters.
     """
-    if (bed is None) == (region is None):
-        raise click.UsageError("give one of --bed and --region")
     if out is None and not dry_run:
         raise click.UsageError("give --out FILE.npz, or --dry-run")
     common["target"] = asked(targets)
     common["device"] = device
     with one_message(traceback, "\n(--traceback shows where.)"), plain_warnings():
-        wanted = read_bed(bed) if bed else [parse_region(region or "")]
-        regions, sequences = read_sequences(fasta, wanted, length)
-        X = one_hot(sequences, common["alphabet"], common["layout"], list(map(str, regions)))
+        regions, X = read_one_hot(fasta, bed, region, length, common["alphabet"], common["layout"])
         with prompt_interrupt():
             net = load_model(model, weights, trust, device)
             if dry_run:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,7 +15,7 @@ from nucleoscope.evaluate.statistics import auroc, average_precision
 
 
 @dataclass(frozen=True)
-class _Planted:
+class _Planted(ABC):
     """absolute: whether positions count by the size of their score, whatever its sign."""
 
     absolute: bool = True
@@ -28,9 +29,9 @@ class _Planted:
         scores = case.scores.abs() if self.absolute else case.scores
         return self.found(scores, case.data.planted.cpu())
 
+    @abstractmethod
     def found(self, scores: Tensor, marked: Tensor) -> Tensor:
         """[N, L], [N, L] -> [N]."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
