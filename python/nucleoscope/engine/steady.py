@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -85,8 +86,8 @@ def check_steady(
 ) -> Tensor:
     """What is read off the answer for the first sequence, of a model that answers alike whenever asked.
 
-    Refused is one that answers otherwise the second time, in a pair, or in a larger batch: they alternate
-    that sequence and its mirror image. So is a `func` that does, if the model does not.
+    Refused is one that answers otherwise the second time, or in a batch of that sequence again and again with
+    its mirror image among them. So is a `func` that does, if the model does not.
     """
     try:
         return _check_steady(model, example, others, read, batch)
@@ -108,7 +109,7 @@ def check_steady(
 def takes_one(model: nn.Module, inputs: tuple[Tensor, ...], read: Read) -> bool:
     """Whether the model takes one sequence at a time only; refused is one that minds what lies beside it."""
     try:
-        check_steady(model, inputs[0], inputs[1:], read, batch=2)
+        check_steady(model, inputs[0], inputs[1:], read, batch=3)
     except FixedBatch:
         return True
     return False
@@ -141,25 +142,25 @@ def _check_steady(
             "is random, or keeps state between calls. Look for dropout that is always on (F.dropout without "
             "training=self.training), sampling, or attributes that forward writes and reads."
         )
-    for size in sorted({2, batch}):
-        for first in (0, 1):
-            rows = [one if (i + first) % 2 == 0 else partner for i in range(size)]
-            try:
-                made = output(*(torch.cat(column) for column in zip(*rows, strict=True)))
-            except torch.OutOfMemoryError:
-                raise
-            except Exception as error:  # it took one sequence just now: the batch is what it minds
-                raise FixedBatch(f"it takes one sequence at a time: {error}") from error
-            if made.ndim == 0 or len(made) != size:
-                raise ValueError(
-                    f"model: its output has shape {tuple(alone.shape)} for one sequence and "
-                    f"{tuple(made.shape)} for {size}; the first dimension must be the batch."
-                )
-            _check_slots(made, alone, scale, range(first, size, 2))
+    # Each forward may take seconds: one batch shows the other slots, and what lies beside a sequence as well.
+    middle = (batch - 1) // 2
+    rows = [partner if i == middle else one for i in range(batch)]
+    try:
+        made = output(*(torch.cat(column) for column in zip(*rows, strict=True)))
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # it took one sequence just now: the batch is what it minds
+        raise FixedBatch(f"it takes one sequence at a time: {error}") from error
+    if made.ndim == 0 or len(made) != batch:
+        raise ValueError(
+            f"model: its output has shape {tuple(alone.shape)} for one sequence and "
+            f"{tuple(made.shape)} for {batch}; the first dimension must be the batch."
+        )
+    _check_slots(made, alone, scale, [i for i in range(batch) if i != middle])
     return alone
 
 
-def _check_slots(made: Tensor, alone: Tensor, scale: float, slots: range) -> None:
+def _check_slots(made: Tensor, alone: Tensor, scale: float, slots: Iterable[int]) -> None:
     for slot in slots:
         gap = float((made[slot : slot + 1] - alone).abs().max()) / scale
         if not gap <= ROUNDING:
