@@ -76,8 +76,9 @@ def test_every_op_has_a_case() -> None:
 @pytest.mark.parametrize("op", CASES, ids=str)
 def test_op(op: Any) -> None:
     model, X = net(op, 16), sequences(2, 16)
-    assert_exact(model, X, target=list(range(model(X).shape[1])), local=op not in STEEP)
-    graph = nucleoscope.plan(model, X).graph
+    target = list(range(model(X).shape[1]))
+    assert_exact(model, X, target=target, local=op not in STEEP)
+    graph = nucleoscope.plan(model, X, target=target).graph  # the trace is held
     met = {
         n.target for n in graph.fx if n.name in graph.nodes and graph.nodes[n.name].role == "ripple"
     }
