@@ -14,9 +14,10 @@ import nucleoscope
 from nucleoscope.cli import options
 from nucleoscope.cli.failures import one_message, plain_warnings, prompt_interrupt
 from nucleoscope.cli.fasta import read_one_hot
-from nucleoscope.cli.loading import load_model
+from nucleoscope.cli.loading import load_models
 from nucleoscope.cli.mutagenesis import with_regions
-from nucleoscope.cli.requests import asked, of_model, of_reading, of_regions, of_scores
+from nucleoscope.cli.requests import asked, of_models, of_reading, of_regions, of_scores, of_shifts
+from nucleoscope.scan.shipping import listed
 
 # Each method and the options that are its own.
 METHODS = {
@@ -32,7 +33,7 @@ OPTIONS = {"rule": "method"}  # named otherwise on the command line
 
 @click.command(epilog="Scores are read with nucleoscope.Attribution.load(FILE).")
 @click.option("--method", type=click.Choice(list(METHODS)), required=True)
-@of_model
+@of_models
 @of_regions
 @of_reading
 @click.option("--hypothetical", is_flag=True, help="Keep the scores of letters that are not there.")
@@ -59,13 +60,15 @@ OPTIONS = {"rule": "method"}  # named otherwise on the command line
 @click.option("--level", type=float, help="Its standard deviation, or probability.")
 @click.option("--random-state", type=int, help="Seed of shuffles and noise.")
 @click.option("--precision", type=click.Choice(["fp32", "fp64"]), default="fp32", show_default=True)
-@click.option("--reverse-complement", is_flag=True, help="Average over both strands.")
+@click.option("--reverse-complement", is_flag=True, help="The mean over both strands.")
+@of_shifts
 @of_scores
 def gradients(
-    method: str, model: str, weights: Path | None, trust: bool, fasta: Path, bed: Path | None,
+    method: str, models: tuple[str, ...], weights: tuple[Path, ...], trust: bool, fasta: Path, bed: Path | None,
     region: str | None, length: int | None, targets: tuple[options.Pick, ...], out: Path | None,
     dry_run: bool, device: torch.device, progress: bool | None, traceback: bool, hypothetical: bool,
-    reverse_complement: bool, layout: str, alphabet: str, precision: str, memory: int | None, **own: Any,
+    reverse_complement: bool, shifts: tuple[int, ...], layout: str, alphabet: str, precision: str,
+    memory: int | None, **own: Any,
 ) -> None:  # fmt: skip
     """Score every base of regions of a genome by gradients of your own model.
 
@@ -81,19 +84,19 @@ def gradients(
     with one_message(traceback, "\n(--traceback shows where.)"), plain_warnings():
         regions, X = read_one_hot(fasta, bed, region, length, alphabet, layout)
         with prompt_interrupt():
-            net = load_model(model, weights, trust, device)
+            net = load_models(models, weights, trust, device)
             if dry_run:
-                click.echo(
-                    nucleoscope.plan_gradients(net, X, points=_points(method, chosen), **common)
-                )
+                points = _points(method, chosen)
+                for each in listed(net):
+                    click.echo(nucleoscope.plan_gradients(each, X, points=points, **common))
                 return
             began = time.perf_counter()
             result = getattr(nucleoscope, method)(
                 net, X, **common, **chosen, hypothetical=hypothetical, reverse_complement=reverse_complement,
-                progress=sys.stderr.isatty() if progress is None else progress,
+                shifts=shifts, progress=sys.stderr.isatty() if progress is None else progress,
             )  # fmt: skip
         took = time.perf_counter() - began
-        written = with_regions(result, regions, model, fasta).save(out or "")
+        written = with_regions(result, regions, models, fasta).save(out or "")
     size = f"{len(regions):,} x {len(regions[0]):,} bases"
     click.echo(f"{result!r}\n{size} in {took:.1f} s: {written}")
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import sys
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,23 @@ WHOLE = (".pt", ".pth", ".ckpt", ".pkl", ".bin")  # what torch.save writes, by h
 
 # Which argument of an exported op says that it is in training mode.
 TRAINING_AT = {"aten.dropout": 2, "aten.batch_norm": 5}
+
+
+def load_models(
+    names: Sequence[str], weights: Sequence[Path], trust: bool, device: torch.device
+) -> nn.Module | list[nn.Module]:
+    """One model, or the list of an ensemble: models with weights each, or one model with several.
+
+    Raises what `load_model` raises, and click's UsageError for weights that are of no model.
+    """
+    if len(names) > 1 and len(weights) not in (0, len(names)):
+        raise click.UsageError(
+            f"--weights: {len(weights)} for {len(names)} models; give each its own, in their order, or none"
+        )
+    each = list(names) * (len(weights) if len(names) == 1 and weights else 1)
+    held: list[Path | None] = [*weights] or [None] * len(each)
+    made = [load_model(n, w, trust, device) for n, w in zip(each, held, strict=True)]
+    return made[0] if len(made) == 1 else made
 
 
 def load_model(name: str, weights: Path | None, trust: bool, device: torch.device) -> nn.Module:
@@ -40,6 +58,7 @@ def load_model(name: str, weights: Path | None, trust: bool, device: torch.devic
     else:
         model = _called(name)
         if weights is not None:
+            model = copy.deepcopy(model)  # it may be yours, or that of other weights too
             _put(_state(weights, device), model, weights)
     return model.to(device).requires_grad_(False)
 

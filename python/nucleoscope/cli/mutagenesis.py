@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +16,26 @@ import nucleoscope
 from nucleoscope.cli import options
 from nucleoscope.cli.failures import one_message, plain_warnings, prompt_interrupt
 from nucleoscope.cli.fasta import read_one_hot
-from nucleoscope.cli.loading import load_model
-from nucleoscope.cli.requests import asked, of_method, of_model, of_regions, of_scores
+from nucleoscope.cli.loading import load_models
+from nucleoscope.cli.requests import (
+    asked,
+    of_method,
+    of_models,
+    of_regions,
+    of_scores,
+    of_shifts,
+    of_strands,
+)
 from nucleoscope.scan.regions import Region
+from nucleoscope.scan.shipping import listed
 
 
 @click.command(epilog="Scores are read with nucleoscope.Attribution.load(FILE).")
-@of_model
+@of_models
 @of_regions
 @of_method
-@click.option(
-    "--reverse-complement",
-    is_flag=True,
-    help="Average over both strands; --target is read off both.",
-)
+@of_strands
+@of_shifts
 @click.option(
     "--trunk",
     type=click.Choice(["exact", "linear"]),
@@ -38,10 +45,11 @@ from nucleoscope.scan.regions import Region
 )
 @of_scores
 def mutagenesis(
-    model: str, weights: Path | None, trust: bool, fasta: Path, bed: Path | None,
+    models: tuple[str, ...], weights: tuple[Path, ...], trust: bool, fasta: Path, bed: Path | None,
     region: str | None, length: int | None, out: Path | None, dry_run: bool, device: torch.device,
     progress: bool | None, traceback: bool, targets: tuple[options.Pick, ...], verify: int,
-    center: str, hypothetical: bool, reverse_complement: bool, **common: Any,
+    center: str, hypothetical: bool, reverse_complement: bool, reverse_targets: tuple[options.Pick, ...],
+    shifts: tuple[int, ...], **common: Any,
 ) -> None:  # fmt: skip
     """Score every base of regions of a genome with your own model.
 
@@ -55,26 +63,27 @@ def mutagenesis(
     with one_message(traceback, "\n(--traceback shows where.)"), plain_warnings():
         regions, X = read_one_hot(fasta, bed, region, length, common["alphabet"], common["layout"])
         with prompt_interrupt():
-            net = load_model(model, weights, trust, device)
+            net = load_models(models, weights, trust, device)
             if dry_run:
-                click.echo(nucleoscope.plan(net, X, **common))
+                for each in listed(net):
+                    click.echo(nucleoscope.plan(each, X, **common))
                 return
             began = time.perf_counter()
             result = nucleoscope.saturation_mutagenesis(
                 net, X, **common, center=center, hypothetical=hypothetical, verify=verify,
-                reverse_complement=reverse_complement,
+                reverse_complement=reverse_complement, reverse_target=asked(reverse_targets), shifts=shifts,
                 progress=sys.stderr.isatty() if progress is None else progress,
             )  # fmt: skip
         took = time.perf_counter() - began
-        written = with_regions(result, regions, model, fasta).save(out or "")
+        written = with_regions(result, regions, models, fasta).save(out or "")
     size = f"{len(regions):,} x {len(regions[0]):,} bases"
     click.echo(f"{result!r}\n{size} in {took:.1f} s: {written}")
 
 
 def with_regions(
-    result: nucleoscope.Attribution, regions: list[Region], model: str, fasta: Path
+    result: nucleoscope.Attribution, regions: list[Region], models: Sequence[str], fasta: Path
 ) -> nucleoscope.Attribution:
     """The result with what it was made from; regions are 0-based and half-open, as in BED."""
     places = [{"chromosome": r.chromosome, "start": r.start, "end": r.end} for r in regions]
-    facts = result.facts | {"model": model, "fasta": fasta.name, "regions": places}
+    facts = result.facts | {"model": ", ".join(models), "fasta": fasta.name, "regions": places}
     return dataclasses.replace(result, facts=facts)

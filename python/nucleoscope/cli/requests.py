@@ -27,6 +27,34 @@ MODEL = (
         help="Open a .pt2, or a whole model in a .pt, although that can run code held in it.",
     ),
 )  # fmt: skip
+MODELS = (
+    click.option(
+        "--model", "models", required=True, multiple=True, metavar="MODULE:CALLABLE|FILE",
+        help="What gives the model: a class or function of yours called without arguments, a "
+        "program saved by torch.export (.pt2), or a whole model saved by torch.save (.pt, .pth). "
+        "Repeat for an ensemble, whose mean is taken.",
+    ),
+    click.option(
+        "--weights", type=options.EXISTING, multiple=True,
+        help="Its state dict: .pt by torch.save, or .safetensors. Of several models one each, in their "
+        "order; several of one model, such as folds, are an ensemble.",
+    ),
+    MODEL[-1],
+)  # fmt: skip
+STRANDS = (
+    click.option("--reverse-complement", is_flag=True, help="The mean over both strands."),
+    click.option(
+        "--reverse-target", "reverse_targets", type=options.target, multiple=True, metavar="INDEX",
+        help="What to read off on the other strand, where outputs are of one strand: repeated as --target is. "
+        "Default: the same.",
+    ),
+)  # fmt: skip
+SHIFTS = (
+    click.option(
+        "--shift", "shifts", type=int, multiple=True, default=(0,), show_default=True,
+        help="The mean over the sequence moved by so many bases; repeat for several.",
+    ),
+)  # fmt: skip
 READING = (
     click.option(
         "--target", "targets", type=options.target, multiple=True, metavar="INDEX",
@@ -90,6 +118,21 @@ SCORES: tuple[Callable[[Any], Any], ...] = (
 def of_model(command: Command) -> Command:
     """Give a command the options that name a model."""
     return _with(command, MODEL)
+
+
+def of_models(command: Command) -> Command:
+    """Give a command the options that name a model, or an ensemble of them."""
+    return _with(command, MODELS)
+
+
+def of_strands(command: Command) -> Command:
+    """Give a command the options of both strands."""
+    return _with(command, STRANDS)
+
+
+def of_shifts(command: Command) -> Command:
+    """Give a command the option of moved sequences."""
+    return _with(command, SHIFTS)
 
 
 def of_method(command: Command) -> Command:

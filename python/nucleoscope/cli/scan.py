@@ -12,8 +12,8 @@ import torch
 import nucleoscope
 from nucleoscope.cli import options
 from nucleoscope.cli.failures import one_message, plain_warnings, prompt_interrupt
-from nucleoscope.cli.loading import load_model
-from nucleoscope.cli.requests import asked, of_method, of_model
+from nucleoscope.cli.loading import load_models
+from nucleoscope.cli.requests import asked, of_method, of_models, of_shifts, of_strands
 from nucleoscope.cli.running import EPILOG, GENOME, end, note, of_run, shown
 from nucleoscope.scan import estimate, export
 
@@ -30,7 +30,7 @@ OPEN = ("device", "center", "precision", "verify", "reverse_complement", "shifts
 
 
 @click.command(epilog=EPILOG)
-@of_model
+@of_models
 @GENOME
 @click.option(
     "--bed", type=options.EXISTING, help="Regions: BED or narrowPeak; without it all of the genome."
@@ -54,11 +54,8 @@ OPEN = ("device", "center", "precision", "verify", "reverse_complement", "shifts
     "--method", default="saturation_mutagenesis", show_default=True,
     help="Any that scores sites, by its Python name: saliency, integrated_gradients, ...",
 )  # fmt: skip
-@click.option("--reverse-complement", is_flag=True, help="The mean over both strands.")
-@click.option(
-    "--shift", "shifts", type=int, multiple=True, default=(0,), show_default=True,
-    help="The mean over the sequence moved by so many bases; repeat for several.",
-)  # fmt: skip
+@of_strands
+@of_shifts
 @of_method
 @of_run
 @click.option("--bigwig", is_flag=True, help="Write scores.bw too, a track a target.")
@@ -71,8 +68,9 @@ OPEN = ("device", "center", "precision", "verify", "reverse_complement", "shifts
     "--estimate", "only_estimate", is_flag=True, help="Print what it would take, and stop."
 )
 def scan(
-    model: str, weights: Path | None, trust: bool, device: torch.device, genome: Path, bed: Path | None,
-    out: Path | None, targets: tuple[options.Pick, ...], dask: bool, scheduler: str | None,
+    models: tuple[str, ...], weights: tuple[Path, ...], trust: bool, device: torch.device, genome: Path,
+    bed: Path | None, out: Path | None, targets: tuple[options.Pick, ...],
+    reverse_targets: tuple[options.Pick, ...], dask: bool, scheduler: str | None,
     bigwig: bool, parquet: bool, npz: bool, anndata: bool, only_estimate: bool, progress: str | None,
     traceback: bool, resume: bool, shard: tuple[int, int], retries: int, **common: Any,
 ) -> None:  # fmt: skip
@@ -84,6 +82,7 @@ def scan(
     if out is None and not only_estimate:
         raise click.UsageError("give --out FOLDER, or --estimate")
     common |= {"target": asked(targets), "device": str(device), "dask": scheduler or dask}
+    common |= {"reverse_target": asked(reverse_targets)} if reverse_targets else {}
     if (
         common["method"] != "saturation_mutagenesis"
     ):  # it has defaults of its own, and may lack some
@@ -91,7 +90,7 @@ def scan(
         unsaid = {name for name in OPEN if source(name) is click.core.ParameterSource.DEFAULT}
         common = {k: v for k, v in common.items() if k not in unsaid}
     with one_message(traceback, "\n(--traceback shows where.)"), plain_warnings():
-        net = load_model(model, weights, trust, device)
+        net = load_models(models, weights, trust, device)
         if only_estimate:
             click.echo(estimate(net, genome, bed, **common))
             return

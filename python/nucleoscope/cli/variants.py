@@ -11,8 +11,8 @@ import torch
 import nucleoscope
 from nucleoscope.cli import options
 from nucleoscope.cli.failures import one_message, plain_warnings, prompt_interrupt
-from nucleoscope.cli.loading import load_model
-from nucleoscope.cli.requests import asked, of_edits, of_model
+from nucleoscope.cli.loading import load_models
+from nucleoscope.cli.requests import asked, of_edits, of_models, of_strands
 from nucleoscope.cli.running import EPILOG, GENOME, end, note, of_run, shown
 from nucleoscope.scan import estimate_variants
 
@@ -20,7 +20,7 @@ SCORES = ("difference", "log_ratio", "gain", "loss", "js", "gene")
 
 
 @click.command(epilog=EPILOG)
-@of_model
+@of_models
 @GENOME
 @click.option("--vcf", type=options.EXISTING, required=True, help="VCF, plain or bgzipped, or BCF.")
 @click.option(
@@ -51,15 +51,16 @@ SCORES = ("difference", "log_ratio", "gain", "loss", "js", "gene")
     "--genes", type=options.EXISTING,
     help="For gene: exons as BED, a line each, with the gene's name in the fourth column.",
 )  # fmt: skip
-@click.option("--reverse-complement", is_flag=True, help="The mean of both strands' outputs.")
+@of_strands
 @of_edits
 @of_run
 @click.option(
     "--estimate", "only_estimate", is_flag=True, help="Print what it would take, and stop."
 )
 def variants(
-    model: str, weights: Path | None, trust: bool, device: torch.device, genome: Path, vcf: Path,
-    out: Path | None, targets: tuple[options.Pick, ...], dask: bool, scheduler: str | None,
+    models: tuple[str, ...], weights: tuple[Path, ...], trust: bool, device: torch.device, genome: Path, vcf: Path,
+    out: Path | None, targets: tuple[options.Pick, ...],
+    reverse_targets: tuple[options.Pick, ...], dask: bool, scheduler: str | None,
     progress: str | None, traceback: bool, shard: tuple[int, int], only_estimate: bool, resume: bool,
     retries: int, **common: Any,
 ) -> None:  # fmt: skip
@@ -71,8 +72,9 @@ def variants(
     if out is None and not only_estimate:
         raise click.UsageError("give --out FOLDER, or --estimate")
     common |= {"target": asked(targets), "device": str(device), "dask": scheduler or dask}
+    common["reverse_target"] = asked(reverse_targets)
     with one_message(traceback, "\n(--traceback shows where.)"), plain_warnings():
-        net = load_model(model, weights, trust, device)
+        net = load_models(models, weights, trust, device)
         if only_estimate:
             click.echo(estimate_variants(net, genome, vcf, **common))
             return
