@@ -19,7 +19,7 @@ from nucleoscope.evaluate.cards import cards
 from nucleoscope.evaluate.results import Results
 from nucleoscope.evaluate.run import run
 from nucleoscope.evaluate.suite import Suite, default_suite, read_suite
-from nucleoscope.evaluate.summary import Mean, agreement, means
+from nucleoscope.evaluate.summary import Mean, agreement, agreement_between, means
 from nucleoscope.evaluate.telling import told
 from nucleoscope.plot.report import report
 
@@ -85,6 +85,9 @@ def page(results: Results, suite: Suite) -> str:
         [[metric, number(sum(t) / len(t)), number(min(t)), number(min(a.low for a in taus if a.metric == metric))]
          for metric in metrics if (t := [a.tau for a in taus if a.metric == metric])],
     )  # fmt: skip
+    networks = [
+        part for name, models in suite.replicates.items() for part in between(results, name, models)
+    ]
     failed = {
         (a.cell.explainer, a.cell.model, a.reason) for a in results.answers if a.status != "ok"
     }
@@ -97,10 +100,34 @@ def page(results: Results, suite: Suite) -> str:
         "## Mean rank over the models, 1 the best\n", mean_ranks(found, suite, metrics),
         *(part for metric in CHOSEN for part in (f"## {metric}\n", by_model(found, suite, metric))),
         "## Would another seed rank alike?\n",
-        "Kendall's τ-b of the explainers' ranking between seeds.\n", steady,
+        "Kendall's τ-b of the explainers' ranking between seeds of all that is drawn.\n", steady, *networks,
+        "## Models\n", qualities(results, suite),
         "## What failed\n", reasons,
     ]  # fmt: skip
     return "\n".join(parts)
+
+
+def between(results: Results, name: str, models: tuple[str, ...]) -> tuple[str, ...]:
+    """A heading, a sentence and a table."""
+    said = [
+        [a.metric, number(a.tau), f"{number(a.low)} to {number(a.high)}", str(a.explainers)]
+        for a in agreement_between(results, models, name)
+        if a.tau == a.tau
+    ]
+    about = (
+        "Kendall's τ-b of the explainers' ranking between models that are one but for the seed they were trained\n"
+        "with, the mean over pairs; 95 % intervals over sequences, resampled for each model.\n"
+    )
+    heading = f"## Would another of the {len(models)} {name} rank alike?\n"
+    return heading, about, table(["metric", "τ", "interval", "explainers"], said)
+
+
+def qualities(results: Results, suite: Suite) -> str:
+    said = {name: str(found) for name, found in results.quality.items()}
+    return table(
+        ["model", "sequences", "quality on labels"],
+        [[name, str(len(each)), said.get(name, "no labels")] for name, each in suite.data.items()],
+    )
 
 
 def _about(results: Results, suite: Suite) -> str:
@@ -129,7 +156,11 @@ def main() -> None:
     (DOCS / "README.md").write_text(page(results, suite))
     facts = {"seeds": ", ".join(map(str, suite.seeds)), **results.facts["request"]["explainers"]}
     (DOCS / "report.html").write_text(
-        report(told(results, suite.data, cards(suite.models, suite.data)), suite.title, facts)
+        report(
+            told(results, suite.data, cards(suite.models, suite.data), suite.replicates),
+            suite.title,
+            facts,
+        )
     )
     results.write_csv(given.out / "results.csv")
     kept = {

@@ -56,6 +56,7 @@ def full(row: int, value: bool) -> torch.Tensor:
         ({"pairs": [*PAIRS, Pair(0, (0, 1), (2, 12), True)]}, ValueError, "number 2 has the site 2:12"),
         ({"pairs": [*PAIRS, Pair(0, (0, 3), (2, 5), True)]}, ValueError, "overlap"),
         ({"pairs": PAIRS[:1]}, ValueError, "pairs that do not"),
+        ({"quality": 0.9}, TypeError, "an evaluate.Quality"),
         ({"pairs": []}, ValueError, "pairs that do not"),
     ],
 )  # fmt: skip

@@ -21,6 +21,7 @@ from nucleoscope.evaluate.cells import Cells
 from nucleoscope.evaluate.results import Answer, Cell, Results
 from nucleoscope.evaluate.splice_sites import splice_sites
 from nucleoscope.evaluate.suite import default_suite, read_suite
+from nucleoscope.evaluate.summary import agreement_between
 from nucleoscope.evaluate.telling import told
 from nucleoscope.plot.report import report
 from tests.evaluate.closed_forms import Additive, letters
@@ -122,6 +123,7 @@ def test_a_report(suite: Path, tmp_path: Path) -> None:
         ("random = {}", "random = 3", "a table is needed"),
         ("seeds = [0, 1]", "seeds = [0, 1", "is no TOML"),
         ("[metrics]\nExactError = {}", "[others]", "'others' means nothing"),
+        ("[metrics]\n", '[replicates]\nones = ["one & two"]\n[metrics]\n', r"\[replicates\] ones.*two models"),
         ('call = "mine.py:additive", count = 5', 'truth = "guess"', "truth='guess'"),
     ],
 )  # fmt: skip
@@ -148,6 +150,7 @@ def test_the_suite_that_comes_with_it() -> None:
     assert len(made.models) >= 6
     assert len(made.metrics) >= 12
     assert len(made.seeds) >= 2
+    assert len(made.replicates["networks"]) >= 5
 
 
 def test_a_card_or_why_there_is_none() -> None:
@@ -205,6 +208,30 @@ def test_long_sequences_are_shown_around_their_strongest_score() -> None:
     assert "best: sequence 3" in cases[0]["panel"]["name"]
     assert "worst: sequence 0" in cases[1]["panel"]["name"]
     assert all(len(c["panel"]["letters"]) == 400 for c in cases)
+
+
+def test_models_that_are_one_but_for_their_seeds() -> None:
+    """The ranking of two explainers that agrees between two models, and is turned round on a third."""
+
+    def row(explainer: str, model: str, values: list[float]) -> Answer:
+        numbers = np.array(values, float)
+        return Answer(Cell(explainer, model, 0), "exact error", "truth", False, numbers)
+
+    results = Results((
+        row("one", "a", [1, 2]), row("two", "a", [3, 4]), row("none", "a", [np.nan] * 2),
+        row("one", "b", [1, 2, 3]), row("two", "b", [3, 4, 5]), row("none", "b", [0, 0, 0]),
+        row("one", "c", [9, 9]), row("two", "c", [0, 1]), row("none", "c", [0, 0]),
+    ))  # fmt: skip
+    for models, tau in (("ab", 1), ("ac", -1), ("abc", -1 / 3)):
+        (found,) = agreement_between(results, models, "nets")
+        assert (found.model, found.metric, found.seeds) == ("nets", "exact error", len(models))
+        assert found.explainers == 2
+        assert (found.tau, found.low, found.high) == pytest.approx((tau,) * 3)
+    for models in ("a", "ad", "aa"):
+        with pytest.raises(ValueError, match="two or more of a, b, c"):
+            agreement_between(results, models, "nets")
+    held = told(results, {}, replicates={"nets": ("a", "b")})
+    assert held["agreement"] == [("between 2 nets", "exact error", 1.0, 1.0, 1.0)]
 
 
 def test_cells_in_memory_and_on_disk_are_the_same(tmp_path: Path) -> None:

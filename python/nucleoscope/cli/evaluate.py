@@ -29,7 +29,7 @@ def evaluate(suite: Path | None, out: Path, workers: int, cards: bool, traceback
     """Compare explainers on models, by metrics, and write a report.
 
     SUITE is a TOML file (see `nucleoscope.evaluate.suite.read_suite`); without it, the suite that comes with
-    nucleoscope is run: nine explainers on eight models. A run that was stopped goes on where it was. Functions
+    nucleoscope is run: nine explainers on thirteen models. A run that was stopped goes on where it was. Functions
     that a suite names are run.
     """
     with one_message(traceback, "\n(--traceback shows where.)"):
@@ -61,7 +61,9 @@ def evaluate(suite: Path | None, out: Path, workers: int, cards: bool, traceback
         }
         held = cards_of(read.models, read.data) if cards else {}
         with whole_file(out / "report.html") as file:
-            file.write(report(told(found, read.data, held), read.title, facts).encode())
+            file.write(
+                report(told(found, read.data, held, read.replicates), read.title, facts).encode()
+            )
         failed = sum(each.status == "failed" for each in found.answers)
         click.echo(
             f"{len(found):,} values, {failed} of {len(found.answers)} answers failed: {out / 'report.html'}"

@@ -12,7 +12,9 @@ from nucleoscope.evaluate.metrics.metric import Metric as Metric
 from nucleoscope.evaluate.others import of_captum as of_captum
 from nucleoscope.evaluate.others import of_shap as of_shap
 from nucleoscope.evaluate.others import of_tangermeme as of_tangermeme
+from nucleoscope.evaluate.quality import Quality as Quality
 from nucleoscope.evaluate.results import Results as Results
 from nucleoscope.evaluate.run import run as run
 from nucleoscope.evaluate.summary import agreement as agreement
+from nucleoscope.evaluate.summary import agreement_between as agreement_between
 from nucleoscope.evaluate.summary import means as means

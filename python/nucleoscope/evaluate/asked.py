@@ -97,7 +97,7 @@ def read_seeds(given: Any) -> list[int]:
 
 def digest(data: Data) -> str:
     """SHA-256 over all that a Data holds."""
-    found = hashlib.sha256(repr((data.target, data.pairs)).encode())
+    found = hashlib.sha256(repr((data.target, data.pairs, data.quality)).encode())
     for each in (data.X, data.planted, data.exact, data.labels):
         found.update(b"-" if each is None else each.cpu().contiguous().numpy().tobytes())
     return found.hexdigest()

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nucleoscope.evaluate.quality import Quality
 from nucleoscope.reading import read_sequences
 
 Span = tuple[int, int]  # half open
@@ -34,7 +35,8 @@ class Data:
     that are known to matter, some of each sequence and not all. exact: float64 ``[N, L]``, what each position
     counts (its Shapley value), in the output's units. pairs: sites that are known to interact, and others that
     are known not to. labels: ``[N]``, what was measured or simulated of each sequence; bool labels are classes.
-    Where they are given, a model that is no better than chance at them is not ranked.
+    Where they are given, a model that is no better than chance at them is not ranked. quality: how good the model
+    is, where that was measured on other sequences than these few; it counts in the place of what labels tell.
 
     Raises TypeError, ValueError or IndexError that names the argument.
     """
@@ -45,6 +47,7 @@ class Data:
     exact: Tensor | None = None
     pairs: Sequence[Pair] | None = None
     labels: Tensor | None = None
+    quality: Quality | None = None
 
     def __post_init__(self) -> None:
         read_sequences(self.X, "ACGT", "NCL")
@@ -55,6 +58,8 @@ class Data:
         _check_planted(self.planted, self._positions)
         _check_exact(self.exact, self._positions)
         _check_labels(self.labels, len(self))
+        if not isinstance(self.quality, Quality | None):
+            raise TypeError(f"quality: expected an evaluate.Quality, got {self.quality!r}")
         if self.pairs is not None:
             object.__setattr__(self, "pairs", tuple(self.pairs))
             _check_pairs(self.pairs, self._positions)

@@ -26,9 +26,10 @@ from nucleoscope.evaluate.case import Case, Explained
 from nucleoscope.evaluate.cells import Cells, Found, told
 from nucleoscope.evaluate.data import Data
 from nucleoscope.evaluate.explainers import Explainer, read_explainers
+from nucleoscope.evaluate.judging import quality
 from nucleoscope.evaluate.metrics.metric import Metric
 from nucleoscope.evaluate.pool import over_processes
-from nucleoscope.evaluate.quality import Quality, quality
+from nucleoscope.evaluate.quality import Quality
 from nucleoscope.evaluate.results import Answer, Cell, Results, Scores
 from nucleoscope.evaluate.watching import watched
 from nucleoscope.scan.shipping import fingerprint

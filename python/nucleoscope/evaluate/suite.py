@@ -7,7 +7,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from types import ModuleType
@@ -21,7 +21,7 @@ from nucleoscope.evaluate.metrics.metric import Metric
 from nucleoscope.evaluate.others import of_captum, of_tangermeme
 from nucleoscope.evaluate.splice_sites import splice_sites
 
-TABLES = ("title", "seeds", "explainers", "models", "metrics")
+TABLES = ("title", "seeds", "explainers", "models", "metrics", "replicates")
 KINDS = "truth = 'analytic', call = 'file.py:function' or splice_sites = true"
 
 
@@ -35,6 +35,7 @@ class Suite:
     data: dict[str, Data]
     metrics: dict[str, Metric]
     seeds: tuple[int, ...]
+    replicates: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def default_suite() -> Path:
@@ -50,7 +51,8 @@ def read_suite(path: Path) -> Suite:
     ``[models.NAME]``: ``truth`` is a function of `nucleoscope.evaluate.truth` that gives model and data,
     ``call`` one of yours, ``splice_sites = true`` the net that is shipped; all else are its options.
     ``[metrics.NAME]``: a class of `nucleoscope.evaluate.metrics`, which ``metric`` names where NAME does not; a
-    table ``background`` is its background.
+    table ``background`` is its background. ``[replicates]``: by a name of theirs, models that are one but for
+    their seeds, between which the ranking of explainers is compared.
 
     Raises ValueError for what is no such file, and for names that mean nothing.
     """
@@ -69,6 +71,7 @@ def read_suite(path: Path) -> Suite:
         {name: data for name, (_, data) in made.items()},
         _metrics(path, held["metrics"]),
         tuple(held.get("seeds", (0,))),
+        _replicates(path, held.get("replicates", {}), made),
     )  # fmt: skip
 
 
@@ -126,6 +129,15 @@ def _model(folder: Path, name: str, given: dict[str, Any]) -> tuple[Any, Data]: 
     if not (isinstance(made, tuple) and len(made) == 2 and isinstance(made[1], Data)):
         raise TypeError("its function must return a model and its evaluate.Data")
     return made
+
+
+def _replicates(
+    path: Path, given: Mapping[str, Any], models: Mapping[str, Any]
+) -> dict[str, tuple[str, ...]]:
+    for name, each in given.items():
+        if len(each) < 2 or not set(models).issuperset(each):
+            raise ValueError(f"{path}: [replicates] {name} = {each}: two models or more, by name")
+    return {name: tuple(each) for name, each in given.items()}
 
 
 def _metrics(path: Path, given: Mapping[str, Any]) -> dict[str, Metric]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -31,14 +31,14 @@ class Mean:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Kendall's tau-b of the ranking of explainers between seeds, the mean over pairs, with its interval."""
+    """Kendall's tau-b of the ranking of explainers between seeds or models, mean over pairs, with its interval."""
 
     model: str
     metric: str
     tau: float  # NaN for one seed, or fewer than two explainers with a value
     low: float
     high: float
-    seeds: int
+    seeds: int  # that were compared; models of `agreement_between`
     explainers: int
 
 
@@ -82,6 +82,38 @@ def agreement(results: Results) -> list[Agreement]:
     return made
 
 
+def agreement_between(results: Results, models: Sequence[str], name: str) -> list[Agreement]:
+    """How alike explainers are ranked on several models, such as networks that were trained with other seeds.
+
+    Of each metric; an explainer without a value on one of the models does not take part. The interval is over
+    sequences, resampled for each model by itself. `name` stands in the place of a model's in what is returned.
+
+    Raises ValueError for fewer than two models, or one that is not among the results.
+    """
+    there = {each.cell.model for each in results.answers}
+    if len(set(models)) < 2 or not there.issuperset(models):
+        raise ValueError(f"models={list(models)}: two or more of {', '.join(sorted(there))}")
+    held: dict[str, dict[str, dict[str, Tensor]]] = {}  # metric, model, explainer
+    for (model, metric), group in _groups(results):
+        if model in models:
+            means_of = {e: t.nanmean(0) for e, t in _tables(group).items()}
+            held.setdefault(metric, {})[model] = {
+                e: t for e, t in means_of.items() if not t.isnan().all()
+            }
+    return [_between(name, metric, list(of.values())) for metric, of in held.items()]
+
+
+def _between(name: str, metric: str, of: list[dict[str, Tensor]]) -> Agreement:
+    every = [e for e in of[0] if all(e in each for each in of)]
+    if len(every) < 2:
+        return Agreement(name, metric, *(float("nan"),) * 3, len(of), len(every))
+    values = [torch.stack([each[e] for e in every]) for each in of]  # of each model [E, N]
+    tau = _tau(torch.stack([v.nanmean(1) for v in values], 1))
+    drawn = [_resampled(v, seed) for seed, v in enumerate(values)]  # [DRAWS, E]
+    low, high = interval(_tau(torch.stack(drawn, 2)))
+    return Agreement(name, metric, float(tau), low, high, len(of), len(every))
+
+
 def _groups(results: Results) -> Iterator[tuple[tuple[str, str], list[Answer]]]:
     groups: dict[tuple[str, str], list[Answer]] = {}
     for each in results.answers:
@@ -99,9 +131,9 @@ def _tables(group: list[Answer]) -> dict[str, Tensor]:
     return {name: torch.stack(rows) for name, rows in found.items()}
 
 
-def _resampled(values: Tensor) -> Tensor:  # [..., N] -> [DRAWS, ...]
+def _resampled(values: Tensor, seed: int = 0) -> Tensor:  # [..., N] -> [DRAWS, ...]
     """Means over sequences drawn with replacement; what is undefined does not count."""
-    count, draws = values.shape[-1], torch.Generator().manual_seed(0)
+    count, draws = values.shape[-1], torch.Generator().manual_seed(seed)
     taken = torch.randint(count, (DRAWS, count), generator=draws)
     often = torch.zeros(DRAWS, count, dtype=torch.float64).scatter_add_(
         1, taken, torch.ones(DRAWS, count, dtype=torch.float64)

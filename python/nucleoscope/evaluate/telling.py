@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from nucleoscope.evaluate.data import Data
 from nucleoscope.evaluate.results import Answer, Results, Scores
-from nucleoscope.evaluate.summary import Mean, agreement, means
+from nucleoscope.evaluate.summary import Mean, agreement, agreement_between, means
 from nucleoscope.plot.page import Panel
 
 HEADLINES = ("exact agreement", "AUPRC lift", "ABPC", "deletion")  # the first that there is
@@ -17,10 +17,19 @@ WIDEST = 400  # positions of a case that are shown, around its strongest score
 
 
 def told(
-    results: Results, data: Mapping[str, Data], cards: Mapping[str, str] | None = None
+    results: Results,
+    data: Mapping[str, Data],
+    cards: Mapping[str, str] | None = None,
+    replicates: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Any]:
-    """All that a report needs. data: of each model, by name; cards: the reliability card of a model, as text."""
-    found = means(results)
+    """All that a report needs.
+
+    data: of each model, by name; cards: the reliability card of a model, as text; replicates: models that are one
+    but for their seeds.
+    """
+    found, alike = means(results), agreement(results)
+    for name, models in (replicates or {}).items():
+        alike += agreement_between(results, models, f"between {len(models)} {name}")
     metrics = {a.metric: a for a in results.answers}
     named = [h for h in HEADLINES if any(m.metric == h and m.defined for m in found)]
     headline = named[0] if named else next(iter(metrics))
@@ -34,7 +43,7 @@ def told(
         "means": _nested(found),
         "values": _values(results),
         "seconds": _seconds(results),
-        "agreement": [(a.model, a.metric, a.tau, a.low, a.high) for a in agreement(results) if a.tau == a.tau],
+        "agreement": [(a.model, a.metric, a.tau, a.low, a.high) for a in alike if a.tau == a.tau],
         "about": [_about(name, each, results) for name, each in data.items()],
         "failures": _failures(results, found),
         "cases": [case for name, each in data.items() for case in _cases(results, name, each)],

@@ -11,6 +11,7 @@ from nucleoscope.evaluate.truth.simulate import jaspar_motifs as jaspar_motifs
 from nucleoscope.evaluate.truth.simulate import simulate as simulate
 from nucleoscope.evaluate.truth.splice import splice_donors as splice_donors
 from nucleoscope.evaluate.truth.trained import Trained as Trained
+from nucleoscope.evaluate.truth.trained import shipped_networks as shipped_networks
 from nucleoscope.evaluate.truth.trained import simulated as simulated
 from nucleoscope.evaluate.truth.trained import trained as trained
 
@@ -24,6 +25,7 @@ __all__ = [
     "jaspar_motifs",
     "kircher",
     "m6a",
+    "shipped_networks",
     "simulate",
     "simulated",
     "splice_donors",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nucleoscope.evaluate.data import Data
-from nucleoscope.evaluate.quality import Quality, quality
+from nucleoscope.evaluate.judging import quality
+from nucleoscope.evaluate.quality import Quality
 from nucleoscope.evaluate.truth.simulate import (
     Motif,
     consensus_motifs,
@@ -25,6 +27,7 @@ from nucleoscope.files import whole_file
 TRAINING, HELD_OUT, EXPLAINED = 16_000, 1000, 64
 LENGTH = 200
 EPOCHS, BATCH, RATE = 6, 64, 5e-3
+MATRICES = "motifs.meme"  # of the networks that are shipped
 BARE = 0.3  # of the sequences a network learns from hold no motif
 
 
@@ -53,7 +56,10 @@ class Net(nn.Module):
 
 @dataclass(frozen=True)
 class Trained:
-    """A network, what it is explained on, and how good it is: on held-out sequences, with the best possible."""
+    """A network, what it is explained on, and how good it is: on held-out sequences, with the best possible.
+
+    `data` states the same quality: the few sequences that are explained would not tell it.
+    """
 
     model: nn.Module
     data: Data
@@ -70,6 +76,7 @@ def trained(
     epochs: int = EPOCHS,
     training: int = TRAINING,
     dropout: float = 0.1,
+    count: int = EXPLAINED,
 ) -> list[Trained]:
     """Networks that learnt a known grammar, one a seed; trained at the first call, then read from `folder`.
 
@@ -79,7 +86,7 @@ def trained(
     cores.
 
     motifs: three, by default hand-written consensus sequences; `jaspar_motifs` reads JASPAR's. seeds: one
-    network each. epochs, training, dropout: of the training.
+    network each. epochs, training, dropout: of the training. count: sequences that are explained.
 
     Raises ValueError for other than three motifs or no seeds, OSError where the folder cannot be written.
 
@@ -93,53 +100,87 @@ def trained(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     recipe = {"epochs": epochs, "training": training, "dropout": dropout, "version": 2}
-    return [_one(folder, tuple(motifs), int(seed), recipe) for seed in seeds]
+    return [_one(folder, tuple(motifs), int(seed), recipe, count) for seed in seeds]
+
+
+def shipped_networks() -> Path:
+    """The folder of `trained` that comes with nucleoscope: five networks of GATA1, CTCF and SPI1 of JASPAR.
+
+    It was made by ``python -m nucleoscope.evaluate.truth FOLDER --jaspar JASPAR2024_CORE_human.meme.gz``, and
+    holds the three matrices too (NOTICE).
+    """
+    return Path(str(resources.files("nucleoscope") / "evaluate" / "truth" / "networks"))
 
 
 def simulated(
-    folder: str | Path, *, seed: int = 0, jaspar: str | None = None, **recipe: float
+    folder: str | Path | None = None,
+    *,
+    seed: int = 0,
+    jaspar: str | None = None,
+    count: int = EXPLAINED,
+    **recipe: float,
 ) -> tuple[nn.Module, Data]:
     """One network of `trained` and its data, as the other functions of this room give them.
 
-    jaspar: a MEME file, whose motifs GATA1, CTCF and SPI1 are planted; None: hand-written ones. recipe: `epochs`,
-    `training` and `dropout`.
+    folder: as of `trained`; None: the networks that are shipped, seeds 0 to 4, which nothing is trained for.
+    jaspar: a MEME file, whose motifs GATA1, CTCF and SPI1 are planted; None: hand-written ones. count: sequences
+    that are explained. recipe: `epochs`, `training` and `dropout`.
 
-    Raises what `trained` and `jaspar_motifs` raise.
+    Raises what `trained` and `jaspar_motifs` raise, and ValueError for a shipped network that there is not.
 
     Equivalent to::
 
         made = trained(folder, seeds=[seed])[0]
         made.model, made.data
     """
+    if folder is None:
+        folder = shipped_networks()
+        if jaspar is not None or recipe or not list(folder.glob(f"net-*-s{seed}.npz")):
+            raise ValueError(
+                f"seed={seed!r}: five networks are shipped, of the seeds 0 to 4 and one recipe; name a folder to "
+                "have others trained into it"
+            )
+        jaspar = str(folder / MATRICES)
     motifs = None if jaspar is None else jaspar_motifs(jaspar)
-    made = trained(folder, motifs, seeds=[seed], **recipe)[0]  # type: ignore[arg-type]
+    made = trained(folder, motifs, seeds=[seed], count=count, **recipe)[0]  # type: ignore[arg-type]
     return made.model, made.data
 
 
-def _one(folder: Path, motifs: tuple[Motif, ...], seed: int, recipe: dict[str, float]) -> Trained:
-    model = Net(recipe["dropout"])
+def _one(
+    folder: Path, motifs: tuple[Motif, ...], seed: int, recipe: dict[str, float], count: int
+) -> Trained:
     names = "-".join(m.name.split()[-1] for m in motifs)
     key = "-".join([names, *(f"{k[0]}{v:g}" for k, v in recipe.items()), f"s{seed}"])
-    stored = folder / f"net-{key}.npz"
+    stored, model = folder / f"net-{key}.npz", Net(recipe["dropout"])
+    if not stored.exists() or not stored.with_suffix(".json").exists():
+        _train_one(stored, motifs, seed, recipe)
+    with np.load(stored, allow_pickle=False) as arrays:
+        model.load_state_dict({name: torch.from_numpy(arrays[name]) for name in arrays.files})
+    told = json.loads(stored.with_suffix(".json").read_text())
+    found = Quality(**{each.name: told[each.name] for each in fields(Quality)})
+    explained, _ = simulate(motifs, count, LENGTH, seed=3 * seed + 2)
+    data = replace(explained, quality=found)
+    return Trained(model.eval().requires_grad_(False), data, found, told["ceiling"], seed)
+
+
+def _train_one(
+    stored: Path, motifs: tuple[Motif, ...], seed: int, recipe: dict[str, float]
+) -> None:
+    """Train a network; its weights are kept, and what they were made of, with their quality beside them."""
+    data, _ = simulate(motifs, int(recipe["training"]), LENGTH, seed=3 * seed, bare=BARE)
     held, odds = simulate(motifs, HELD_OUT, LENGTH, seed=3 * seed + 1, bare=BARE)
-    if stored.exists():
-        with np.load(stored, allow_pickle=False) as arrays:
-            model.load_state_dict({name: torch.from_numpy(arrays[name]) for name in arrays.files})
-    else:
-        data, _ = simulate(motifs, int(recipe["training"]), LENGTH, seed=3 * seed, bare=BARE)
-        train(model, data, int(recipe["epochs"]), seed)
-        with whole_file(stored) as file:
-            np.savez(file, **{k: v.numpy() for k, v in model.state_dict().items()})
+    model = Net(recipe["dropout"])
+    train(model, data, int(recipe["epochs"]), seed)
     model.eval().requires_grad_(False)
     found, best = quality(model, held), quality(_Known(odds), held, HELD_OUT)
     assert found is not None
     assert best is not None
     told = {**recipe, "seed": seed, "motifs": [m.name for m in motifs], **asdict(found)}
     told["ceiling"] = best.value
+    with whole_file(stored) as file:
+        np.savez(file, **{k: v.numpy() for k, v in model.state_dict().items()})
     with whole_file(stored.with_suffix(".json")) as file:
         file.write((json.dumps(told, indent=1) + "\n").encode())
-    explained, _ = simulate(motifs, EXPLAINED, LENGTH, seed=3 * seed + 2)
-    return Trained(model, explained, found, best.value, seed)
 
 
 class _Known(nn.Module):
