@@ -5,6 +5,7 @@ A case calls the op itself, so each entry of `RULES` is proved by name; one with
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -36,9 +37,9 @@ def modules(length: int) -> dict[str, Any]:
     return {"first": conv(4, 6, 5), "pair": conv(6, 6, 3), "norm": nn.BatchNorm1d(6), **parts}
 
 
-def net(op: Any, length: int) -> nn.Module:
-    """conv -> op -> conv for every case of an op, each read at a position and as a mean."""
-    betweens = [make(op) for _, make in CASES[op]]
+def net(ops: Sequence[Any], length: int) -> nn.Module:
+    """conv -> op -> conv for every case of these ops, each read at a position and as a mean."""
+    betweens = [make(op) for op in ops for _, make in CASES[op]]
 
     def forward(self: Net, x: Tensor) -> Tensor:
         rows = []
@@ -73,18 +74,45 @@ def test_every_op_has_a_case() -> None:
     assert entered == set(CASES)
 
 
-@pytest.mark.parametrize("op", CASES, ids=str)
-def test_op(op: Any) -> None:
-    model, X = net(op, 16), sequences(2, 16)
+def families(most: int = 5) -> list[tuple[Any, ...]]:
+    """All ops, a few that are lowered alike in one net: most of a test is its trace."""
+    alike: dict[Any, list[Any]] = {}
+    for op in CASES:
+        alike.setdefault((RULES.get(op, REWRITES.get(op)), op in STEEP), []).append(op)
+    return [chunk for ops in alike.values() for chunk in batched(ops, most)]
+
+
+def batched(ops: Sequence[Any], most: int) -> Iterator[tuple[Any, ...]]:
+    for first in range(0, len(ops), most):
+        yield tuple(ops[first : first + most])
+
+
+def short(ops: Sequence[Any]) -> str:
+    return ", ".join(str(op).removeprefix("aten.").removesuffix(".default") for op in ops)
+
+
+@pytest.mark.parametrize("ops", families(), ids=short)
+def test_ops(ops: tuple[Any, ...]) -> None:
+    try:
+        prove(ops)
+    except Exception:
+        for op in ops if len(ops) > 1 else ():  # say which
+            prove((op,))
+        raise
+
+
+def prove(ops: Sequence[Any]) -> None:
+    model, X = net(ops, 16), sequences(2, 16)
     target = list(range(model(X).shape[1]))
-    assert_exact(model, X, target=target, local=op not in STEEP)
+    assert_exact(model, X, target=target, local=STEEP.isdisjoint(ops))
     graph = nucleoscope.plan(model, X, target=target).graph  # the trace is held
     met = {
         n.target for n in graph.fx if n.name in graph.nodes and graph.nodes[n.name].role == "ripple"
     }
-    assert op in met or op in REWRITTEN or op in REWRITES, (
-        "torch.export turned the op into others: the case proves nothing"
-    )
+    for op in ops:
+        assert op in met or op in REWRITTEN or op in REWRITES, (
+            f"torch.export turned {op} into others: the case proves nothing"
+        )
 
 
 def test_an_open_eps_is_the_model_s_own() -> None:
