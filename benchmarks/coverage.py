@@ -35,6 +35,22 @@ An op that is in neither table has no delta rule, and is a seam that names itsel
 |---|---|
 """
 
+GLOBAL = """
+## What is made of the whole length
+
+| what | how |
+|---|---|
+| means, sums, maxima, logsumexp, variances and running sums over the length, whole or in cells \
+| deltas: their rules are above |
+| a gate that is one number a channel (squeeze-excitation), or a mean that is subtracted, where means, sums or \
+maxima read its product, directly or through layers that are linear position by position, or a ReLU where the \
+gate is not negative | deltas: the mean is taken ahead of the gate (`engine/rules/gates.py`) |
+| the same product behind anything else; norms over the length | a seam: the edited values differ from the \
+original's at all positions, and what bends them needs each of them |
+| a map of pairs of positions (contact heads) | a seam: an edit changes a cross of rows and columns, and each \
+layer of a convolution over both widens it |
+"""
+
 EDITS = """
 ## Which edits go by deltas
 
@@ -90,7 +106,7 @@ def page() -> str:
     seams = sorted(set(SEAMS) - set(RULES), key=str)
     lines = [followed(op) for op in ops]
     ends = [f"| {short(op)} | {SEAMS[op]} |" for op in seams]
-    return HEAD + "\n".join(lines) + "\n" + SEAM_HEAD + "\n".join(ends) + "\n" + EDITS
+    return HEAD + "\n".join(lines) + "\n" + SEAM_HEAD + "\n".join(ends) + "\n" + GLOBAL + EDITS
 
 
 if __name__ == "__main__":

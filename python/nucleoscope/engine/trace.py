@@ -22,6 +22,7 @@ from nucleoscope.engine.rules import (
     RULES,
     SEAMS,
     Lowering,
+    gates,
     log_odds,
     rms_norm,
     spread_out,
@@ -68,6 +69,7 @@ def _export(model: nn.Module, example: Tensor, others: tuple[Tensor, ...]) -> Ex
             spread_out.spread_before_softmax(functional.graph)
             log_odds.before_saturation(functional.graph)
             rms_norm.pin_eps(functional.graph)
+            gates.reduced_ahead(functional.graph)
             return functional
     except Exception as error:  # torch.export raises many kinds; all mean the same to the caller
         raise Untraceable(_first_lines(error)) from error
