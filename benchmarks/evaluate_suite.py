@@ -1,29 +1,28 @@
-"""The shipped suite, and its pages in docs/evaluate: `python -m benchmarks.evaluate_suite OUT --workers 2`.
+"""The shipped suites, and their pages in docs/evaluate: `python -m benchmarks.evaluate_suite OUT --workers 2`.
 
-OUT is the folder of `nucleoscope evaluate`, in which a run that was stopped goes on. The report is copied, and the
-means are laid out as tables. `suite.json` has the seconds, and how many cells were there before.
+OUT/NAME is the folder of `nucleoscope evaluate NAME`, in which a run that was stopped goes on. The report and the
+means, as tables, are written there. `NAME.json` has the seconds, and how many cells were there before. Suites of
+measured data are left out, and named, where NUCLEOSCOPE_DATA has not got them.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import time
 from pathlib import Path
-
-import torch
 
 from benchmarks.machine import conditions
 from nucleoscope.evaluate.cards import cards
 from nucleoscope.evaluate.results import Results
 from nucleoscope.evaluate.run import run
-from nucleoscope.evaluate.suite import Suite, default_suite, read_suite
+from nucleoscope.evaluate.suite import SHIPPED, Suite, read_suite, shipped_suite
 from nucleoscope.evaluate.summary import Mean, agreement, agreement_between, means
 from nucleoscope.evaluate.telling import told
 from nucleoscope.plot.report import report
 
 DOCS = Path(__file__).resolve().parents[1] / "docs" / "evaluate"
+PAGES = {"default": "README.md"}  # of the others, their names
 CHOSEN = (
     "exact agreement",
     "sensitivity-n",
@@ -77,8 +76,9 @@ def by_model(found: list[Mean], suite: Suite, metric: str) -> str:
     return table(["explainer", *models], rows)
 
 
-def page(results: Results, suite: Suite) -> str:
+def page(results: Results, suite: Suite, name: str) -> str:
     found, metrics = means(results), list(suite.metrics)
+    chosen = [metric for metric in CHOSEN if metric in metrics]
     taus = [a for a in agreement(results) if a.tau == a.tau]
     steady = table(
         ["metric", "mean τ over models", "least", "lower end of its interval, least"],
@@ -96,9 +96,9 @@ def page(results: Results, suite: Suite) -> str:
     )
     parts = [
         f"# {suite.title}\n",
-        _about(results, suite),
+        _about(results, suite, name),
         "## Mean rank over the models, 1 the best\n", mean_ranks(found, suite, metrics),
-        *(part for metric in CHOSEN for part in (f"## {metric}\n", by_model(found, suite, metric))),
+        *(part for metric in chosen for part in (f"## {metric}\n", by_model(found, suite, metric))),
         "## Would another seed rank alike?\n",
         "Kendall's τ-b of the explainers' ranking between seeds of all that is drawn.\n", steady, *networks,
         "## Models\n", qualities(results, suite),
@@ -130,49 +130,54 @@ def qualities(results: Results, suite: Suite) -> str:
     )
 
 
-def _about(results: Results, suite: Suite) -> str:
+def _about(results: Results, suite: Suite, name: str) -> str:
     counts = f"{len(suite.explainers)} explainers, {len(suite.models)} models, {len(suite.metrics)} metrics"
     seeds = ", ".join(map(str, suite.seeds))
     return (
         f"{counts}, seeds {seeds}: {len(results):,} values. Made by `python -m benchmarks.evaluate_suite`;\n"
-        "[report.html](report.html) shows all of it, sortable, with distributions and cases. Means over\n"
+        f"[{name}.html]({name}.html) shows all of it, sortable, with distributions and cases. Means over\n"
         "sequences and seeds; in brackets 95 % bootstrap intervals over sequences.\n"
     )
 
 
-def main() -> None:
-    asked = argparse.ArgumentParser()
-    asked.add_argument("out", type=Path)
-    asked.add_argument("--workers", type=int, default=2)
-    given = asked.parse_args()
-    suite, begin = read_suite(default_suite()), time.perf_counter()
-    before = len(list(given.out.glob("cells/*.npz")))
+def made(name: str, out: Path, workers: int) -> None:
+    """Run a suite, and write its pages."""
+    suite, begin = read_suite(shipped_suite(name)), time.perf_counter()
+    before = len(list(out.glob("cells/*.npz")))
     results = run(
-        suite.explainers, suite.models, suite.data, suite.metrics, seeds=suite.seeds, workers=given.workers,
-        out=given.out,
+        suite.explainers, suite.models, suite.data, suite.metrics, seeds=suite.seeds, workers=workers, out=out
     )  # fmt: skip
     seconds = time.perf_counter() - begin
     DOCS.mkdir(exist_ok=True)
-    (DOCS / "README.md").write_text(page(results, suite))
+    (DOCS / PAGES.get(name, f"{name}.md")).write_text(page(results, suite, name))
     facts = {"seeds": ", ".join(map(str, suite.seeds)), **results.facts["request"]["explainers"]}
-    (DOCS / "report.html").write_text(
-        report(
-            told(results, suite.data, cards(suite.models, suite.data), suite.replicates),
-            suite.title,
-            facts,
-        )
-    )
-    results.write_csv(given.out / "results.csv")
+    told_of = told(results, suite.data, cards(suite.models, suite.data), suite.replicates)
+    (DOCS / f"{name}.html").write_text(report(told_of, suite.title, facts))
+    results.write_csv(out / "results.csv")
     kept = {
         "seconds": seconds,
-        "workers": given.workers,
+        "workers": workers,
         "cells_before": before,
         "values": len(results),
         "conditions": conditions(),
     }
-    (given.out / "suite.json").write_text(json.dumps(kept, indent=1) + "\n")
-    shutil.copy(given.out / "suite.json", DOCS / "suite.json")
-    print(f"{len(results):,} values in {seconds:.0f} s on {torch.get_num_threads()} threads")  # noqa: T201
+    (DOCS / f"{name}.json").write_text(json.dumps(kept, indent=1) + "\n")
+    print(f"{name}: {len(results):,} values in {seconds:.0f} s on {workers} workers")  # noqa: T201
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("out", type=Path)
+    asked.add_argument("--workers", type=int, default=2)
+    asked.add_argument("--suites", nargs="+", choices=SHIPPED, default=SHIPPED)
+    given = asked.parse_args()
+    for name in given.suites:
+        try:
+            made(name, given.out / name, given.workers)
+        except ValueError as error:
+            if "there is no such file" not in str(error) and "NUCLEOSCOPE_DATA" not in str(error):
+                raise
+            print(f"{name} is left out: {error}")  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmarks import dropout
+from benchmarks import dropout, report_evaluate
 
 
 def test_copies_stand_where_they_should() -> None:
@@ -33,3 +33,10 @@ def test_the_experiment_runs() -> None:
     made = dropout.experiment(1, tiny=True)
     assert len(made["rows"]) == 4
     assert "rho" in made["median_least_most"]["p=0.5 copies=2"]
+
+
+def test_the_page_holds_the_committed_numbers() -> None:
+    page = report_evaluate.PAGE.read_text("utf-8")
+    assert report_evaluate.filled(page) == page, "run `python -m benchmarks.report_evaluate`"
+    with pytest.raises(ValueError, match="must stand around the table"):
+        report_evaluate.filled("")

@@ -20,7 +20,7 @@ from nucleoscope.evaluate.cards import cards
 from nucleoscope.evaluate.cells import Cells
 from nucleoscope.evaluate.results import Answer, Cell, Results
 from nucleoscope.evaluate.splice_sites import splice_sites
-from nucleoscope.evaluate.suite import default_suite, read_suite
+from nucleoscope.evaluate.suite import SHIPPED, read_suite, shipped_suite
 from nucleoscope.evaluate.summary import agreement_between
 from nucleoscope.evaluate.telling import told
 from nucleoscope.plot.report import report
@@ -145,12 +145,27 @@ def test_parts_that_are_needed(suite: Path) -> None:
 
 
 def test_the_suite_that_comes_with_it() -> None:
-    made = read_suite(default_suite())
+    made = read_suite(shipped_suite())
     assert len(made.explainers) >= 8
     assert len(made.models) >= 6
     assert len(made.metrics) >= 12
     assert len(made.seeds) >= 2
     assert len(made.replicates["networks"]) >= 5
+
+
+def test_suites_that_come_with_it_say_what_they_need(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NUCLEOSCOPE_DATA", str(tmp_path))
+    for name in SHIPPED[1:]:
+        with pytest.raises(ValueError, match=r"there is no such file; it is"):
+            read_suite(shipped_suite(name))
+    done = CliRunner().invoke(main, ["evaluate", "absent.toml", "-o", str(tmp_path / "out")])
+    assert done.exit_code == 1
+    assert (
+        "'absent.toml' is no suite of ours: use one of 'default', 'measured', 'donors'"
+        in done.output
+    )
 
 
 def test_a_card_or_why_there_is_none() -> None:

@@ -21,6 +21,7 @@ from nucleoscope.evaluate.metrics.metric import Metric
 from nucleoscope.evaluate.others import of_captum, of_tangermeme
 from nucleoscope.evaluate.splice_sites import splice_sites
 
+SHIPPED = ("default", "measured", "donors")
 TABLES = ("title", "seeds", "explainers", "models", "metrics", "replicates")
 KINDS = "truth = 'analytic', call = 'file.py:function' or splice_sites = true"
 
@@ -38,9 +39,19 @@ class Suite:
     replicates: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def default_suite() -> Path:
-    """The suite that comes with nucleoscope."""
-    return Path(str(resources.files("nucleoscope") / "evaluate" / "default.toml"))
+def shipped_suite(name: str = "default") -> Path:
+    """A suite that comes with nucleoscope.
+
+    "default" needs nothing. "measured" asks what was measured of trained models, "donors" a network of 10 kb at
+    splice sites; both need the data that `truth.kircher`, `brca2`, `m6a` and `splice_donors` name.
+
+    Raises ValueError for another name.
+    """
+    if name not in SHIPPED:
+        raise ValueError(
+            f"{name!r} is no suite of ours: use one of {', '.join(map(repr, SHIPPED))}"
+        )
+    return Path(str(resources.files("nucleoscope") / "evaluate" / f"{name}.toml"))
 
 
 def read_suite(path: Path) -> Suite:

@@ -68,9 +68,10 @@ def test_an_element_and_what_matters_in_it(tmp_path: Path) -> None:
         file.write(HEAD)
         for at, ref, alt, p in lines:
             file.write(f"1\t{at}\t{ref}\t{alt}\t1\t1\t1\t0.5\t{p}\tX\tGRCh38\n")
-    bases, marked = element(path, "X")
+    bases, marked, effects = element(path, "X")
     assert bases == "ACNG"
     assert marked.tolist() == [True, False, False, False]
+    assert effects.isfinite().nonzero().tolist() == [[1, 0], [2, 0], [3, 1]]
     with pytest.raises(ValueError, match="'Y' is not among"):
         element(path, "Y")
 
@@ -96,6 +97,11 @@ def test_kircher(nucleoscope_data: Path) -> None:
     assert data.planted is not None
     assert data.X.shape[1:] == (4, 145)
     assert model(data.X).shape == (len(data), 12)
+    assert data.quality is not None
+    assert 0.2 < data.quality.value < 0.8
+    assert data.quality.passed
+    with pytest.raises(ValueError, match="step=0"):
+        kircher(("F9",), nucleoscope_data, step=0)
     assert 3 <= int(data.planted.sum(1).min()) <= int(data.planted.sum(1).max()) <= 72
     with pytest.raises(ValueError, match="not among those measured"):
         kircher(("F8",), nucleoscope_data)

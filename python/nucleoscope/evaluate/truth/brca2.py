@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from nucleoscope.diagnostics.coalitions import shapley_values
 from nucleoscope.evaluate.data import Data
+from nucleoscope.evaluate.quality import judged
 from nucleoscope.evaluate.truth.measured import data_folder, inside, packaged
 from nucleoscope.scan.letters import one_hot
 
@@ -46,7 +47,8 @@ def brca2(
     themselves: v(S) is the mean of all that was measured of sites which agree with this one at the positions
     S, and `exact` its Shapley values over nine positions (512 coalitions), in log10 of percent spliced in. It
     is what the assay says, not what the model does: explanations of the model are held against it through the
-    model's own error, which `labels` tell (measured, of sites the model was not fitted to).
+    model's own error, which `labels` tell (measured, of sites the model was not fitted to), and `quality` of
+    all such sites.
 
     data: a folder with mavenn's wheel or its ``mpsa_data.csv.gz`` below ``mavenn``; None: what
     NUCLEOSCOPE_DATA names. count: sites, drawn from the held-out ones by `seed`, half of them with the
@@ -68,7 +70,9 @@ def brca2(
     ]
     chosen = torch.cat(half)
     exact = torch.stack([shapley_values(landscape(X, y, X[n])) for n in chosen])
-    return model, Data(X[chosen].float(), 0, None, exact, None, y[chosen])
+    with torch.no_grad():
+        stated = judged(model(X[out].float())[:, 0].double(), y[out])
+    return model, Data(X[chosen].float(), 0, None, exact, None, y[chosen], stated)
 
 
 def _read(table: Path) -> tuple[Tensor, Tensor, Tensor]:

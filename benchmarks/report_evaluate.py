@@ -1,0 +1,57 @@
+"""Puts the table of dropout into docs/evaluate.md from the committed results.
+
+python -m benchmarks.report_evaluate
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "evaluate.md"
+RESULTS = ROOT / "benchmarks" / "results"
+
+
+def dropout(results: dict[str, Any]) -> str:
+    """What single edits see of redundant copies, a row for each rate of dropout and number of copies."""
+    heads = (
+        "dropout p", "copies", "ρ", "single edits show", "copies they miss", "Shapley values miss",
+        "AUPRC of edits", "loss",
+    )  # fmt: skip
+    names = ("rho", "shown", "missed_by_edits", "missed_by_shapley", "single_edits", "loss")
+    lines = [f"| {' | '.join(heads)} |", f"|{'---:|' * len(heads)}"]
+    for where, of in results["median_least_most"].items():
+        p, copies = (part.split("=")[1] for part in where.split())
+        told = [_spread(of.get(name), name) for name in names]
+        lines.append(f"| {' | '.join((p, copies, *told))} |")
+    note = (
+        f"Medians (least to most) of {results['seeds']} seeds. `python -m benchmarks.dropout` makes the numbers, "
+        "`python -m benchmarks.report_evaluate` this table."
+    )
+    return "\n".join([*lines, "", note])
+
+
+def _spread(of: list[float] | None, name: str) -> str:
+    if of is None:
+        return "–"
+    form = "{:.4f}" if name == "loss" else "{:.2f}"
+    middle, least, most = map(form.format, of)
+    return f"{middle} ({least} to {most})"
+
+
+def filled(page: str) -> str:
+    """The page with its tables between their marks made anew."""
+    for name, make, stored in (("dropout", dropout, "dropout.json"),):
+        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+        before, _, rest = page.partition(begin)
+        _, found, after = rest.partition(end)
+        if not found:
+            raise ValueError(f"{PAGE}: {begin} and {end} must stand around the table")
+        page = f"{before}{begin}\n{make(json.loads((RESULTS / stored).read_text()))}\n{end}{after}"
+    return page
+
+
+if __name__ == "__main__":
+    PAGE.write_text(filled(PAGE.read_text("utf-8")), "utf-8")
