@@ -1,12 +1,13 @@
+# ruff: noqa: T201
 """How far integrated gradients are off on trained networks, and what their error bar says of it.
 
-    python -m benchmarks.error_bars MPRA-DragoNN 60 1944
-    python -m benchmarks.error_bars m6Aformer 20 648 --wheel m6aformer-0.1.2-py3-none-any.whl
+    python -m benchmarks.error_bars MPRA-DragoNN 200 1944
+    python -m benchmarks.error_bars m6Aformer 200 216 --wheel m6aformer-0.1.2-py3-none-any.whl
 
 The finest rule's midpoints hold those of 8, 24 and 72 nodes, so that one pass over them gives the truth and what
-each rule makes of it; beside them Gauss-Legendre rules of 8, 16 and 32 nodes. The truth is made in float32, and
-held to float64 at 8 nodes first. Written: the network's part of benchmarks/results/error_bars.json. One target a
-network; the baseline is uniform.
+each rule makes of it; beside them Gauss-Legendre rules of 8, 16 and 32 nodes; of all these the ones that have at
+most a ninth of the finest rule's nodes. The truth is made in float32, and held to float64 at 8 nodes first.
+Written: the network's part of benchmarks/results/error_bars.json. One target a network; the baseline is uniform.
 """
 
 from __future__ import annotations
@@ -28,12 +29,20 @@ from nucleoscope.demo import load_sequence
 from nucleoscope.engine.backward import Backward
 from nucleoscope.engine.integral import Paths, integral
 from nucleoscope.engine.path import Straight, sums
+from nucleoscope.engine.prepare import ask
 from nucleoscope.engine.quadrature import rule
+from nucleoscope.engine.read import Read
+from nucleoscope.methods.ensemble import View
+from nucleoscope.methods.gradients import opened_for
+from nucleoscope.models import SpliceNet
 from nucleoscope.scan.letters import one_hot
 
 RESULTS = Path(__file__).parent / "results" / "error_bars.json"
 MIDPOINTS, GAUSS = (8, 24, 72), (8, 16, 32)
-CROPPED, LONG = 32_768, 10_000
+FINER = 9  # times the nodes of a rule that the truth has at least: what it is off by itself is little beside that
+QUANTILES = (0, 0.01, 0.05, 0.5, 0.95, 0.99, 1)
+CROPPED = 32_768
+LONG = 10_051  # what a position of CI-SpliceAI and 25 on either side of it read
 # An output, and its position (-1: the middle one) where there is a profile.
 TARGETS = {
     "MPRA-DragoNN": (5, None), "SpliceNet": (2, -1), "CI-SpliceAI": (2, -1), "m6Aformer": (0, None),
@@ -48,26 +57,53 @@ def windows(length: int, count: int) -> Tensor:
     return one_hot([bases[s : s + length] for s in starts])
 
 
-def target(name: str, model: nn.Module) -> Any:
-    """[B, ...] -> [B, 1]: the named output; of a profile its middle position."""
-    channel, place = TARGETS[name]
+def donors(length: int, count: int) -> Tensor:
+    """Windows of the demo's sequence around the donors that its own network is surest of, in their order."""
+    bases = load_sequence()[1]
+    with torch.no_grad():
+        likely = SpliceNet.pretrained()(one_hot([bases]))[0].softmax(0)[2]
+    inside = likely[length // 2 : len(bases) - length // 2 - 1]
+    starts = inside.topk(count).indices.sort().values.tolist()
+    return one_hot([bases[s : s + length] for s in starts])
 
-    def ask(x: Tensor) -> Tensor:
-        out = model(x)
+
+class Target(nn.Module):
+    """[B, ...] -> [B, 1]: the named output of a network; of a profile its middle position."""
+
+    def __init__(self, name: str, net: nn.Module) -> None:
+        super().__init__()
+        self.net, (self.channel, self.place) = net, TARGETS[name]
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.net(x)
         out = out["human"] if isinstance(out, dict) else out
-        if place is None:
-            return out[:, channel : channel + 1]
-        return out[:, channel, out.shape[2] // 2, None]
+        if self.place is None:
+            return out[:, self.channel : self.channel + 1]
+        return out[:, self.channel, out.shape[2] // 2, None]
 
-    return ask
+
+def differentiated(asked: Target, x: Tensor, points: int, traced: bool) -> Backward:
+    """Its gradients, by its own autograd or by its trace: which is faster differs from net to net."""
+    if not traced:
+        return Backward(asked, asked, (x,))
+    request = ask(
+        asked, x, None, start=0, end=None, layout="NCL", alphabet="ACGT", precision="fp32",
+        memory=None, device=None,
+    )  # fmt: skip
+    return opened_for(request, Read(0, None), View(), points).backward
+
+
+def coarse(rules: tuple[int, ...], finest: int) -> list[int]:
+    """Those of which the finest rule can be the judge."""
+    return [n for n in rules if FINER * n <= finest]
 
 
 def shares(finest: int) -> np.ndarray[Any, Any]:
     """Weights and null rule of each coarse rule, then the finest rule's weights, on its nodes."""
     made = []
-    for n in MIDPOINTS:
-        coarse, step = rule("midpoint", n), finest // n
-        for part in (coarse.weights, coarse.null):
+    for n in coarse(MIDPOINTS, finest):
+        by, step = rule("midpoint", n), finest // n
+        for part in (by.weights, by.null):
             row = np.zeros(finest)
             row[step // 2 :: step] = part
             made.append(row)
@@ -88,25 +124,28 @@ def one(backward: Backward, x: Tensor, finest: int) -> dict[str, Any]:
         gap = (paths.along((mean,)).sum() - change).abs() / size
         return {"error": float(off), "bar": float(bar), "gap": float(gap)}
 
-    made = {f"midpoint {n}": said(found[2 * i], found[2 * i + 1]) for i, n in enumerate(MIDPOINTS)}
-    for n in GAUSS:
+    made = {
+        f"midpoint {n}": said(found[2 * i], found[2 * i + 1])
+        for i, n in enumerate(coarse(MIDPOINTS, finest))
+    }
+    for n in coarse(GAUSS, finest):
         held = integral(backward, paths, rule("gauss_legendre", n), lambda _points: None)
         made[f"gauss_legendre {n}"] = said(held.mean[0], held.null[0])
     return made
 
 
-def check(name: str, model: nn.Module, x: Tensor) -> float:
+def check(model: Target, x: Tensor) -> float:
     """What float32 itself is off by, of the map, at 8 nodes: a share that no rule's error comes near."""
     double = copy.deepcopy(model).double()
     maps = []
     for each, given in ((model, x), (double, x.double())):
         paths = Paths((torch.full_like(given, 0.25),), (given,))
-        backward = Backward(each, target(name, each), (given,))
+        backward = Backward(each, each, (given,))
         made = integral(backward, paths, rule("midpoint", MIDPOINTS[0]), lambda _points: None)
         maps.append(paths.along(made.mean))
     off = float((maps[0] - maps[1]).norm() / maps[1].norm())
     if off > 1e-3:
-        raise ValueError(f"{name}: float32 is off by {off:.1e}; make the truth in float64")
+        raise ValueError(f"float32 is off by {off:.1e}; make the truth in float64")
     return off
 
 
@@ -117,9 +156,9 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
         error, bar, gap = (np.array([r[name][k] for r in rows]) for k in ("error", "bar", "gap"))
         ratio = bar / error
         made[name] = {
-            "error": float(np.median(error)), "bar / error": [float(v) for v in np.quantile(ratio, [0, 0.5, 1])],
+            "error": float(np.median(error)), "bar / error": [float(v) for v in np.quantile(ratio, QUANTILES)],
             "within 1 to 4": float(((ratio >= 1) & (ratio <= 4)).mean()), "below 1": float((ratio < 1).mean()),
-            "error / gap": [float(v) for v in np.quantile(error / gap, [0, 0.5, 1])],
+            "error / gap": [float(v) for v in np.quantile(error / gap, QUANTILES)],
         }  # fmt: skip
     return made
 
@@ -134,8 +173,11 @@ def ready(name: str, count: int, wheel: Path | None) -> tuple[str, nn.Module, Te
         model, X = m6aformer(wheel, count)
         return "m6Aformer, 201 bp around DRACH", model, X
     net = next(n for n in networks(wheel) if n.name.startswith(name))
-    X = net.X if net.X.shape[2] < LONG else net.X[:, :, 2475:-2475]  # as much as one position reads
-    return net.name, net.model, torch.cat([X, windows(X.shape[2], max(1, count - len(X)))])[:count]
+    if TARGETS[name][1] is None:
+        X = torch.cat([net.X, windows(net.X.shape[2], max(1, count - len(net.X)))])[:count]
+        return net.name, net.model, X
+    length = min(net.X.shape[2], LONG)
+    return f"{net.name}, {length:,} bp around donors", net.model, donors(length, count)
 
 
 def main() -> None:
@@ -145,18 +187,25 @@ def main() -> None:
     parse.add_argument("sequences", type=int, nargs="?", default=20)
     parse.add_argument("finest", type=int, nargs="?", default=1944)
     parse.add_argument("--wheel", type=Path)
+    parse.add_argument("--traced", action="store_true")
     given = parse.parse_args()
     name, model, X = ready(given.name, given.sequences, given.wheel)
-    off = check(given.name, model, X[:1])
-    backward = Backward(model, target(given.name, model), (X[:1],))
+    asked = Target(given.name, model).eval()
+    off = check(asked, X[:1])
+    backward = differentiated(asked, X[:1], given.sequences * given.finest, given.traced)
     rows: list[dict[str, Any]] = []
     for n in range(len(X)):
         rows.append(one(backward, X[n : n + 1], given.finest))
+        print(
+            n, *(f"{name} {r['bar'] / r['error']:.2f}" for name, r in rows[-1].items()), flush=True
+        )
         command = f"python -m benchmarks.error_bars {given.name} {given.sequences} {given.finest}"
+        command += " --traced" if given.traced else ""
+        command += f" --wheel {given.wheel.name}" if given.wheel else ""
         result = {
             "network": name, "command": command, **conditions(), "length": X.shape[2], "sequences": len(rows),
             "truth": f"midpoint, {given.finest} nodes, float32", "float32 is off by": off,
-            "kinks": backward.kinks, "rules": summary(rows), "each": rows,
+            "kinks": backward.look.kinks, "quantiles": QUANTILES, "rules": summary(rows),
         }  # fmt: skip
         held = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
         held[given.name] = result

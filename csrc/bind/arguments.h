@@ -91,9 +91,9 @@ Part<T> part(const PartArgument& given) {
 }
 
 template <class T>
-Conv<T> layer(const std::array<Address, 6>& read, const std::array<Address, 2>& written,
-              const std::array<Size, 10>& sizes, const std::array<bool, 4>& how) {
-  const auto& [given, gated, slope, weight, bias, residual] = read;
+Conv<T> layer(const std::array<Address, 7>& read, const std::array<Address, 3>& written,
+              const std::array<Size, 10>& sizes, const std::array<bool, 5>& how) {
+  const auto& [given, gated, slope, weight, bias, residual, beside] = read;
   const auto& [N, V, L, C_in, C_out, G, K, stride, dilation, pad] = sizes;
   return {.given = at<const T>(given),
           .gated = at<const std::uint8_t>(gated),
@@ -105,6 +105,9 @@ Conv<T> layer(const std::array<Address, 6>& read, const std::array<Address, 2>& 
           .relu = how[1],
           .made = at<T>(written[0]),
           .open = at<std::uint8_t>(written[1]),
+          .beside = at<const T>(beside),
+          .beside_each = how[4],
+          .chord = at<T>(written[2]),
           .N = N,
           .V = V,
           .L = L,

@@ -154,6 +154,8 @@ class Layer {
   void end(const T* sums, int R, int V, const Place& place, std::int64_t i) const {
     const std::int64_t c = place.vector * lanes<T>, column = place.g * made + c;
     const std::int64_t first = (place.n * call.L + runs.positions[i]) * call.C_out + column;
+    const std::int64_t other = first - (call.beside_each ? 0 : place.n * call.L * call.C_out);
+    const std::int64_t next = abreast ? runs.step * call.C_out : call.L * call.C_out;
     finish(sums, R, V,
            Ending<T>{.bias = call.bias ? call.bias + column : nullptr,
                      .residual = call.residual ? call.residual + first : nullptr,
@@ -161,8 +163,11 @@ class Layer {
                      .relu = call.relu,
                      .made = call.made + first,
                      .open = call.open ? call.open + first : nullptr,
-                     .stride = abreast ? runs.step * call.C_out : call.L * call.C_out,
-                     .columns = made - c});
+                     .beside = call.chord ? call.beside + other : nullptr,
+                     .chord = call.chord ? call.chord + first : nullptr,
+                     .stride = next,
+                     .columns = made - c,
+                     .stride_beside = abreast || call.beside_each ? next : 0});
   }
 
   /// Adds the products of an input row with all taps to the outputs, which lie one after the other.

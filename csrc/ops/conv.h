@@ -23,6 +23,9 @@ struct Conv {
   bool relu;
   T* made;             // [N, L, C_out]  written in full
   std::uint8_t* open;  // [N, L, C_out]  where the ReLU let through, 1, else 0; null: not asked
+  const T* beside;     // [1 or N, L, C_out]  what enters the ReLU at another input; null: none
+  bool beside_each;    // whether there is one a sample
+  T* chord;  // [N, L, C_out]  the slope of the ReLU's chord between the two; null: not asked
   std::int64_t N, V, L, C_in, C_out, G, K, stride, dilation, pad;
   bool transposed;  // o meets the input i that has i * stride - pad + t * dilation = o
   bool spread;  // transposed, dilation and G 1: each input is multiplied for all taps at once, and

@@ -55,9 +55,12 @@ class LayerDepthwise {
                               .relu = call.relu,
                               .made = call.made,
                               .open = call.open,
+                              .beside = call.beside,
+                              .chord = call.chord,
                               .stride = 0,
-                              .columns = C},
-                    first + c, c, left);
+                              .columns = C,
+                              .stride_beside = 0},
+                    first + c, first + c - (call.beside_each ? 0 : n * call.L * C), c, left);
     }
   }
 };

@@ -41,7 +41,8 @@ inline bool mostly_zero(const Call& call) {
       for (std::int64_t n = 0; n < tile_rows; ++n) {
         const std::int64_t at =
             (n * call.V + (call.V < looked_at ? i : call.V * i / looked_at)) * call.C_in + c;
-        any |= call.given[at] != 0 && (!call.gated || call.gated[at]);
+        any |= call.given[at] != 0 && (!call.gated || call.gated[at]) &&
+               (!call.slope || call.slope[at] != 0);
       }
       zero += !any;
     }

@@ -15,7 +15,10 @@ struct Ending {
   bool residual_first, relu;
   T* made;
   std::uint8_t* open;
-  std::int64_t stride, columns;  // rows of residual, made and open are `stride` apart
+  const T* beside;
+  T* chord;
+  std::int64_t stride, columns;  // rows of residual, made, open and chord are `stride` apart
+  std::int64_t stride_beside;
 };
 
 /// A byte a lane.
@@ -108,15 +111,26 @@ inline Multiply<T> multiply_of(std::int64_t rows, std::int64_t vectors) {
   return all[rows - 1][vectors - 1];
 }
 
-/// One vector of a row, at `place` of it and `column` of the bias; n lanes of it are used.
+/// The slope of the ReLU's chord between two values: what of the way from the lower to the higher
+/// is above 0, and 1 to the bit where all of it is. At the same value the quotient is infinite with
+/// its sign, or no number, which counts as 0.
+template <class T>
+inline Vector<T> chord_of(Vector<T> a, Vector<T> b) {
+  const Vector<T> way = a > b ? a - b : b - a, share = (a > b ? a : b) / way;
+  return share > Vector<T>{} ? (share < all<T>(1) ? share : all<T>(1)) : Vector<T>{};
+}
+
+/// One vector of a row, at `place` of it, `other` of what is beside it and `column` of the bias; n
+/// lanes of it are used.
 template <class T>
 inline __attribute__((always_inline)) void end_vector(Vector<T> sum, const Ending<T>& end,
-                                                      std::int64_t place, std::int64_t column,
-                                                      std::int64_t n) {
+                                                      std::int64_t place, std::int64_t other,
+                                                      std::int64_t column, std::int64_t n) {
   Vector<T> residual{};
   if (end.residual) residual = take(end.residual + place, n);
   if (end.bias) sum += take(end.bias + column, n);
   if (end.residual_first) sum += residual;
+  if (end.chord) put(end.chord + place, chord_of<T>(sum, take(end.beside + other, n)), n);
   if (end.relu) {
     const auto shut = sum <= Vector<T>{};  // a NaN passes, as it does in torch
     if (end.open) {
@@ -139,8 +153,8 @@ inline void finish(const T* sums, int rows, int vectors, const Ending<T>& end) {
   for (int r = 0; r < rows; ++r)
     for (int v = 0; v < vectors; ++v) {
       const std::int64_t c = v * lanes<T>, left = end.columns - c;
-      end_vector<T>(load(sums + (r * vectors + v) * lanes<T>), end, r * end.stride + c, c,
-                    left < lanes<T> ? left : std::int64_t{lanes<T>});
+      end_vector<T>(load(sums + (r * vectors + v) * lanes<T>), end, r * end.stride + c,
+                    r * end.stride_beside + c, c, left < lanes<T> ? left : std::int64_t{lanes<T>});
     }
 }
 

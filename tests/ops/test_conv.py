@@ -69,7 +69,14 @@ class Case:
             "bias": like.new_empty(channels).normal_() if "bias" in self.head else None,
             "residual": like.new_empty(out).normal_() if "residual" in self.head else None,
             "residual_first": "first" in self.head, "relu": "relu" in self.head,
+            "beside": self.beside(like, out),
         }  # fmt: skip
+
+    def beside(self, like: Tensor, out: tuple[int, ...]) -> Tensor | None:
+        """Another input's value for each sample, or one for all."""
+        if "beside" not in self.head:
+            return None
+        return like.new_empty(out if "each" in self.head else (1, *out[1:])).normal_()
 
     def backward(self, dtype: torch.dtype, device: Any = "cpu") -> dict[str, Any]:
         """Random arguments of `conv_backward`."""
@@ -101,12 +108,14 @@ CASES = [
     Case(1, 1, 1, 1, 1),
     Case(3, 33, 4, 33, 5, pad=2, head="bias relu"),  # letters: joined taps, and spread back
     Case(7, 40, 64, 32, 3, dilation=4, pad=4, head="bias relu residual"),
+    Case(7, 40, 64, 35, 3, dilation=4, pad=4, head="bias relu residual beside"),
+    Case(5, 20, 6, 9, 3, pad=1, head="relu residual first beside each"),
     Case(2, 40, 17, 40, 3, dilation=2, pad=1, head="relu residual first"),
     Case(1, 50, 33, 65, 7, stride=2, pad=3, head="bias"),
     Case(4, 50, 20, 24, 4, stride=3, head="residual"),
     Case(5, 9, 8, 8, 1, head="bias relu"),
     Case(3, 30, 5, 9, 3, groups=3, pad=1, head="bias relu residual"),
-    Case(3, 30, 1, 1, 5, groups=19, pad=2, head="bias relu residual"),
+    Case(3, 30, 1, 1, 5, groups=19, pad=2, head="bias relu residual beside"),
     Case(2, 30, 1, 2, 5, groups=7, stride=2, dilation=2, pad=4, head="relu"),
     Case(2, 30, 2, 1, 3, groups=7, pad=1, head="bias"),
     Case(4, 20, 4, 1, 3, head="bias"),  # one channel out
@@ -114,7 +123,7 @@ CASES = [
     Case(3, 12, 4, 6, 3, pad=8, head="bias relu"),  # outputs far outside
 ]
 WIDE = [  # weights pass in several parts: of channels, of taps, or of both
-    Case(4, 9, 150, 17, 9, pad=4, head="bias relu"),
+    Case(4, 9, 150, 17, 9, pad=4, head="bias relu beside"),
     Case(1, 300, 385, 33, 2, head="residual"),
     Case(3, 270, 193, 40, 3, dilation=2, pad=2, groups=2, head="bias relu residual"),
 ]
@@ -125,9 +134,21 @@ def assert_right(case: Case, dtype: torch.dtype, device: Any = "cpu") -> None:
     made, is_open = conv(**forward)
     expected, truly_open = naive.conv(**changed(forward, Tensor.double))
     assert_near(made, expected)
-    if dtype == torch.float64:
+    if forward["beside"] is not None:
+        assert_chords_near(is_open, truly_open, changed(forward, Tensor.double))
+    elif dtype == torch.float64:
         assert_equal(is_open, truly_open)
     assert_near(conv_backward(**back), naive.conv_backward(**changed(back, Tensor.double)))
+
+
+def assert_chords_near(got: Tensor, expected: Tensor, forward: dict[str, Any]) -> None:
+    """A chord is as exact as the rise that it spans: values that are near each other say little of it."""
+    joined = forward["residual"] if forward["residual_first"] else None
+    plain = {"residual": joined, "relu": False, "beside": None}
+    entering, _ = naive.conv(**{**forward, **plain})
+    way = (entering - forward["beside"]).abs()
+    atol = 32 * torch.finfo(got.dtype).eps * entering.abs().max().item()
+    torch.testing.assert_close(got * way, expected * way, rtol=0, atol=atol)
 
 
 @pytest.mark.parametrize("case", [*CASES, *WIDE])
@@ -179,7 +200,9 @@ def test_every_instruction_set_and_thread_count(isa, threads_used, threads) -> N
 @for_all(
     st.integers(1, 7), st.integers(1, 60), st.integers(1, 40), st.integers(1, 70), st.integers(1, 9),
     st.integers(1, 4), st.integers(1, 6), st.integers(-2, 9), st.integers(1, 3),
-    st.sampled_from(["", "bias relu", "relu residual first", "residual", "bias relu residual"]),
+    st.sampled_from(
+        ["", "bias relu", "relu residual first", "residual", "bias relu residual beside", "relu beside each"]
+    ),
     st.integers(0, 2**16),
 )  # fmt: skip
 def test_any_layer(
@@ -205,7 +228,7 @@ def test_a_sample_is_the_same_to_the_bit_whatever_lies_beside_it(case: Case) -> 
 
 def last(n: int, arguments: dict[str, Any]) -> dict[str, Any]:
     """The same of the last n samples."""
-    of_samples = ("given", "residual", "slope")
+    of_samples = ("given", "residual", "slope", "beside")
     return {k: v[-n:] if k in of_samples and v is not None else v for k, v in arguments.items()}
 
 
@@ -242,6 +265,17 @@ def test_a_closed_gate_stops_what_is_not_finite() -> None:
     assert conv_backward(**back).isfinite().all()
 
 
+def test_the_chord_between_like_values_and_unlike_ones() -> None:
+    a = torch.tensor([2.0, 2.0, -1.0, 0.0, 0.0, 3.0, -3.0, 1e-30, torch.nan, 1.0])
+    b = torch.tensor([2.0, 1.0, -2.0, 0.0, -1.0, -1.0, 1.0, -1e-30, 1.0, 0.0])
+    expected = torch.tensor([1.0, 1.0, 0.0, 0.0, 0.0, 0.75, 0.25, 0.5, 0.0, 1.0])
+    _, slope = conv(
+        a.view(1, -1, 1), pack_weight(torch.ones(1, 1, 1)), channels=1, length=len(a), relu=True,
+        beside=b.view(1, -1, 1),
+    )  # fmt: skip
+    assert_equal(slope.flatten(), expected)
+
+
 def test_strided_arguments() -> None:
     case = CASES[2]
     for op, arguments in (
@@ -255,7 +289,7 @@ def test_strided_arguments() -> None:
 
 
 @pytest.mark.parametrize("dense", [True, False])
-@pytest.mark.parametrize("case", [CASES[1], CASES[2], CASES[8]])
+@pytest.mark.parametrize("case", [CASES[1], CASES[3], CASES[10]])
 def test_opcheck(case: Case, dense: bool, device: torch.device) -> None:
     a, b = case.forward(torch.float32, device), case.backward(torch.float32, device)
     if not dense:
@@ -266,6 +300,7 @@ def test_opcheck(case: Case, dense: bool, device: torch.device) -> None:
         a["weight"],
         a["bias"],
         a["residual"],
+        a["beside"],
         a["residual_first"],
         a["relu"],
         sizes,
@@ -321,6 +356,9 @@ OPS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
         ("conv", {"bias": zeros(6).double()}, TypeError, "bias has dtype torch.float64"),
         ("conv", {"residual": zeros(2, 8, 6)}, ValueError, r"shape \[2, 8, 6\], must have \[2, 9, 6\]"),
         ("conv", {"residual": zeros(3, 9, 6)}, ValueError, "but N is 2 in given"),
+        ("conv", {"beside": zeros(3, 9, 6)}, ValueError, r"beside has shape \[3, 9, 6\], must have \[2"),
+        ("conv", {"beside": zeros(1, 9, 6).double()}, TypeError, "beside has dtype torch.float64"),
+        ("conv", {"beside": zeros(1, 9, 6), "relu": False}, ValueError, "give it with relu=True"),
         ("conv_backward", {"given": zeros(2, 9, 5)}, ValueError, "does not take 5 channels to 4"),
         ("conv_backward", {"weight": pack_weight(WEIGHT)}, ValueError, r"pack_backward\(weight"),
         ("conv_backward", {"taps": 5}, ValueError, "does not take 6 channels to 4"),

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nucleoscope.engine.backward import Backward
 from nucleoscope.engine.path import Inputs, Straight, sums
-from nucleoscope.engine.quadrature import Numbers, Rule, clenshaw_curtis, rule, signs
+from nucleoscope.engine.quadrature import Numbers, Rule, clenshaw_curtis, rule
 
 LEAST = 8  # nodes below which an error bar is not to be believed
 Update = Callable[[int], object]
@@ -100,7 +100,8 @@ def by_thirds(
     while len(waiting) and 3 * n <= most:
         n *= 3
         index = np.flatnonzero(np.arange(n) % 3 != 1)
-        share = np.stack([np.full(len(index), 1 / n), signs(n)[index] / n])
+        by = rule("midpoint", n)
+        share = np.stack([by.weights[index], by.null[index]])
         part = paths.at(waiting)
         new = _sums(backward, part, (index + 0.5) / n, share, update)
         old = [[g[waiting] for g in held] for held in (made.mean, made.null)]

@@ -114,36 +114,54 @@ class Held:
         self.weight = pack_weight(taps, self.groups)
         self.back = pack_backward(taps, self.groups, self.dilation)
 
-    def __call__(self, x: Tensor, residual: Tensor | None) -> Tensor:
-        """[N, C_in, V] -> [N, C_out, L], laid out channels last."""
-        made: Tensor = _Run.apply(x, residual, self)  # type: ignore[no-untyped-call]
+    def __call__(self, x: Tensor, residual: Tensor | None, beside: Tensor | None = None) -> Tensor:
+        """[N, C_in, V] -> [N, C_out, L], laid out channels last.
+
+        With `beside` [1 or N, C_out, L], what enters its ReLU at another input, the ReLU's chord stands for its
+        derivative.
+        """
+        made: Tensor = _Run.apply(x, residual, beside, self)  # type: ignore[no-untyped-call]
         return made
+
+    def before_relu(self, x: Tensor, residual: Tensor | None) -> Tensor:
+        """[N, C_in, V] -> what enters the ReLU, [N, C_out, L]."""
+        joins = residual if self.layer.residual_first else None
+        return self._conv(x, joins, relu=False)[0].mT
 
     @property
     def steps(self) -> dict[str, int]:
         return {"stride": self.stride, "dilation": self.dilation, "pad": self.pad}
 
-    def made(self, x: Tensor, residual: Tensor | None) -> tuple[Tensor, Tensor]:
-        """The same, and where its ReLU let through; both [N, L, C_out]."""
+    def made(
+        self, x: Tensor, residual: Tensor | None, beside: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """The same, and the slope of its ReLU; both [N, L, C_out]."""
+        return self._conv(x, residual, beside, relu=self.layer.relu)
+
+    def _conv(
+        self, x: Tensor, residual: Tensor | None, beside: Tensor | None = None, *, relu: bool
+    ) -> tuple[Tensor, Tensor]:
         length = (x.shape[2] + 2 * self.pad - (self.taps - 1) * self.dilation - 1) // self.stride
         return conv(
             x.mT, self.weight, channels=self.channels, **self.steps, length=length + 1, bias=self.bias,
-            residual=None if residual is None else residual.mT, relu=self.layer.relu,
+            residual=None if residual is None else residual.mT, relu=relu,
             residual_first=self.layer.residual_first,
+            beside=None if beside is None else beside.mT,
         )  # fmt: skip
 
     def gradients(
-        self, by_output: Tensor, is_open: Tensor, positions: int, joined: bool
+        self, by_output: Tensor, slope: Tensor, positions: int, joined: bool
     ) -> tuple[Tensor, Tensor]:
         """The gradients by x (with that by the residual, where `joined`: it is x) and by the residual."""
         given = by_output.mT.contiguous()
-        slope = is_open if self.layer.relu else None
         by_residual = given
-        if self.layer.residual_first and slope is not None:
-            by_residual = torch.where(slope != 0, given, 0.0)
+        if self.layer.relu and self.layer.residual_first:
+            bytes_ = slope.dtype == torch.uint8
+            by_residual = torch.where(slope != 0, given, 0.0) if bytes_ else given * slope
         by_x = conv_backward(
             given, self.back, channels=self.wide * self.groups, taps=self.taps, **self.steps,
-            length=positions, slope=slope, residual=by_residual if joined else None,
+            length=positions, slope=slope if self.layer.relu else None,
+            residual=by_residual if joined else None,
         )  # fmt: skip
         return by_x.mT, by_residual.mT
 
@@ -152,17 +170,19 @@ class _Run(torch.autograd.Function):
     """A layer forward; and back to what it was given, not to its weights."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, residual: Tensor | None, held: Held) -> Tensor:
-        made, is_open = held.made(x, residual)
-        ctx.held, ctx.is_open, ctx.positions = held, is_open, x.shape[2]
+    def forward(
+        ctx: Any, x: Tensor, residual: Tensor | None, beside: Tensor | None, held: Held
+    ) -> Tensor:
+        made, slope = held.made(x, residual, beside)
+        ctx.held, ctx.slope, ctx.positions = held, slope, x.shape[2]
         ctx.joined = residual is x
         return made.mT
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, by_output: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        by_x, by_residual = ctx.held.gradients(by_output, ctx.is_open, ctx.positions, ctx.joined)
-        return by_x, None if ctx.joined or not ctx.needs_input_grad[1] else by_residual, None
+    def backward(ctx: Any, by_output: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        by_x, by_residual = ctx.held.gradients(by_output, ctx.slope, ctx.positions, ctx.joined)
+        return by_x, None if ctx.joined or not ctx.needs_input_grad[1] else by_residual, None, None
 
 
 def _folded(

@@ -15,10 +15,11 @@ from torch import Tensor
 
 from nucleoscope.engine.forward import CLAIMS, Forward, size_of
 from nucleoscope.engine.graph import NotLocal, batch_dim
-from nucleoscope.engine.layers import Held, begun
+from nucleoscope.engine.layers import Held, Layer, begun, layers
 from nucleoscope.engine.rules.registry import aten
 from nucleoscope.engine.secants import Call
 from nucleoscope.engine.secants.choose import IDENTITIES, UNREACHED, Chosen, NoRule, chosen
+from nucleoscope.engine.secants.pointwise import relu
 
 Read = Callable[[Tensor], Tensor]  # the output [B, ...] -> the numbers that are explained [B, T]
 
@@ -42,20 +43,29 @@ class Multipliers:
         self.graph, self._forward, self._read = forward.graph, forward, read
         self._chosen: Chosen = chosen(self.graph, integrate)
         self.integrated = self._chosen.integrated
-        self._wanted = {n.name for call in self._chosen.rules for n in self._chosen.given[call]}
-        on_cpu = forward.like.device.type == "cpu"
-        found = {
-            n.name: begun(self.graph, n)
-            for n in self.graph.fx
-            if on_cpu and n.name in self._chosen.live
-        }
-        self._layers = {
-            n: Held(each, forward.static)
-            for n, each in found.items()
-            if each and n not in self._chosen.rules
+        found = self._found() if forward.like.device.type == "cpu" else {}
+        self._layers = {name: Held(each, forward.static) for name, each in found.items()}
+        self._within = {n.name: name for name, each in found.items() for n in each.nodes}
+        self._wanted = {
+            n.name
+            for call in self._chosen.rules
+            if call not in self._within
+            for n in self._chosen.given[call]
         }
         self._static = {n for n, node in self.graph.nodes.items() if node.role == "static"}
         self._last = self._last_uses()
+
+    def _found(self) -> dict[str, Layer]:
+        """The layers that are one op, by the node that each makes: whole ones, and convolutions by themselves."""
+        live, rules = self._chosen.live, self._chosen.rules
+        whole = {
+            name: each
+            for name, each in layers(self.graph).items()
+            if all(n.name in live and rules.get(n.name, relu) is relu for n in each.nodes)
+        }
+        taken = {n.name for each in whole.values() for n in each.nodes}
+        alone = {n.name: begun(self.graph, n) for n in self.graph.fx if n.name in live - taken}
+        return whole | {n: each for n, each in alone.items() if each and n not in rules}
 
     @property
     def one_serves_all(self) -> bool:
@@ -70,6 +80,8 @@ class Multipliers:
         kept: dict[str, Tensor] = {}
 
         def keep(node: torch.fx.Node, env: dict[str, Any]) -> Any:
+            if self._has_relu(node):
+                return self._original(node, env, kept)
             made = self._plain(node, env)
             if node.name in self._wanted:
                 kept[node.name] = made
@@ -91,6 +103,9 @@ class Multipliers:
         """
 
         def through(node: torch.fx.Node, env: dict[str, Any]) -> Any:
+            if self._has_relu(node):
+                held, given, joined = self._layer(node, env)
+                return held(given, joined, originals.values[_entering(node)])
             if node.name not in self._chosen.rules:
                 return self._plain(node, env)
             given = self._chosen.given[node.name]
@@ -113,6 +128,30 @@ class Multipliers:
             ]
         return values.detach(), torch.stack(made, 1)
 
+    def _layer(
+        self, node: torch.fx.Node, env: dict[str, Any]
+    ) -> tuple[Held, Tensor, Tensor | None]:
+        """The layer that makes a node, and what it is given."""
+        held = self._layers[node.name]
+        joins = held.layer.residual
+        return held, env[held.layer.given], None if joins is None else env[joins]
+
+    def _has_relu(self, node: torch.fx.Node) -> bool:
+        return node.name in self._layers and self._layers[node.name].layer.relu
+
+    def _original(
+        self, node: torch.fx.Node, env: dict[str, Any], kept: dict[str, Tensor]
+    ) -> Tensor:
+        """A layer at the sequences: what enters its ReLU is kept, and what it makes where a rule reads it."""
+        held, given, joined = self._layer(node, env)
+        entering = kept[_entering(node)] = held.before_relu(given, joined)
+        made = entering.clamp_min(0.0)
+        if joined is not None and not held.layer.residual_first:
+            made += joined
+        if node.name in self._wanted:
+            kept[node.name] = made
+        return made
+
     def _plain(self, node: torch.fx.Node, env: dict[str, Any]) -> Any:
         if node.name in self._chosen.inner:
             given = self._chosen.given[node.name]
@@ -123,8 +162,8 @@ class Multipliers:
         if node.target in IDENTITIES:  # autograd would stop at a detached value
             return env[node.all_input_nodes[0].name]
         if node.name in self._layers:
-            held = self._layers[node.name]
-            return held(env[held.layer.given], None)
+            held, given, joined = self._layer(node, env)
+            return held(given, joined)
         return self._forward.call(node, env)
 
     def _call(
@@ -159,6 +198,8 @@ class Multipliers:
                 continue
             if node.target in CLAIMS or node.name in self._static:
                 continue
+            if self._within.get(node.name, node.name) != node.name:
+                continue  # the layer that it is part of makes it
             if node.target is aten.sym_size.int:
                 env[node.name] = size_of(node, len(X))
             else:
@@ -178,12 +219,17 @@ class Multipliers:
                     *self._chosen.given.get(node.name, ()),
                     *(a for n in inner for a in n.all_input_nodes),
                 ):
-                    last[each.name] = node.name
+                    last[each.name] = self._within.get(node.name, node.name)
         uses: dict[str, list[str]] = {}
         for name, at in last.items():
             if name != self.graph.output:
                 uses.setdefault(at, []).append(name)
         return uses
+
+
+def _entering(node: torch.fx.Node) -> str:
+    """What a layer's original before its ReLU is kept as; beside what it makes, which rules may read."""
+    return f"{node.name}, before its ReLU"
 
 
 def _laid(made: Any) -> Any:

@@ -34,6 +34,7 @@ def conv(
     residual: Tensor | None = None,  # [N, L, C_out]
     residual_first: bool = False,
     relu: bool = False,
+    beside: Tensor | None = None,  # [1 or N, L, C_out]
 ) -> tuple[Tensor, Tensor]:  # [N, L, C_out] twice
     """A convolution, the ReLU behind it, and the residual that joins it.
 
@@ -58,16 +59,20 @@ def conv(
         residual: added; None: none.
         residual_first: whether it is added before the ReLU.
         relu: whether there is a ReLU.
+        beside: what enters the ReLU at another input, for all samples or one a sample; None: none.
 
     Returns:
-        What is made, and where the ReLU let through (1) and where not (0): uint8; empty without a ReLU.
+        What is made, and where the ReLU let through (1) and where not (0): uint8; empty without a ReLU. With
+        `beside`, in its place, the slope of the ReLU's chord between the two values,
+        (relu(a) - relu(b)) / (a - b): where they are the same, whether they are above 0.
 
     Raises:
         TypeError: a tensor has another dtype.
-        ValueError: shapes or devices disagree.
+        ValueError: shapes or devices disagree, or there is `beside` and no ReLU.
     """
     made: tuple[Tensor, Tensor] = torch.ops.nucleoscope.conv.default(
-        given, weight, bias, residual, residual_first, relu, [channels, stride, dilation, pad, length]
+        given, weight, bias, residual, beside, residual_first, relu,
+        [channels, stride, dilation, pad, length],
     )  # fmt: skip
     return made
 
@@ -121,10 +126,10 @@ class _Layer:
 
     def __init__(
         self, given: Tensor, weight: Tensor, bias: Tensor | None, residual: Tensor | None,
-        residual_first: bool, relu: bool, sizes: list[int],
+        beside: Tensor | None, residual_first: bool, relu: bool, sizes: list[int],
     ) -> None:  # fmt: skip
         self.given, self.weight, self.bias, self.residual = given, weight, bias, residual
-        self.residual_first, self.relu = residual_first, relu
+        self.beside, self.residual_first, self.relu = beside, residual_first, relu
         self.channels, self.stride, self.dilation, self.pad, self.length = sizes
         arguments = Arguments("conv")
         arguments.read("given", given, "NVI", *_FLOATS)
@@ -135,29 +140,39 @@ class _Layer:
                 arguments.read(name, held, axes, given.dtype)
                 wanted = (self.length, self.channels)[-held.ndim + 1 :]
                 _check_shape("conv", name, held, (*held.shape[:-2], *wanted)[-held.ndim :])
+        if beside is not None:
+            Arguments("conv").read("beside", beside, "NLO", given.dtype)
+            many = 1 if len(beside) == 1 else len(given)
+            _check_shape("conv", "beside", beside, (many, self.length, self.channels))
+            if not relu:
+                raise ValueError("conv: beside is what enters a ReLU: give it with relu=True")
+            if beside.device != given.device:
+                raise ValueError(f"conv: beside is on {beside.device}, given on {given.device}")
 
     def compiled(self) -> tuple[Tensor, Tensor]:
         given, weight = _rows.dense(self.given, self.weight)
         many, wide, channels_in = given.shape
         made = given.new_empty(many, self.length, self.channels)
-        is_open = given.new_empty(made.shape if self.relu else 0, dtype=torch.uint8)
+        kind = torch.uint8 if self.beside is None else given.dtype
+        slope = given.new_empty(made.shape if self.relu else 0, dtype=kind)
         groups, taps = parts(weight, channels_in)
-        bias, residual = (_dense(each) for each in (self.bias, self.residual))
+        bias, residual, beside = (_dense(each) for each in (self.bias, self.residual, self.beside))
+        at_slope = slope.data_ptr() if self.relu else 0
         _COMPILED[given.dtype](
-            [given.data_ptr(), 0, 0, weight.data_ptr(), _address(bias), _address(residual)],
-            [made.data_ptr(), is_open.data_ptr() if self.relu else 0],
+            [given.data_ptr(), 0, 0, weight.data_ptr(), *map(_address, (bias, residual, beside))],
+            [made.data_ptr(), *((at_slope, 0) if beside is None else (0, at_slope))],
             [many, wide, self.length, channels_in, self.channels, groups, taps,
              self.stride, self.dilation, self.pad],
-            [self.residual_first, self.relu, False, False],
+            [self.residual_first, self.relu, False, False, beside is not None and len(beside) > 1],
             torch.get_num_threads(),
         )  # fmt: skip
-        return made, is_open
+        return made, slope
 
     def plain(self) -> tuple[Tensor, Tensor]:
         return naive.conv(
             self.given, self.weight, channels=self.channels, stride=self.stride, pad=self.pad,
             dilation=self.dilation, length=self.length, bias=self.bias, residual=self.residual,
-            residual_first=self.residual_first, relu=self.relu,
+            residual_first=self.residual_first, relu=self.relu, beside=self.beside,
         )  # fmt: skip
 
 
@@ -201,11 +216,11 @@ class _Back:
         at_slope = _address(slope)
         _COMPILED[given.dtype](
             [given.data_ptr(), at_slope if gated else 0, 0 if gated else at_slope,
-             weight.data_ptr(), 0, _address(residual)],
-            [made.data_ptr(), 0],
+             weight.data_ptr(), 0, _address(residual), 0],
+            [made.data_ptr(), 0, 0],
             [many, wide, self.length, channels_in, self.channels, parts(weight, channels_in)[0],
              self.taps, self.stride, self.dilation, self.pad],
-            [False, False, True, self.spread],
+            [False, False, True, self.spread, False],
             torch.get_num_threads(),
         )  # fmt: skip
         return made
@@ -253,9 +268,10 @@ def _address(tensor: Tensor | None) -> int:
 
 
 def _fake(given: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
-    *_, relu, (channels, _, _, _, length) = rest
+    *_, beside, _, relu, (channels, _, _, _, length) = rest
     made = given.new_empty(len(given), length, channels)
-    return made, given.new_empty(made.shape if relu else 0, dtype=torch.uint8)
+    kind = torch.uint8 if beside is None else given.dtype
+    return made, given.new_empty(made.shape if relu else 0, dtype=kind)
 
 
 def _fake_back(given: Tensor, *rest: Any) -> Tensor:
@@ -274,8 +290,8 @@ def _cuda(*args: Any) -> tuple[Tensor, Tensor]:
 _other = _cuda  # torch's own convolution: cuDNN's on a GPU
 
 register(
-    "conv(Tensor given, Tensor weight, Tensor? bias, Tensor? residual, bool residual_first, bool relu, "
-    "int[] sizes) -> (Tensor, Tensor)",
+    "conv(Tensor given, Tensor weight, Tensor? bias, Tensor? residual, Tensor? beside, bool residual_first, "
+    "bool relu, int[] sizes) -> (Tensor, Tensor)",
     fake=_fake, cpu=_cpu, cuda=_cuda, other=_other,
 )  # fmt: skip
 register(

@@ -40,8 +40,12 @@ def conv(
     residual: Tensor | None = None,  # [N, L, C_out]
     residual_first: bool = False,
     relu: bool = False,
+    beside: Tensor | None = None,  # [1 or N, L, C_out]
 ) -> tuple[Tensor, Tensor]:  # [N, L, C_out] twice
-    """A convolution with the ReLU behind it and the residual that joins it, and where the ReLU is open."""
+    """A convolution with the ReLU behind it and the residual that joins it, and where the ReLU is open.
+
+    With `beside`, in the place of the last, the slope of the ReLU's chord from `beside` to what enters it here.
+    """
     wide = 1 if weight.ndim == 2 else given.shape[2] // weight.shape[0]
     taps = unpack_weight(weight, channels, wide).permute(2, 1, 0)
     reach = (length - 1) * stride + (taps.shape[2] - 1) * dilation + 1
@@ -52,11 +56,19 @@ def conv(
     if residual_first:
         made = made + joined
     is_open = ~(made <= 0.0)
+    slope = is_open.to(torch.uint8) if beside is None else _chord(made, beside)
     if relu:
         made = torch.where(is_open, made, 0.0)
     if not residual_first:
         made = made + joined
-    return made, is_open.to(torch.uint8) if relu else given.new_empty(0, dtype=torch.uint8)
+    return made, slope if relu else given.new_empty(0, dtype=torch.uint8)
+
+
+def _chord(a: Tensor, b: Tensor) -> Tensor:
+    """(relu(a) - relu(b)) / (a - b), the derivative where the two are the same; 0 where one is no number."""
+    same = a == b
+    slope = (F.relu(a) - F.relu(b)) / torch.where(same, 1.0, a - b)
+    return torch.where(same, (a > 0).to(a), slope).nan_to_num(0.0)
 
 
 def conv_backward(
