@@ -212,6 +212,7 @@ class Multipliers:
     def _last_uses(self) -> dict[str, list[str]]:
         """Node -> the values that nothing reads after it."""
         last: dict[str, str] = {}
+        turn = {node.name: i for i, node in enumerate(self.graph.fx)}
         for node in self.graph.fx:
             if node.name in self._chosen.live:
                 inner = self._chosen.inner.get(node.name, (node,))
@@ -219,7 +220,8 @@ class Multipliers:
                     *self._chosen.given.get(node.name, ()),
                     *(a for n in inner for a in n.all_input_nodes),
                 ):
-                    last[each.name] = self._within.get(node.name, node.name)
+                    at = self._within.get(node.name, node.name)  # a layer reads where it ends
+                    last[each.name] = max(at, last.get(each.name, at), key=turn.__getitem__)
         uses: dict[str, list[str]] = {}
         for name, at in last.items():
             if name != self.graph.output:
