@@ -3,7 +3,8 @@
     NUCLEOSCOPE_DATA=... python -m benchmarks.scans [--ecoli MG1655.fasta] [CASE ...]
 
 Cases: `chr22:N` (all substitutions of N bases of it), `chr22:whole` (its 900 kb), `ecoli:N` (the first of N parts
-of 4.6 Mb, 1 for all): rate, cost a base, peak memory; `bookkeeping` (what of a scan's time is not the method's);
+of 4.6 Mb, 1 for all): rate, cost a base, peak memory; `light:N` (the same by a net of one layer: peak memory);
+`bookkeeping` (what of a scan's time is not the method's);
 `scheduling` (what a shard costs beside its work, by processes and by Dask, against a shard of 131,072 bases);
 `workers` (two processes against one, by the clock). Each runs in a process of its own, by one thread, and seconds
 are those of its core, which other processes on the machine change little; those of `workers` are of the clock.
@@ -64,42 +65,45 @@ def peak() -> int:
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def bases(genome: Path, regions: str | None, out: Path, shard: tuple[int, int]) -> dict[str, Any]:
-    """All substitutions of a stretch, or of one part of a genome, by the shipped model."""
-    net, given = SpliceNet.pretrained(), {"target": 2, "verify": 2}
-    start = int(regions.split(":")[1].split("-")[0]) if regions else 1
-    name = regions.split(":")[0] if regions else None
-    if name:  # a first call traces the model and loads what that needs
-        nucleoscope.scan(
-            net,
-            genome,
-            [f"{name}:{start}-{start + 63}"],
-            out / "first",
-            coordinates="genome",
-            **given,
-        )
+def light() -> torch.nn.Module:
+    """A net of one layer, for what a scan holds beside its model."""
+    torch.manual_seed(0)
+    return torch.nn.Conv1d(4, 3, 5, padding=2).eval()
+
+
+def bases(
+    genome: Path, regions: str | None, out: Path, shard: tuple[int, int], net: torch.nn.Module | None = None
+) -> dict[str, Any]:  # fmt: skip
+    """All substitutions of a stretch, or of one part of a genome, by the shipped model or another."""
+    model, given = net or SpliceNet.pretrained(), {"target": 2, "verify": 2}
+    name, _, range_ = (regions or genome.read_text()[1:200].split()[0]).partition(":")
+    start = int(range_.split("-")[0] or 1)
+    nucleoscope.scan(  # a first call traces the model and loads what that needs
+        model, genome, [f"{name}:{start}-{start + 63}"], out / "first", coordinates="genome", **given
+    )  # fmt: skip
     asked = [regions] if regions else None
     begun = time.process_time()
     done = nucleoscope.scan(
-        net, genome, asked, out / "scan", coordinates="genome", shard=shard, **given
+        model, genome, asked, out / "scan", coordinates="genome", shard=shard, **given
     )
     seconds = time.process_time() - begun
+    most = peak()
     folder = Folder(out / "scan")
     mine = range(shard[0] - 1, len(folder), shard[1])
     total = int(folder.weights[list(mine)].sum())
     assert not done.failed
-    if done.store is not None and name is not None:
-        hold(net, genome, name, start, done.store)
+    if done.store is not None and regions is not None:
+        hold(model, genome, name, start, done.store)
     return {
         "bases": total,
         "seconds": seconds,
         "bases a second": total / seconds,
         "microseconds a base": 1e6 * seconds / total,
-        "peak bytes": peak(),
+        "peak bytes": most,
     }
 
 
-def hold(net: SpliceNet, genome: Path, name: str, start: int, store: Path) -> None:
+def hold(net: torch.nn.Module, genome: Path, name: str, start: int, store: Path) -> None:
     """The first scores are those of the method on one long sequence."""
     sequence = "".join(line.strip() for line in genome.read_text().splitlines()[1:]).upper()
     first = start - 1
@@ -225,9 +229,9 @@ def run(case: str, folder: Path, ecoli: Path | None) -> Any:
     if case == "workers":
         return workers(folder)
     what, _, wide = case.partition(":")
-    if what == "ecoli":
+    if what in ("ecoli", "light"):
         assert ecoli is not None
-        return bases(ecoli, None, folder, (1, int(wide)))
+        return bases(ecoli, None, folder, (1, int(wide)), light() if what == "light" else None)
     fasta = unpacked(folder)
     if wide == "whole":
         return bases(fasta, None, folder, (1, 1))
@@ -235,7 +239,7 @@ def run(case: str, folder: Path, ecoli: Path | None) -> Any:
 
 
 CASES = (
-    "chr22:100000", "chr22:whole", "ecoli:36", "bookkeeping", "scheduling", "workers",
+    "chr22:100000", "chr22:whole", "ecoli:36", "light:4", "light:1", "bookkeeping", "scheduling", "workers",
 )  # fmt: skip
 
 
@@ -252,7 +256,9 @@ def main() -> None:
         return
     held = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"cases": {}}
     held |= {"command": "python -m benchmarks.scans --ecoli MG1655.fasta", **conditions()}
-    for case in given.cases or [c for c in CASES if given.ecoli or not c.startswith("ecoli")]:
+    for case in given.cases or [
+        c for c in CASES if given.ecoli or not c.startswith(("ecoli", "light"))
+    ]:
         command = [sys.executable, "-m", "benchmarks.scans", "--here", case]
         command += ["--ecoli", str(given.ecoli)] if given.ecoli else []
         made = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout

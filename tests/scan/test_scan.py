@@ -55,7 +55,7 @@ def test_a_whole_genome_joins_exactly(genome: Path, tmp_path: Path) -> None:
     assert attributes["genome"] == "g.fa"
     assert len(attributes["model_sha256"]) == len(attributes["genome_sha256"]) == 64
     assert "join exactly" in attributes["tiling"]
-    assert {path.name for path in tmp_path.iterdir()} == {"g.fa", "g.fa.fai", "o"}
+    assert {path.name for path in tmp_path.iterdir()} == {"g.fa", "o"}
     assert not (tmp_path / "o/shards").exists()  # the store holds all
 
 

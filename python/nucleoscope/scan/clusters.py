@@ -21,7 +21,7 @@ PATIENCE = 30  # seconds
 class Dask:
     """Dask moves the shards of a worker that dies to others, and gives new workers the job by itself.
 
-    Workers must see the genome by the same path, and the scan's folder where a genome is unpacked.
+    Workers must see the genome by the same path, and the scan's folder, where its index may lie.
     """
 
     def __init__(self, job: Job, workers: int, address: str | None = None) -> None:

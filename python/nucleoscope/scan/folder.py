@@ -9,6 +9,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from nucleoscope.scan.job import Arrays
 from nucleoscope.scan.regions import Reject
 
 FORMAT = 1  # of the folder; another one is refused
+MARK = "of-nucleoscope"  # in the scratch folder: it may be removed
+OWN = ("manifest.json", "items.tsv", "rejects.tsv", "shards.npy", "*.lock", ".*.partial")
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,18 @@ class Folder:
         self.scratch = path / "scratch"
 
     def make(self) -> None:
-        """Create it. Raises OSError where it cannot be written to."""
-        for folder in (self.path, self.path / "shards", self.path / "failed", self.scratch):
-            folder.mkdir(parents=True, exist_ok=True)
+        """Create it. Raises OSError where it cannot be written to, ValueError where it holds others' files:
+        what a finished run removes must be its own."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        if not self.manifest_file.exists():
+            others = sorted(each.name for each in self.path.iterdir() if not _is_ours(each))
+            if others:
+                raise ValueError(
+                    f"{self.path} holds other files, such as {others[0]}: name a new folder, or an empty one"
+                )
+        for folder in (self.path / "shards", self.path / "failed", self.scratch):
+            folder.mkdir(exist_ok=True)
+        (self.scratch / MARK).touch()
 
     def lock(self, name: str, wait: float = 0) -> filelock.FileLock:
         """One process at a time holds it; it is gone with its process, however that ends."""
@@ -175,6 +187,13 @@ class Folder:
                 f"{len(missing):,} of {len(self):,} shards are not done yet: {some}. Run them, or resume."
             )
         return failed
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a run that has no manifest yet made it."""
+    if path.name in ("shards", "failed", "scratch") and path.is_dir() and not path.is_symlink():
+        return (path / MARK).exists() or not any(path.iterdir())
+    return path.is_file() and any(fnmatch(path.name, own) for own in OWN)
 
 
 def _plain(text: str) -> str:

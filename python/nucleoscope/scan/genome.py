@@ -55,8 +55,12 @@ class Genome:
         self.held.__exit__(kind, error, trace)
 
 
-def open_genome(path: Path, scratch: Path, note: Note = lambda _: None) -> Genome:
-    """Open a genome. What cannot lie beside it, an index or an unpacked copy, lies in `scratch`.
+def open_genome(
+    path: Path, scratch: Path, note: Note = lambda _: None, beside: bool = True
+) -> Genome:
+    """Open a genome. What cannot lie beside it, an unpacked copy and an index, lies in `scratch`.
+
+    With `beside` an index is left beside the genome for the next time; without, nothing is.
 
     `.2bit` is read by py2bit, bgzipped FASTA by pysam, plain FASTA by pyfaidx; a gzipped file that is
     not bgzipped is unpacked once. Raises ValueError for a file that is none of them, ImportError for a
@@ -68,9 +72,9 @@ def open_genome(path: Path, scratch: Path, note: Note = lambda _: None) -> Genom
         if path.suffix == ".2bit":
             sizes, fetch = genome_files.two_bit(path, held)
         elif genome_files.is_bgzipped(path):
-            sizes, fetch = genome_files.bgzipped(path, scratch, held)
+            sizes, fetch = genome_files.bgzipped(path, scratch, held, beside)
         else:
-            sizes, fetch = genome_files.fasta(path, scratch, held, note)
+            sizes, fetch = genome_files.fasta(path, scratch, held, note, beside)
         if not sizes:
             raise ValueError(f"{path} holds no sequences")
         return Genome(path, sizes, fetch, held.pop_all())

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pyfaidx
 
 from nucleoscope.files import whole_file
+from nucleoscope.scan.lines import GZIPPED
 
 if TYPE_CHECKING:
     from nucleoscope.scan.genome import Fetch, Note
@@ -43,7 +44,12 @@ def is_bgzipped(path: Path) -> bool:
     return head[:4] == b"\x1f\x8b\x08\x04" and head[12:14] == b"BC"
 
 
-def bgzipped(path: Path, scratch: Path, held: contextlib.ExitStack) -> Opened:
+def _is_gzipped(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == GZIPPED
+
+
+def bgzipped(path: Path, scratch: Path, held: contextlib.ExitStack, beside: bool) -> Opened:
     """Bgzipped FASTA with its two indices, which are made where they are not there."""
     try:
         import pysam
@@ -53,7 +59,7 @@ def bgzipped(path: Path, scratch: Path, held: contextlib.ExitStack) -> Opened:
         ) from error
     indices = [Path(f"{path}{ending}") for ending in (".fai", ".gzi")]
     if not all(_up_to_date(each, path) for each in indices):
-        folder = path.parent if os.access(path.parent, os.W_OK) else scratch
+        folder = path.parent if beside and os.access(path.parent, os.W_OK) else scratch
         indices = [folder / each.name for each in indices]
     try:
         if not all(_up_to_date(each, path) for each in indices):
@@ -67,18 +73,22 @@ def bgzipped(path: Path, scratch: Path, held: contextlib.ExitStack) -> Opened:
     return dict(zip(file.references, file.lengths, strict=True)), file.fetch
 
 
-def fasta(path: Path, scratch: Path, held: contextlib.ExitStack, note: Note) -> Opened:
+def fasta(
+    path: Path, scratch: Path, held: contextlib.ExitStack, note: Note, beside: bool
+) -> Opened:
     """Plain FASTA and its index; a gzipped file is unpacked first."""
-    plain = _decompressed(path, scratch, note) if path.suffix in (".gz", ".bgz") else path
+    packed = path.suffix in (".gz", ".bgz") or _is_gzipped(path)
+    plain = _decompressed(path, scratch, note) if packed else path
     with plain.open("rb") as file:
         if file.read(3) == codecs.BOM_UTF8:
             raise ValueError(
                 f"{path} begins with a byte order mark; save it as plain text without one"
             )
     index = Path(f"{plain}.fai")
+    may = beside and os.access(index if index.exists() else index.parent, os.W_OK)
+    if not may and not _up_to_date(index, plain):
+        index = scratch / index.name
     made = not index.exists()
-    if not os.access(index if index.exists() else index.parent, os.W_OK):
-        index = index if _up_to_date(index, plain) else scratch / index.name
     try:
         genome = pyfaidx.Fasta(str(plain), indexname=str(index), as_raw=True)
     except (pyfaidx.FastaIndexingError, ValueError, UnicodeDecodeError, OSError) as error:

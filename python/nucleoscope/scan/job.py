@@ -71,7 +71,7 @@ class RegionJob:
 
     def open(self, held: ExitStack) -> Runner:
         """Opens the genome; the runner gives `scores`, their `axes`, and `which` lines they are of."""
-        genome = held.enter_context(open_genome(self.genome, self.scratch))
+        genome = held.enter_context(open_genome(self.genome, self.scratch, beside=False))
         made = _Opened(self, genome)
         return made.rows if self.tiling is None else made.tiles
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import codecs
-import gzip
 import re
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from nucleoscope.scan.lines import lines, position
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def stream_bed(path: Path) -> Iterator[Region | Reject]:
     Only the first three columns are read: sequences are taken from the forward strand. A line that
     is no region comes as a Reject. Raises ValueError for a file that is damaged or cut short.
     """
-    for number, line in _lines(path):
+    for number, line in lines(path, "BED"):
         origin = f"{path.name} line {number}"
         try:
             text = line.decode("utf-8")
@@ -75,31 +74,20 @@ def stream_bed(path: Path) -> Iterator[Region | Reject]:
             yield _bed_line(text, origin)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    number = 0
-    try:
-        with gzip.open(path) if path.suffix in (".gz", ".bgz") else path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                plain = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
-                yield number, plain.rstrip(b"\r\n")
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise ValueError(
-            f"{path} is no BED file, or cut short behind line {number:,}: {error}"
-        ) from error
-
-
 def _bed_line(line: str, origin: str) -> Region | Reject:
     columns = line.split("\t") if "\t" in line else line.split()
     if len(columns) < 3:
         return Reject(
             origin,
             "not a BED line",
-            f"a BED line has at least chromosome, start and end, not {line!r}",
+            f"a BED line has at least chromosome, start and end, not {line[:200]!r}",
         )
     chromosome, first, last = (column.strip() for column in columns[:3])
-    if not (first.isdecimal() and last.isdecimal()):
-        return Reject(origin, "not a BED line", f"start and end must be whole numbers: {line!r}")
-    start, end = int(first), int(last)
+    start, end = position(first), position(last)
+    if start is None or end is None:
+        return Reject(
+            origin, "not a BED line", f"start and end must be whole numbers: {line[:200]!r}"
+        )
     if not start < end:
         kind = "zero length" if start == end else "end before start"
         return Reject(origin, kind, f"the end must lie behind the start: {line!r}")

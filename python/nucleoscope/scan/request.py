@@ -96,7 +96,7 @@ def prepare(request: Request, folder: Folder, note: Callable[[str], None]) -> Re
     Raises ValueError where the folder's scan asked for something else, naming it.
     """
     request.check()
-    with open_genome(request.genome, folder.scratch, note) as genome:
+    with open_genome(request.genome, folder.scratch, note, beside=False) as genome:
         tiling = _tiling(request, genome)
         told = {"asked": _asked(request, tiling)}
         if folder.manifest_file.exists():

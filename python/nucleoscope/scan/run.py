@@ -96,7 +96,7 @@ def scan(
         A BED or narrowPeak file, plain or gzipped, typed regions such as ``chr1:1,001-2,000``, or None for
         all of the genome. What cannot be done is counted in `rejects.tsv`, and the rest goes on.
     out
-        A folder, new or with ``resume``; nothing is written outside it but a genome's index.
+        A folder, new or empty, or with ``resume``; nothing is written outside it.
     method, parameters
         A method of nucleoscope by its name, and what it takes besides the model and X.
     coordinates

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import warnings
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ from nucleoscope.scan.job import Piece
 
 STORE = "scores.zarr"
 SITES_A_CHUNK = 1 << 16
+LONGEST = 200  # letters of an array's name
 
 
 def assemble(folder: Folder) -> Path:
@@ -104,7 +106,10 @@ def _array(
 
 
 def safe_name(name: str) -> str:
-    """A sequence's name as that of an array: no path, nothing that zarr keeps for itself."""
+    """A sequence's name as that of an array: no path, nothing that zarr keeps for itself, no more than a
+    file system takes."""
     quoted = quote(name, safe="")
+    if len(quoted) > LONGEST:
+        quoted = f"{quoted[: LONGEST - 33]}~{hashlib.sha256(name.encode()).hexdigest()[:32]}"
     reserved = quoted.startswith((".", "__")) or quoted == "zarr.json"
     return f"%{ord(quoted[0]):02X}{quoted[1:]}" if reserved else quoted

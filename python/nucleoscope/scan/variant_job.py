@@ -135,7 +135,7 @@ class VariantJob:
 
     def open(self, held: ExitStack) -> Runner:
         """Opens the genome; the runner gives `scores` [variant, column, target] of all lines."""
-        genome = held.enter_context(open_genome(self.genome, self.scratch))
+        genome = held.enter_context(open_genome(self.genome, self.scratch, beside=False))
         strands = [
             Strand(self, genome, model, mirrored)
             for model in self.models

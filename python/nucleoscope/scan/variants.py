@@ -217,7 +217,7 @@ def prepare(request: Request, folder: Folder, note: Callable[[str], None]) -> Va
     shape, lay = lay_of(request)
     targets = request.given().get("target")
     genes = None if request.genes is None else Genes.read(request.genes)
-    with open_genome(request.genome, folder.scratch, note) as genome:
+    with open_genome(request.genome, folder.scratch, note, beside=False) as genome:
         asked = request.asked()
         if folder.manifest_file.exists():
             compare(folder.manifest["asked"], asked)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
 import re
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nucleoscope.scan.alleles import Allele
 from nucleoscope.scan.genome import Genome
+from nucleoscope.scan.lines import lines, position
 from nucleoscope.scan.regions import Reject
 
 COLUMNS = 8  # CHROM POS ID REF ALT QUAL FILTER INFO
@@ -62,7 +61,7 @@ def records(path: Path) -> Iterator[Record | Reject]:
         except UnicodeDecodeError:
             yield Reject(where, "not UTF-8", "a VCF line is text in UTF-8")
             continue
-        if len(columns) < COLUMNS or not columns[1].isdecimal() or columns[1] == "0":
+        if len(columns) < COLUMNS or not position(columns[1]):
             yield Reject(
                 where, "not a VCF line",
                 f"it has at least {COLUMNS} columns between tabs, and POS is a whole number from 1",
@@ -73,14 +72,8 @@ def records(path: Path) -> Iterator[Record | Reject]:
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     if path.suffix == ".bcf":
-        yield from enumerate(_of_bcf(path), start=1)
-        return
-    try:
-        with gzip.open(path) if path.suffix in (".gz", ".bgz") else path.open("rb") as file:
-            for at, line in enumerate(file, start=1):
-                yield at, line.rstrip(b"\r\n")
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} is no VCF file, or cut short: {error}") from error
+        return enumerate(_of_bcf(path), start=1)
+    return lines(path, "VCF")
 
 
 def _of_bcf(path: Path) -> Iterator[bytes]:
