@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import nucleoscope
-from nucleoscope.engine import run
+from nucleoscope.engine import forward, run
 from nucleoscope.methods.ablate import shuffled
 from nucleoscope.naive.methods import ablate as naive_ablate
 from nucleoscope.naive.methods import marginalize as naive_marginalize
@@ -314,6 +314,35 @@ def test_originals_may_be_made_one_by_one(name: str, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(run, "AT_ONCE", 1)
     got = nucleoscope.substitution_effect(net(name), X(), ROWS)
     torch.testing.assert_close(got.changes, whole.changes, rtol=1e-4, atol=1e-6)
+
+
+def test_few_edits_a_sequence_have_originals_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked(count: int) -> nucleoscope.Effects:
+        reference = [letters(1, at) for at in range(count)]
+        alternative = [other(letter) for letter in reference]
+        return nucleoscope.variant_effect(
+            net("basset"), X()[1:2], [0] * count, list(range(count)), reference, alternative
+        )
+
+    many, few = asked(40), asked(5)
+    assert "originals" not in many.facts
+    assert few.facts["originals"] == "float32, short sums"
+    most = 5e-6 * float(many.changes.abs().max())
+    torch.testing.assert_close(few.changes, many.changes[:5], rtol=0, atol=most)
+    # Where that is not enough the verification says so, and they are made in float64.
+    monkeypatch.setattr(forward.Forward, "brief", rounded)
+    found = asked(5)
+    assert "originals" not in found.facts
+    torch.testing.assert_close(found.changes, many.changes[:5], rtol=0, atol=most)
+
+
+def rounded(held: forward.Forward) -> forward.Forward:
+    """The same program with weights of few digits."""
+    made = forward.Forward(held.graph, torch.float32, held.like.device, pack=False)
+    for name, value in made._constants.items():
+        if isinstance(value, Tensor) and value.is_floating_point():
+            made._constants[name] = value.bfloat16().float()
+    return made
 
 
 class OneOnly(nn.Module):

@@ -22,6 +22,9 @@ from nucleoscope.engine.table import Job, Table, jobs
 from nucleoscope.engine.target import Target
 from nucleoscope.engine.transfer import landed
 
+# Edits a sequence, from which on a float64 forward each is little beside them.
+MANY = 32
+
 Between = Callable[[int], None]  # hears how many edits were done
 Span = tuple[int, int]
 
@@ -36,14 +39,18 @@ class Edited:
     local: bool  # no tail was run
     repeated: int = 0  # edits made once more in float64
     untraced: str = ""  # why `func` is given whole outputs, if it is
+    brief: bool = False  # whether the originals were made in float32
 
 
-def edited(asked: Asked, read: Read, table: Table, between: Between) -> Edited:
+def edited(
+    asked: Asked, read: Read, table: Table, between: Between, double: bool = False
+) -> Edited:
     """All edits of a table, each by itself; raises Untraceable where the model cannot be traced.
 
-    The sites asked for hold all that is edited. What float32 loses is made once more in float64.
+    The sites asked for hold all that is edited. What float32 loses is made once more in float64. Originals
+    are made in float64 where there are many edits a sequence, or where `double` asks for it.
     """
-    found = _pass(asked, read, table, between, None)
+    found = _pass(asked, read, table, between, None, double)
     lost = found.raw.isnan().any(1).numpy()
     if asked.dtype == torch.float64 or not lost.any():
         return found
@@ -68,7 +75,9 @@ def table_plan(asked: Asked, read: Read, table: Table) -> Plan:
     return replace(make_plan(asked, forward(asked, read)), letters=most, shapes=told)
 
 
-def _pass(asked: Asked, read: Read, table: Table, between: Between, found: Edited | None) -> Edited:
+def _pass(
+    asked: Asked, read: Read, table: Table, between: Between, found: Edited | None, double: bool = True
+) -> Edited:  # fmt: skip
     held = forward(asked, read)
     made = jobs(
         table.part(table.changing(asked.sequences.letters)),
@@ -77,6 +86,9 @@ def _pass(asked: Asked, read: Read, table: Table, between: Between, found: Edite
     )
     most = max((job.numbers.shape[1] for job in made), default=1)
     plan = replace(make_plan(asked, held), letters=most)
+    few = len(table) < MANY * len(asked.sequences.letters)
+    if few and not double and plan.local and asked.device.type == "cpu":
+        plan = replace(plan, brief=asked.dtype == torch.float32)
     changing = np.flatnonzero(table.changing(asked.sequences.letters))
     whole, target = read if held.untraced else None, held.leaves.target()
     tiles = _tiles(plan, made)
@@ -107,7 +119,7 @@ def _pass(asked: Asked, read: Read, table: Table, between: Between, found: Edite
     if found is not None:
         return replace(found, raw=raw)
     original = torch.cat([originals[first] for first in sorted(originals)])
-    return Edited(raw, original, exact, plan.local, untraced=held.untraced)
+    return Edited(raw, original, exact, plan.local, untraced=held.untraced, brief=plan.brief)
 
 
 def _read(run: Run, whole: Read | None, target: Target) -> Tensor:

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from nucleoscope.engine.double_conv import DoubleConv, takes
+from nucleoscope.engine import channels_last
 from nucleoscope.engine.graph import Graph, Rule
+from nucleoscope.engine.own_conv import OwnConv, takes
 from nucleoscope.engine.partial import Partial
 from nucleoscope.engine.rules.registry import aten
 
@@ -33,14 +34,15 @@ class Forward:
 
     def __init__(
         self, graph: Graph, dtype: torch.dtype, device: torch.device, pack: bool = True,
-        precision: str = "fp32",
+        precision: str = "fp32", short_sums: bool = False,
     ) -> None:  # fmt: skip
         self.graph = graph
         self.like = torch.empty(0, dtype=dtype, device=device)
         self.tf32 = precision == "tf32"  # whether products are
         self._last = last_uses(graph)
         self._constants: dict[str, Any] = {}
-        self._double_conv = DoubleConv()
+        self._own_conv = OwnConv()
+        self._own = (torch.float32, torch.float64) if short_sums else (torch.float64,)
         self._evaluate_constants()
         self._precision = precision
         self.packed = {
@@ -49,6 +51,7 @@ class Forward:
             if node.rule is not None and pack
         }
         self._precise: Forward | None = None
+        self._brief: Forward | None = None
 
     def _pack(self, rule: Rule) -> Any:
         packed = rule.pack(self.static)
@@ -77,6 +80,19 @@ class Forward:
         if self._precise is None:
             self._precise = Forward(self.graph, torch.float64, self.like.device, pack=False)
         return self._precise
+
+    @cached_property
+    def still(self) -> bool:
+        """Whether no op writes over a value that was made before."""
+        schemas = (getattr(n.target, "_schema", None) for n in self.graph.fx)
+        return not any(schema is not None and schema.is_mutable for schema in schemas)
+
+    def brief(self) -> Forward:
+        """The same program for originals in float32, whose convolutions add short sums up."""
+        if self._brief is None:
+            kind, place = self.like.dtype, self.like.device
+            self._brief = Forward(self.graph, kind, place, pack=False, short_sums=True)
+        return self._brief
 
     def static(self, name: str) -> Tensor:
         """A weight or other constant of the model by node name; "" gives an empty tensor."""
@@ -126,8 +142,10 @@ class Forward:
         kwargs = {k: self._here(v) for k, v in kwargs.items()}
         if target in VIEWS:  # a value need not have the strides it was traced with
             target = aten.reshape.default
-        if not kwargs and takes(target, args):
-            return self._double_conv(*args)
+        if not kwargs and takes(target, args, self._own):
+            return self._own_conv(*args)
+        if not kwargs and channels_last.reads(target, args):
+            return channels_last.OPS[target](*args)
         return target(*args, **kwargs)
 
     def _role(self, name: str) -> str:

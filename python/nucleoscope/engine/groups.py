@@ -14,7 +14,7 @@ from nucleoscope.engine.memory import Halving
 from nucleoscope.engine.plan import Plan
 from nucleoscope.engine.prepare import Asked
 from nucleoscope.engine.read import Read
-from nucleoscope.engine.run import Run
+from nucleoscope.engine.run import AT_ONCE, Run
 from nucleoscope.engine.step import AnyEdits
 from nucleoscope.engine.transfer import sent
 
@@ -51,6 +51,8 @@ def runs(
     """Groups of sequences, and these stretches of sites, where there is something to do."""
     each = plan.original_bytes(*tiles[0]) + plan.forward_bytes()
     size, count = max(1, asked.memory // 2 // each), len(asked.sequences.letters)
+    if plan.brief:  # few edits a sequence: memory that is used again costs less than as much of it
+        size = min(size, max(1, AT_ONCE // plan.forward_bytes()))
     names = (held.graph.edited, *held.graph.others)
 
     def originals(group: Group, tile: tuple[int, int]) -> tuple[int, Run]:

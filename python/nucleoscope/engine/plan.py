@@ -43,6 +43,7 @@ class Plan:
     near: Near | None = None  # outputs that are read where an edit is, and not the target's mean
     shapes: tuple[tuple[tuple[int, ...], int, int], ...] = ()  # of a table: pieces, places, edits
     linear: bool = False  # what lies behind a seam is taken to first order
+    brief: bool = False  # originals come of a float32 forward of short sums
     thinned: Thinned = field(init=False)  # the graph, each layer where it is read
     order: list[str] = field(init=False)  # rippling nodes with a rule, as they are computed
     cones: dict[str, tuple[int, int]] = field(init=False)
@@ -257,7 +258,8 @@ class Plan:
             for shape in shapes
             if len(shape) > 1
         ]
-        return 4 * max(sizes, default=1) * (8 if self.local else self.bytes_per_number)  # float64
+        double = self.local and not self.brief
+        return 4 * max(sizes, default=1) * (8 if double else self.bytes_per_number)
 
     def original_bytes(self, start: int, end: int) -> int:
         """Bytes of the original activations that edits at sites [start, end) of one sequence need."""

@@ -63,10 +63,11 @@ class Run:
         self._steady: dict[str, Tensor] = {}
         self._kept: dict[str, tuple[Tensor, int]] = {}
         # A tail subtracts two outputs: both must come of one arithmetic.
-        source = forward.precise() if plan.local else forward
+        source = forward.brief() if plan.brief else forward.precise() if plan.local else forward
         kind = source.like.dtype
         given = {n: t.to(kind) if t.is_floating_point() else t for n, t in inputs.items()}
         self._partial = plan.partial(*sites)
+        self._still = source.still
         output = self._originals(source, given)
         self.output = self._laid_out(output).to(forward.like.dtype)
         self.originals = Originals(self._kept)
@@ -98,6 +99,9 @@ class Run:
             axes = kept.axes if kept.axes.dim is None else kept.axes.with_length(there.count)
             cube = axes.cube(value.expand(len(value), *axes.shape))
             cube = cube[:, there.index(Cut.of(kept.lattice, (lo, hi)))]
+            if len(cube) == many and self._still and cube.dtype == self.forward.like.dtype:
+                self._kept[at] = cube.contiguous().flatten(2), lo  # as it lies, if it lies as rows
+                continue
             before, _ = self._kept.get(at, (None, 0))
             if before is None:
                 like = self.forward.like

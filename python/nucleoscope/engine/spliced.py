@@ -18,10 +18,10 @@ from torch import Tensor
 
 from nucleoscope import ops
 from nucleoscope.engine.cuts import Cut
-from nucleoscope.engine.double_conv import packed
 from nucleoscope.engine.forward import Forward, node_work
 from nucleoscope.engine.looked_up import Layer, Letters, Piece, as_rows, laid
 from nucleoscope.engine.moved import Moving, Splices
+from nucleoscope.engine.own_conv import packed
 from nucleoscope.engine.partial import Partial
 from nucleoscope.engine.prepare import Asked, forward
 from nucleoscope.engine.read import Read

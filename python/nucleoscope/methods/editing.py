@@ -92,6 +92,8 @@ class Request:
         self, edits: Splices, original: Tensor
     ) -> tuple[Tensor, np.ndarray[Any, np.dtype[np.bool_]], tuple[Check, ...]]:
         """Insertions and deletions through their windows, [K, T]; which those are [M]; and the checks."""
+        if not len(edits):
+            return original[:0], np.zeros(0, dtype=np.bool_), ()
         try:
             found = spliced(self.asked, self.read, edits)
         except Untraceable:  # then the model runs on all of them
@@ -128,11 +130,11 @@ class Request:
         return columns if self.asked.sequences.layout == "NCL" else columns.T
 
     def _run(
-        self, asked: Asked, table: Table, between: Callable[[int], Any]
+        self, asked: Asked, table: Table, between: Callable[[int], Any], double: bool = False
     ) -> tuple[Edited, str, tuple[Check, ...]]:
         seen_before = is_held(asked.model)
         try:
-            found = edited(asked, self.read, table, between)
+            found = edited(asked, self.read, table, between, double)
         except Untraceable as why:
             warn_of_the_loop(why, self.rounding)
             found = self._by_the_loop(table, between, 1 if isinstance(why, FixedBatch) else 64)
@@ -148,10 +150,12 @@ class Request:
         try:
             verdict = verify_effects(asked, found, table, self.read, count, seed=0)
         except Disagreement:
+            if found.brief:  # float32 was not enough for this model's originals
+                return self._run(asked, table, lambda _edits: None, double=True)
             if not seen_before:
                 raise
             forget(asked.model)  # something may have changed that no key holds: a global, a file
-            return self._run(asked, table, between)
+            return self._run(asked, table, between, double)
         return found, engine, (Check("verification", True, str(verdict)),)
 
     def _check_finite(self, found: Edited) -> None:

@@ -93,6 +93,8 @@ def facts_of(asked: Asked, read: Read, found: Changes | Edited, engine: str) -> 
     facts: dict[str, Any] = {
         "precision": precision, "engine": engine, "repeated_in_float64": found.repeated,
     }  # fmt: skip
+    if isinstance(found, Edited) and found.brief:
+        facts["originals"] = "float32, short sums"
     if read.func is not None and engine != "plain loop":
         facts["func"] = (
             f"given whole outputs: {found.untraced}" if found.untraced else "traced with the model"
