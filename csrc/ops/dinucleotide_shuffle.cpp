@@ -13,6 +13,8 @@ namespace {
 constexpr std::int64_t letters_per_thread = 1 << 15;  // some 0.1 ms
 constexpr std::int64_t most_letters = 128;
 constexpr std::int64_t together = 4;
+constexpr int at_once = 4;                // numbers of one draw,
+constexpr std::int64_t narrow = 1 << 16;  // where none is above this: their product fits
 
 /// The pairs of a stretch of letters: what follows each letter, letter after letter.
 struct Pairs {
@@ -60,6 +62,20 @@ void exchange(std::int8_t& a, std::int8_t& b) {
   b = held;
 }
 
+/// All orders of n letters are equally likely afterwards (Fisher and Yates).
+void mix(std::int8_t* letters, std::int64_t n, Random& random) {
+  for (; n > narrow; --n)
+    exchange(letters[n - 1], letters[random.below(static_cast<std::uint32_t>(n))]);
+  while (n > at_once) {
+    std::uint32_t drawn[at_once];
+    random.below(static_cast<std::uint32_t>(n), drawn);
+#pragma GCC unroll 4
+    for (int i = 0; i < at_once; ++i) exchange(letters[n - 1 - i], letters[drawn[i]]);
+    n -= at_once;
+  }
+  for (; n > 1; --n) exchange(letters[n - 1], letters[random.below(static_cast<std::uint32_t>(n))]);
+}
+
 /// What follows each letter in the order it is taken in one shuffle, and where each letter's
 /// begins.
 void draw_order(const Pairs& pairs, std::int64_t root, Random random, std::int8_t* order,
@@ -71,8 +87,7 @@ void draw_order(const Pairs& pairs, std::int64_t root, Random random, std::int8_
     std::int8_t* const after = order + pairs.begin[v];
     std::int64_t free = pairs.count(v);
     if (last[v] >= 0) exchange(after[last[v]], after[--free]);
-    for (std::int64_t i = free - 1; i > 0; --i)
-      exchange(after[i], after[random.below(static_cast<std::uint32_t>(i + 1))]);
+    mix(after, free, random);
     next[v] = pairs.begin[v];
   }
 }

@@ -37,8 +37,34 @@ class Random {
     return static_cast<std::uint32_t>(product >> 32);
   }
 
+  /// Numbers in [0, bound), [0, bound - 1), ... of one draw, each all equally likely; at most as
+  /// many as leave the product of all bounds below 2**64. (Brackett-Rozinsky and Lemire 2024)
+  template <int count>
+  void below(std::uint32_t bound, std::uint32_t (&drawn)[count]) {
+    std::uint64_t product = 1;
+    for (int i = 0; i < count; ++i) product *= bound - i;
+    std::uint64_t left = split(bound, drawn);
+    if (left < product) {  // rarer than product / 2**64
+      const std::uint64_t least = -product % product;
+      while (left < least) left = split(bound, drawn);
+    }
+  }
+
  private:
   std::uint64_t state_;
+
+  /// Whole parts of a draw as a fraction times one bound after the other, and what is left of it.
+  template <int count>
+  std::uint64_t split(std::uint32_t bound, std::uint32_t (&drawn)[count]) {
+    std::uint64_t left = mixed(state_ += golden);
+#pragma GCC unroll 4
+    for (int i = 0; i < count; ++i) {
+      const auto wide = static_cast<unsigned __int128>(left) * (bound - i);
+      drawn[i] = static_cast<std::uint32_t>(wide >> 64);
+      left = static_cast<std::uint64_t>(wide);
+    }
+    return left;
+  }
 };
 
 }  // namespace nucleoscope::NUCLEOSCOPE_ISA

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from nucleoscope.engine.multipliers import Multipliers
+from nucleoscope.engine.multipliers import Multipliers, Originals
 from nucleoscope.engine.prepare import forward
+from nucleoscope.engine.program import ABREAST
 from nucleoscope.engine.read import Func, Read
 from nucleoscope.engine.verify import Disagreement
+from nucleoscope.engine.workers import in_order
 from nucleoscope.methods.baselines import Baselines, in_view, read_baselines
 from nucleoscope.methods.dinucleotide_shuffle import read_count, read_random_state
 from nucleoscope.methods.gradients import Found, Opened, attributed
@@ -131,6 +134,10 @@ def _explained(
     return Found(torch.cat(pairs.scores), torch.cat(pairs.original), facts, (pairs.check(),))
 
 
+# The largest that contributions miss of a difference of outputs, that difference, and output.
+Missed = tuple[float, ...]
+
+
 class _Pairs:
     """Sequences and their baselines, a batch of pairs at a time; the sum over a sequence's baselines is kept."""
 
@@ -138,7 +145,7 @@ class _Pairs:
         self._opened, self._multipliers, self._count = opened, multipliers, count
         self.scores: list[Tensor] = []  # [n, T, A, L] for a block of sequences
         self.original: list[Tensor] = []  # [n, T]
-        self._gap = self._change = self._level = 0.0
+        self._missed: Missed = (0.0, 0.0, 0.0)
 
     def add(
         self, inputs: tuple[Tensor, ...], baselines: Tensor, between: Callable[[int], Any]
@@ -147,25 +154,37 @@ class _Pairs:
         for rows, several in self._batches(len(inputs[0])):
             X, *others = (t[rows] for t in inputs)
             originals = self._multipliers.originals(X, tuple(others))
+            starts = baselines[rows if len(baselines) > 1 else slice(None)]
+            scored = partial(self._scored, X, tuple(others), originals, starts)
             total: Tensor | int = 0
-            for ks in several:
-                own = baselines[rows if len(baselines) > 1 else slice(None), ks]
-                own = own.expand(len(X), *own.shape[1:])
-                b = self._opened.as_given(own.flatten(0, 1))
-                given = tuple(t.expand(len(b), *t.shape[1:]) for t in others)
-                values, m = self._multipliers(originals, b, given)
-                self._measure(originals.output, values, m, X - b)
-                m, b = self._opened.columns(m), self._opened.columns(b)
-                made = m - (m * b[:, None]).sum(2, keepdim=True)
-                total = total + made.unflatten(0, own.shape[:2]).sum(1)
-                between(len(b))
+            for ks, (made, missed) in zip(
+                several, in_order(scored, several, X.device), strict=True
+            ):
+                total = total + made
+                self._missed = tuple(map(max, self._missed, missed))
+                between(len(X) * (ks.stop - ks.start))
             assert isinstance(total, Tensor)
             self.scores.append((total / self._count).cpu())
             self.original.append(originals.output.cpu())
 
+    def _scored(
+        self, X: Tensor, others: tuple[Tensor, ...], originals: Originals, starts: Tensor, ks: slice
+    ) -> tuple[Tensor, Missed]:
+        """The sum over some baselines of each sequence, and what the pairs' contributions miss."""
+        own = starts[:, ks].expand(len(X), -1, -1, -1)
+        b = self._opened.as_given(own.flatten(0, 1))
+        given = tuple(t.expand(len(b), *t.shape[1:]) for t in others)
+        values, m = self._multipliers(originals, b, given)
+        missed = _missed(originals.output, values, m, X - b)
+        m, b = self._opened.columns(m), self._opened.columns(b)
+        made = m - (m * b[:, None]).sum(2, keepdim=True)
+        return made.unflatten(0, own.shape[:2]).sum(1), missed
+
     def _batches(self, many: int) -> Iterator[tuple[slice, list[slice]]]:
         """Sequences, and their baselines in turn: many of one sequence, or one each of many."""
         rows, count = self._opened.backward.rows, self._count
+        if rows > ABREAST:
+            rows -= rows % ABREAST
         if self._multipliers.one_serves_all and min(count, rows) >= min(many, rows):
             ks = [slice(k, min(k + rows, count)) for k in range(0, count, rows)]
             yield from ((slice(i, i + 1), ks) for i in range(many))
@@ -173,27 +192,15 @@ class _Pairs:
             ks = [slice(k, k + 1) for k in range(count)]
             yield from ((slice(i, min(i + rows, many)), ks) for i in range(0, many, rows))
 
-    def _measure(self, output: Tensor, values: Tensor, m: Tensor, d: Tensor) -> None:
-        """What contributions miss of the outputs' differences."""
-        change = output.double() - values
-        added = (m * d[:, None]).flatten(2).sum(2, dtype=torch.float64)
-        if not bool(torch.isfinite(added).all() and torch.isfinite(change).all()):
-            raise ValueError(
-                "model: its multipliers, or its output for a baseline, are NaN or infinite. Baselines may lead it "
-                "where it has no value (a logarithm of 0): use others, or precision='fp64'."
-            )
-        self._gap = max(self._gap, float((added - change).abs().max()))
-        self._change = max(self._change, float(change.abs().max()))
-        self._level = max(self._level, float(output.abs().max()), float(values.abs().max()))
-
     def check(self) -> Check:
         """Whether contributions add up. Raises Disagreement where exact rules do not."""
         integrated = self._multipliers.integrated
         relative, absolute = INTEGRATED if integrated else ROUNDING
-        good = self._gap <= relative * self._change + absolute * self._level
-        of = f" ({self._gap / self._change:.1e} of it)" if self._change else ""
+        gap, change, level = self._missed
+        good = gap <= relative * change + absolute * level
+        of = f" ({gap / change:.1e} of it)" if change else ""
         said = (
-            f"contributions miss {self._gap:.1e}{of} of the largest difference of outputs, {self._change:.2g}"
+            f"contributions miss {gap:.1e}{of} of the largest difference of outputs, {change:.2g}"
             + (f"; integrated, not exact: {'; '.join(integrated)}" if integrated else "")
         )
         if not (good or integrated):
@@ -201,3 +208,15 @@ class _Pairs:
                 f"additivity: {said}. Outputs may be too near each other for float32: try precision='fp64'."
             )
         return Check("additivity", good, said)
+
+
+def _missed(output: Tensor, values: Tensor, m: Tensor, d: Tensor) -> Missed:
+    change = output.double() - values
+    added = (m * d[:, None]).flatten(2).sum(2, dtype=torch.float64)
+    if not bool(torch.isfinite(added).all() and torch.isfinite(change).all()):
+        raise ValueError(
+            "model: its multipliers, or its output for a baseline, are NaN or infinite. Baselines may lead it "
+            "where it has no value (a logarithm of 0): use others, or precision='fp64'."
+        )
+    level = max(float(output.abs().max()), float(values.abs().max()))
+    return float((added - change).abs().max()), float(change.abs().max()), level

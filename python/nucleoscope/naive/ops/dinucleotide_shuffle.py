@@ -1,7 +1,10 @@
 """The meaning of ``dinucleotide_shuffle``."""
 
-from collections.abc import Callable, Sequence
+from __future__ import annotations
+
+from collections.abc import Sequence
 from itertools import groupby, pairwise
+from math import prod
 
 import torch
 from torch import Tensor
@@ -9,7 +12,7 @@ from torch import Tensor
 MASK = (1 << 64) - 1
 GOLDEN = 0x9E3779B97F4A7C15  # 2**64 over the golden ratio: SplitMix64's step
 
-Draw = Callable[[int], int]  # bound -> a whole number below it, all equally likely
+AT_ONCE, NARROW = 4, 1 << 16  # numbers of one draw, where none is above the second
 
 
 def dinucleotide_shuffle(
@@ -25,8 +28,8 @@ def dinucleotide_shuffle(
         stream = _hashed(sequence, seed & MASK)
         for first, run in _runs(sequence):
             for k in range(n):
-                draw = _drawing(_mixed(stream + k * GOLDEN) + first)
-                shuffled = _trail(run, alphabet, draw)
+                numbers = _Numbers(_mixed(stream + k * GOLDEN) + first)
+                shuffled = _trail(run, alphabet, numbers)
                 out[row, k, first : first + len(run)] = torch.tensor(shuffled, dtype=torch.int8)
     every = torch.arange(alphabet, dtype=torch.int8, device=out.device)
     return (out[:, :, None] == every[:, None]).to(dtype)
@@ -39,18 +42,19 @@ def _runs(sequence: Sequence[int]) -> list[tuple[int, list[int]]]:
     return [(run[0][0], [letter for _, letter in run]) for run in runs]
 
 
-def _trail(run: list[int], alphabet: int, draw: Draw) -> list[int]:
+def _trail(run: list[int], alphabet: int, numbers: _Numbers) -> list[int]:
     """A run's pairs as the edges of a graph, walked once each from its first letter to its last."""
     follow = [[b for a, b in pairwise(run) if a == v] for v in range(alphabet)]
-    exits = _tree(follow, run[-1], draw)
+    exits = _tree(follow, run[-1], numbers)
     for v, after in enumerate(follow):
         free = len(after)
         if v in exits:  # what is walked last is fixed, the others come in any order
             free -= 1
             after[exits[v]], after[free] = after[free], after[exits[v]]
-        for i in range(free - 1, 0, -1):
-            j = draw(i + 1)
-            after[i], after[j] = after[j], after[i]
+        while free > 1:
+            for j in numbers.falling(free, AT_ONCE if AT_ONCE < free <= NARROW else 1):
+                free -= 1
+                after[free], after[j] = after[j], after[free]
     walked = [run[0]]
     steps = [iter(after) for after in follow]
     for _ in run[1:]:
@@ -58,7 +62,7 @@ def _trail(run: list[int], alphabet: int, draw: Draw) -> list[int]:
     return walked
 
 
-def _tree(follow: list[list[int]], root: int, draw: Draw) -> dict[int, int]:
+def _tree(follow: list[list[int]], root: int, numbers: _Numbers) -> dict[int, int]:
     """Wilson: by which edge each letter is left for the last time, uniform among trees to the root."""
     exits: dict[int, int] = {}
     joined = {root}
@@ -67,7 +71,7 @@ def _tree(follow: list[list[int]], root: int, draw: Draw) -> dict[int, int]:
             continue
         at = start
         while at not in joined:  # what a loop in the walk wrote is written over
-            exits[at] = draw(len(follow[at]))
+            exits[at] = numbers.falling(len(follow[at]), 1)[0]
             at = follow[at][exits[at]]
         at = start
         while at not in joined:
@@ -92,16 +96,25 @@ def _hashed(sequence: Sequence[int], seed: int) -> int:
     return _mixed(state)
 
 
-def _drawing(stream: int) -> Draw:
-    """Numbers of one stream, without bias (Lemire 2019)."""
-    state = stream
+class _Numbers:
+    """A stream of random numbers, without bias."""
 
-    def draw(bound: int) -> int:
-        nonlocal state
+    def __init__(self, stream: int) -> None:
+        self._state = stream
+
+    def falling(self, bound: int, count: int) -> list[int]:
+        """Numbers below bound, bound - 1, ..., all equally likely, of one draw.
+
+        One by Lemire 2019 of 32 bits, several by Brackett-Rozinsky and Lemire 2024 of 64.
+        """
+        bits = 32 if count == 1 else 64
+        bounds = range(bound, bound - count, -1)
+        least = (1 << bits) % prod(bounds)
         while True:
-            state += GOLDEN
-            product = (_mixed(state) >> 32) * bound
-            if product & 0xFFFFFFFF >= (1 << 32) % bound:
-                return product >> 32
-
-    return draw
+            self._state += GOLDEN
+            left, drawn = _mixed(self._state) >> (64 - bits), []
+            for each in bounds:
+                drawn.append((left * each) >> bits)
+                left = (left * each) & ((1 << bits) - 1)
+            if left >= least:
+                return drawn
