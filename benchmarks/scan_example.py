@@ -10,6 +10,7 @@ Written, step by step: benchmarks/results/scan_example.json, and from it docs/sc
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import gzip
 import json
 import subprocess
@@ -39,6 +40,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "scan_example.md"
 PICTURES = PAGE.with_suffix("")  # a folder
 DONOR, AROUND, LENGTH = 2, 100, 401
 STRONGEST = 100
+UNITS = "donors"
 SHOWN = 40  # bases on either side of what is drawn in letters
 NAMES = {
     "chr22": "GRCh37 chr22, 20-21 Mb, behind its gap", "yeast": "yeast, chromosome I", "ecoli": "E. coli MG1655",
@@ -111,9 +113,11 @@ def drawn(step: str, scores: Any, first: int) -> None:
     )  # fmt: skip
     wide, at = scores.shape[-1], int(np.nanargmax(scores.sum(0)))
     figure, (above, below) = new_figure(12, 4.6, 2)
-    track(held, 0, wide, origin=first + 1, title=NAMES[step], axes=above, place="")
+    track(held, 0, wide, origin=first + 1, title=NAMES[step], axes=above, place="", units=UNITS)
     low, high = max(at - SHOWN, 0), min(at + SHOWN, wide)
-    logo(held, low, high, origin=first + 1, title="about its strongest site", axes=below)
+    logo(
+        held, low, high, origin=first + 1, title="about its strongest site", axes=below, units=UNITS
+    )
     PICTURES.mkdir(exist_ok=True)
     save_figure(figure, PICTURES / f"{step}.png", dpi=90)
 
@@ -126,12 +130,14 @@ def compared(sequence: str, row: dict[str, Any]) -> None:
     both = [held, (held[:at] + alt + held[at + len(ref) :])[:LENGTH]]
     both[1] = both[1].ljust(LENGTH, "N")
     found = nucleoscope.saturation_mutagenesis(net(), one_hot(both), target=DONOR)
+    found = dataclasses.replace(found, scores=found.scores * LENGTH)  # summed, as a scan has them
     figure, panels = new_figure(12, 4.6, 2)
     for sequence_, (axes, title) in enumerate(
         zip(panels, ("as in the genome", f"{ref}>{alt}"), strict=True)
     ):
         logo(
-            found, at - SHOWN, at + SHOWN, sequence=sequence_, origin=20_000_001 + low, title=title, axes=axes
+            found, at - SHOWN, at + SHOWN, sequence=sequence_, origin=20_000_001 + low, title=title, axes=axes,
+            units=UNITS,
         )  # fmt: skip
     top = max(abs(end) for axes in panels for end in axes.get_ylim())
     for axes in panels:

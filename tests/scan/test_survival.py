@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import nucleoscope
 from nucleoscope.scan.drive import drive
@@ -22,6 +23,7 @@ from nucleoscope.scan.executors import Executor, Inline, Processes
 from nucleoscope.scan.folder import Folder
 from nucleoscope.scan.job import Arrays
 from nucleoscope.scan.progress import Progress
+from nucleoscope.scan.run import visible_gpus
 from tests.scan.genomes import CHR1, dense_net, pooled_net, write_fasta
 from tests.scan.test_scan import contents
 
@@ -266,6 +268,59 @@ def test_no_more_in_flight_than_there_are_slots(tmp_path: Path) -> None:
     drive(folder, executor, range(5), 0, Progress("none", 5, 0, "items"))
     assert executor.most == 2
     assert all(folder.is_done(n) for n in range(5))
+
+
+@pytest.mark.slow
+def test_workers_take_devices_in_turn(tmp_path: Path) -> None:
+    """Each of two workers waits until the other one has a shard too."""
+    pytest.importorskip("cloudpickle", reason="the job is a local class")
+
+    class Telling:
+        threads = 1
+
+        def open(self, held: ExitStack) -> Callable[[Sequence[str]], Arrays]:  # noqa: ARG002
+            import os
+            import time
+
+            import numpy
+
+            def run(_: Sequence[str]) -> Arrays:
+                mine = os.environ["CUDA_VISIBLE_DEVICES"]
+                (tmp_path / f"device-{mine}").touch()
+                until = time.monotonic() + 240
+                while len(list(tmp_path.glob("device-*"))) < 2 and time.monotonic() < until:
+                    time.sleep(0.05)
+                return {"device": numpy.array([int(mine)])}
+
+            return run
+
+    folder = Folder(tmp_path / "o")
+    lines(folder, 2)
+    executor = Processes(Telling(), 2, ["4", "7"])
+    try:
+        drive(folder, executor, range(2), 0, Progress("none", 2, 0, "items"))
+    finally:
+        executor.close()
+    assert sorted(int(folder.read(n)["device"][0]) for n in range(2)) == [4, 7]
+
+
+@pytest.mark.parametrize(
+    ("named", "count", "wanted"),
+    [
+        (None, 3, ["0", "1", "2"]),
+        ("5,2", 2, ["5", "2"]),
+        ("", 0, []),
+        ("GPU-8a,GPU-9", 1, ["GPU-8a"]),
+    ],
+)
+def test_the_gpus_of_this_process(
+    monkeypatch: pytest.MonkeyPatch, named: str | None, count: int, wanted: list[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if named is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
+    assert visible_gpus() == wanted
 
 
 def test_what_cannot_travel_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

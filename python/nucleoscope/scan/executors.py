@@ -7,17 +7,20 @@ import os
 import pickle
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nucleoscope.scan.folder import Shard
 from nucleoscope.scan.job import Arrays, Job, Runner, run_with_threads
 from nucleoscope.scan.shipping import packed
+
+if TYPE_CHECKING:
+    from multiprocessing.sharedctypes import Synchronized
 
 
 @dataclass(frozen=True)
@@ -81,17 +84,21 @@ class Inline:
 
 
 class Processes:
-    """Worker processes of this machine, started afresh (spawned), the job shipped once to each."""
+    """Worker processes of this machine, started afresh (spawned), the job shipped once to each.
 
-    def __init__(self, job: Job, workers: int) -> None:
+    Of `devices`, numbers of GPUs as CUDA_VISIBLE_DEVICES has them, each worker sees one, in turn.
+    """
+
+    def __init__(self, job: Job, workers: int, devices: Sequence[str] = ()) -> None:
         self.slots = 2 * workers  # one at work and one that waits, so that none is ever idle
-        self._workers, self._job = workers, packed(job)
+        self._workers, self._job, self._devices = workers, packed(job), tuple(devices)
         self._pool = self._started()
         self._running: dict[Future[Arrays], Shard] = {}
 
     def _started(self) -> ProcessPoolExecutor:
         context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(self._workers, context, start_worker, (self._job,))
+        given = (self._job, self._devices, context.Value("i", 0))
+        return ProcessPoolExecutor(self._workers, context, start_worker, given)
 
     def submit(self, shard: Shard) -> None:
         """Queue it; a pool that broke meanwhile is told of by `outcomes`."""
@@ -140,8 +147,12 @@ def told(error: BaseException) -> str:
 _ready: list[tuple[int, Runner]] = []  # of this worker process
 
 
-def start_worker(job: bytes) -> None:
+def start_worker(job: bytes, devices: Sequence[str], started: Synchronized[int]) -> None:
     """Make this process a worker: it opens the job, leaves Ctrl-C to its parent, and ends with it."""
+    if devices:  # before anything asks CUDA
+        with started.get_lock():
+            os.environ["CUDA_VISIBLE_DEVICES"] = devices[started.value % len(devices)]
+            started.value += 1
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None

@@ -117,8 +117,9 @@ def scan(
     shard
         (i, n): of n processes that share a folder this is the i-th, from 1; when all are done, `merge`.
     workers, dask, threads
-        Processes of this machine; with ``dask=True`` a Dask cluster of as many, with an address the workers
-        of that scheduler. Threads of each: by default the cores, split. A resumed scan keeps its threads.
+        Processes of this machine, which take its GPUs in turn where ``device="cuda"``; with ``dask=True`` a Dask
+        cluster of as many, with an address the workers of that scheduler. Threads of each: by default the cores,
+        split. A resumed scan keeps its threads.
     shard_bases
         About how many bases are a shard: what a killed process loses at most.
     retries
@@ -281,4 +282,14 @@ def _executor(job: Any, workers: int, dask: bool | str) -> Executor:
         except ImportError as error:
             raise ImportError(f"dask: {error}. pip install 'nucleoscope[dask]'") from error
         return Dask(job, workers, dask if isinstance(dask, str) else None)
-    return Inline(job) if workers == 1 else Processes(job, workers)
+    if workers == 1:
+        return Inline(job)
+    spread = str(job.parameters.get("device")) == "cuda"  # and not one by its number
+    return Processes(job, workers, visible_gpus() if spread else ())
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    count = torch.cuda.device_count()
+    return named.split(",")[:count] if named else [str(n) for n in range(count)]
