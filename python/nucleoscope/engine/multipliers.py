@@ -104,8 +104,8 @@ class Multipliers:
 
         def through(node: torch.fx.Node, env: dict[str, Any]) -> Any:
             if self._has_relu(node):
-                held, given, joined = self._layer(node, env)
-                return held(given, joined, originals.values[_entering(node)])
+                held, entered, joined = self._layer(node, env)
+                return held(entered, joined, originals.values[_entering(node)])
             if node.name not in self._chosen.rules:
                 return self._plain(node, env)
             given = self._chosen.given[node.name]
