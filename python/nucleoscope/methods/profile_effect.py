@@ -17,7 +17,7 @@ from nucleoscope.engine.prepare import Asked, forward, make_plan
 from nucleoscope.engine.read import Read
 from nucleoscope.engine.rows import Ints
 from nucleoscope.engine.table import Table
-from nucleoscope.engine.verify import verify_effects
+from nucleoscope.engine.verify import Disagreement, verify_effects
 from nucleoscope.methods.editing import Options, request
 from nucleoscope.methods.running import facts_of, read_verify, versions
 from nucleoscope.methods.shifted_profiles import alternatives, hold
@@ -85,15 +85,12 @@ def profile_effect(
         table = kept.table(np.arange(len(kept))) if len(kept) else nothing(asked.letters)
         spans = int(table.position.min()), int(table.position.max()) + 1
         placed = replace(asked.asked, start=spans[0], end=spans[1], near=tracks.near)
-        found = edited(placed, asked.read, table, lambda _edits: None)
-        if not torch.isfinite(found.raw).all():
-            raise ValueError("model: some variants make its output NaN or infinite")
+        count = read_verify(verify)
+        found, checks = _by_deltas(placed, asked.read, tracks, table, kept, count)
         before = tracks.before(found, variants)
-        changes, count = torch.zeros_like(before), read_verify(verify)
-        checks: tuple[Check, ...] = ()
+        changes = torch.zeros_like(before)
         if len(kept):
             changes[torch.from_numpy(same)] = tracks.changes(found, kept)
-            checks = _verified(asked.asked, tracks, found, table, kept, count)
         if len(shifted):
             program = forward(placed, asked.read).forward
             after = alternatives(placed, program, tracks.near, shifted)
@@ -175,6 +172,22 @@ def _tracks(asked: Asked, read: Read, around: int) -> _Tracks:
     cones = near.cones(plan.graph, plan.order, plan.graph.resolve(plan.graph.output))
     picks = np.stack([pick.numpy() for pick in plan.target.picks])
     return _Tracks(near, picks, axes.shape, cones[plan.graph.edited])
+
+
+def _by_deltas(
+    asked: Asked, read: Read, tracks: _Tracks, table: Table, kept: Variants, count: int
+) -> tuple[Edited, tuple[Check, ...]]:
+    """What the edits do, verified; with originals in float64 where float32 is not enough."""
+    for double in (False, True):
+        found = edited(asked, read, table, lambda _edits: None, double)
+        if not torch.isfinite(found.raw).all():
+            raise ValueError("model: some variants make its output NaN or infinite")
+        try:
+            return found, _verified(asked, tracks, found, table, kept, count if len(kept) else 0)
+        except Disagreement:
+            if not found.brief:
+                raise
+    raise AssertionError("originals in float64 are not brief")
 
 
 def _verified(
