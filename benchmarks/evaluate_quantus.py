@@ -1,14 +1,17 @@
 """Metrics against Quantus 0.6 on the same model, sequences and scores: `python -m benchmarks.evaluate_quantus`.
 
-Both sides make at least as many edits of the same sequences, in as many steps; they are asked in turn and timed by
+Both sides ask for the same sequences in as many steps, or ours for more; they are asked in turn and timed by
 processor time. Where the definitions are the same, the answers are compared before anything is timed; where
 Quantus's differs from its source, ours is compared with the closed form of an additive model. `ours_seconds` is
 the metric itself, on data that `evaluate.run` checks once; `call_seconds` the call as Quantus is called, which
-checks it each time. Needs `pip install quantus==0.6.0`.
+checks it each time. Of both sides the sequences that the model answered are counted, and the time that the model
+and the explainer took is told apart: `times_beyond_the_model` is of what is left. Needs
+`pip install quantus==0.6.0`.
 """
 
 from __future__ import annotations
 
+import copy
 import json
 import statistics
 import time
@@ -44,11 +47,60 @@ class Additive(nn.Module):
         return (X * self.weight).sum((1, 2))[:, None]
 
 
+class Layers(nn.Module):
+    """Three layers to be redrawn one by one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            self.find, self.join = nn.Conv1d(4, 8, 7, padding=3), nn.Conv1d(8, 8, 5, padding=2)
+            self.head = nn.Linear(8, 1)
+
+    def forward(self, X: Tensor) -> Tensor:
+        hidden = torch.relu(self.join(torch.relu(self.find(X))))
+        made: Tensor = self.head(hidden.mean(2))
+        return made
+
+
+class Watch:
+    """How many sequences a model answered, and the processor seconds of that and of explaining."""
+
+    def __init__(self) -> None:
+        self.sequences, self.seconds, self.inside = 0, 0.0, False
+
+    def of(self, ask: Callable[..., Any], X: Any) -> Any:
+        """One call of a model or of an explainer; what that asks of the model is not timed twice."""
+        if self.inside:
+            return ask()
+        self.inside, begin = True, time.process_time()
+        self.sequences += len(X)
+        made = ask()
+        self.seconds += time.process_time() - begin
+        self.inside = False
+        return made
+
+
+class Watched(nn.Module):
+    """A model under watch. Copies of it are under the same one."""
+
+    def __init__(self, model: nn.Module, watch: Watch) -> None:
+        super().__init__()
+        self.model, self.watch = model, watch
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Watched:
+        return Watched(copy.deepcopy(self.model, memo), self.watch)
+
+    def forward(self, X: Tensor) -> Tensor:
+        made: Tensor = self.watch.of(lambda: self.model(X), X)
+        return made
+
+
 @dataclass(frozen=True)
 class Given:
     """What both sides are given."""
 
-    model: nn.Module
+    model: Watched
     x: Any
     y: Any
     a: Any  # [N, 1, L]
@@ -70,14 +122,16 @@ class Given:
         return Case(self.model, data, Explained(torch.from_numpy(self.a[:, 0]).double()), again)
 
 
-def given() -> Given:
+def given(model: nn.Module) -> Given:
     drawn = torch.randint(4, (N, L), generator=torch.Generator().manual_seed(1))
     x = nn.functional.one_hot(drawn, 4).transpose(1, 2).float()
-    model = Additive().eval()
-    scores = (x * model.weight.detach()).sum(1, keepdim=True)  # exact against zeros
+    watched = Watched(model, Watch()).eval()
+    scores = torch.from_numpy(
+        explain(watched, x.numpy())
+    )  # of the additive model exact, against zeros
     mask = np.zeros((N, 1, L))
     mask[:, :, 40:60] = 1
-    return Given(model, x.numpy(), np.zeros(N, int), scores.numpy(), mask)
+    return Given(watched, x.numpy(), np.zeros(N, int), scores.numpy(), mask)
 
 
 @dataclass(frozen=True)
@@ -90,13 +144,19 @@ class Pair:
     same: bool
     exact: float | None = None  # what ours must say of the exact attribution
     more: dict[str, Any] | None = None  # of their call
+    model: type[nn.Module] = Additive
 
 
 def explain(model: Any, inputs: Any, targets: Any = None, **_: Any) -> Any:  # noqa: ARG001
     """Input times gradient: cheap, so that the metric's own code is what is timed."""
-    X = torch.as_tensor(inputs, dtype=torch.float32).requires_grad_()
-    (made,) = torch.autograd.grad(model(X)[:, 0].sum(), X)
-    return (made * X).detach().sum(1, keepdim=True).numpy()
+
+    def made() -> Any:
+        X = torch.as_tensor(inputs, dtype=torch.float32).requires_grad_()
+        (slope,) = torch.autograd.grad(model(X)[:, 0].sum(), X)
+        return (slope * X).detach().sum(1, keepdim=True).numpy()
+
+    watch = next(each.watch for each in model.modules() if isinstance(each, Watched))
+    return watch.of(made, inputs)
 
 
 def pairs(theirs: Any) -> list[Pair]:
@@ -120,7 +180,7 @@ def pairs(theirs: Any) -> list[Pair]:
         Pair("AUC", ours.AUC, lambda: theirs.AUC(**plain), True),
         Pair("PixelFlipping", lambda: ours.PixelFlipping(steps=PARTS, background=ZEROS),
              lambda: theirs.PixelFlipping(**signed, **curve), False),
-        Pair("SensitivityN", lambda: ours.SensitivityN(sizes=PARTS, subsets=3, background=ZEROS),
+        Pair("SensitivityN", lambda: ours.SensitivityN(sizes=PARTS // 3 + 1, subsets=3, background=ZEROS),
              lambda: theirs.SensitivityN(**signed, **curve, n_max_percentage=0.8), False, 1.0),
         Pair("Monotonicity", lambda: ours.Monotonicity(steps=PARTS, background=ZEROS),
              lambda: theirs.Monotonicity(**signed, **curve), False),
@@ -130,13 +190,17 @@ def pairs(theirs: Any) -> list[Pair]:
              lambda: theirs.MaxSensitivity(**signed, nr_samples=PARTS), False, None, again),
         Pair("Completeness", lambda: ours.Completeness(background=ZEROS),
              lambda: theirs.Completeness(**signed), False, 0.0),
+        Pair("MPRT", ours.MPRT, lambda: theirs.MPRT(**plain), False, None, again,
+             Layers),
     ]  # fmt: skip
 
 
-def timed(ask: Callable[[], Any]) -> float:
+def timed(watch: Watch, ask: Callable[[], Any]) -> tuple[float, float, int]:
+    """Processor seconds, how many of them were the model's and the explainer's, and sequences asked."""
+    watch.sequences, watch.seconds = 0, 0.0
     begin = time.process_time()
     ask()
-    return time.process_time() - begin
+    return time.process_time() - begin, watch.seconds, watch.sequences
 
 
 def measured(pair: Pair, held: Given) -> dict[str, Any]:
@@ -161,17 +225,27 @@ def measured(pair: Pair, held: Given) -> dict[str, Any]:
     if pair.same:
         assert np.allclose(said, numbers, atol=1e-5), f"{pair.name}: {np.abs(said - numbers).max()}"
     case, metric = held.case(), pair.ours().metric
-    times: dict[str, list[float]] = {"quantus": [], "ours": [], "call": []}
+    sides = {
+        "quantus": lambda: held.ask(pair.theirs(), **more),
+        "ours": lambda: metric(case),
+        "call": lambda: held.ask(pair.ours(), **more),
+    }
+    runs: dict[str, list[tuple[float, float, int]]] = {side: [] for side in sides}
     for _ in range(ROUNDS):
-        times["quantus"].append(timed(lambda: held.ask(pair.theirs(), **more)))
-        times["ours"].append(timed(lambda: metric(case)))
-        times["call"].append(timed(lambda: held.ask(pair.ours(), **more)))
-    middle = {side: statistics.median(each) for side, each in times.items()}
-    ratios = sorted(q / o for q, o in zip(times["quantus"], times["ours"], strict=True))
+        for side, ask in sides.items():
+            runs[side].append(timed(held.model.watch, ask))
+    middle = {
+        side: [statistics.median(c) for c in zip(*each, strict=True)] for side, each in runs.items()
+    }
+    ratios = sorted(q[0] / o[0] for q, o in zip(runs["quantus"], runs["ours"], strict=True))
+    own = {side: seconds - model for side, (seconds, model, _) in middle.items()}
     return row | {
-        **{f"{side}_seconds": seconds for side, seconds in middle.items()},
-        "times": middle["quantus"] / middle["ours"], "least": ratios[0], "most": ratios[-1],
-        "times_of_the_call": middle["quantus"] / middle["call"],
+        **{f"{side}_seconds": seconds for side, (seconds, _, _) in middle.items()},
+        **{f"{side}_model_seconds": model for side, (_, model, _) in middle.items()},
+        **{f"{side}_answers": int(asked) for side, (_, _, asked) in middle.items()},
+        "times": middle["quantus"][0] / middle["ours"][0], "least": ratios[0], "most": ratios[-1],
+        "times_beyond_the_model": own["quantus"] / own["ours"],
+        "times_of_the_call": middle["quantus"][0] / middle["call"][0],
     }  # fmt: skip
 
 
@@ -179,9 +253,9 @@ def main() -> None:
     warnings.simplefilter("ignore")
     import quantus
 
-    held, rows = given(), {}
+    rows = {}
     for pair in pairs(quantus):
-        rows[pair.name] = measured(pair, held)
+        rows[pair.name] = measured(pair, given(pair.model()))
         print(pair.name, json.dumps(rows[pair.name]))  # noqa: T201
     told = {
         "sequences": N, "length": L, "rounds": ROUNDS, "clock": "processor seconds, medians, sides in turn",

@@ -7,7 +7,12 @@ import torch
 from torch import nn
 
 from benchmarks.constructed import Attending, Head, Pooled, letters
-from nucleoscope.diagnostics import attention_conditioning, loss_gap, precision
+from nucleoscope.diagnostics import (
+    additive_model,
+    attention_conditioning,
+    loss_gap,
+    precision,
+)
 
 
 def test_precision_follows_the_offset() -> None:
@@ -86,6 +91,31 @@ def test_the_interval_covers_and_is_paired() -> None:
         width.append(values["high"] - values["low"])
     assert 33 <= inside <= 40
     assert max(width) < 2  # of losses near 10,000
+
+
+@pytest.mark.parametrize("count", [20, 200])  # fewer and more sequences than weights
+def test_an_additive_model_is_the_ridge_solution(count: int) -> None:
+    X = letters(count).double()
+    labels = torch.randn(count, generator=torch.Generator().manual_seed(1)).double()
+    made = additive_model(X, labels, ridge=0.3)
+    weight, bias = made.weight.double().requires_grad_(), made.bias.double().requires_grad_()
+    left = (X * weight).sum((1, 2)) + bias - labels
+    loss = left.square().sum() + 0.3 * weight.square().sum()
+    for slope in torch.autograd.grad(loss, (weight, bias)):
+        assert slope.abs().max() < 1e-3 * count
+    assert additive_model(X, labels, ridge=1e9)(X).std() < 1e-3
+
+
+def test_an_additive_model_closes_an_additive_gap() -> None:
+    X = letters(300)
+    weight = torch.randn(4, X.shape[2], generator=torch.Generator().manual_seed(2))
+    labels = (X * weight).sum((1, 2))
+    made = additive_model(X[:200], labels[:200], ridge=1e-3)
+    found = loss_gap(Constant(float(labels.mean())).eval(), X[200:], labels[200:], made)
+    assert found.values["transparent"] < 1e-3 * found.values["unconstrained"]
+    for wrong in ({"labels": labels}, {"labels": labels[:200] / 0}, {"ridge": 0.0}):
+        with pytest.raises(ValueError, match=r"labels: a finite|ridge=0\.0"):
+            additive_model(**({"X": X[:200], "labels": labels[:200]} | wrong))
 
 
 def test_bad_gap_input() -> None:

@@ -212,6 +212,19 @@ def test_sensitivity_n_tells_a_single_position_from_a_set() -> None:
     assert many(hidden).item() == pytest.approx(cov / spread, abs=0.1)
 
 
+def test_sets_that_miss_a_sparse_map_say_nothing() -> None:
+    """All sums of a size are 0 where no set holds the one position that scores: NaN, and left out, not 0."""
+    X = letters(2, 30)
+    scores = torch.zeros(2, 30).double()
+    scores[:, 13] = 1
+    sparse = case(Additive(30), X, scores)
+    metric = metrics.SensitivityN(at=(1, 15), subsets=8, background=Background("zeros"))
+    missed, found = metric.by_size(sparse)
+    assert missed.isnan().all()
+    assert torch.equal(metric(sparse), found)
+    assert metrics.SensitivityN(at=(1,), subsets=3)(sparse).isnan().all()
+
+
 def test_planted_positions_by_hand() -> None:
     X, mask = letters(1, 6), torch.tensor([[True, True, False, False, False, False]])
     by = lambda metric, *row: metric(  # noqa: E731
@@ -322,10 +335,15 @@ def test_ties_do_not_go_from_left_to_right() -> None:
     ):
         found = {float(metric(replace(tied, seed=seed)).nanmean()) for seed in range(6)}
         assert len(found) > 1, metric.name
-    turns = [int(removal.places(replace(tied, seed=s), tied.scores)[0, 0]) for s in range(200)]
-    assert abs(sum(turns) / len(turns) - (L - 1) / 2) < 2  # six standard errors of a mean are 2.8
+    firsts = [int(removal.turns(replace(tied, seed=s), tied.scores)[0, 0]) for s in range(200)]
+    assert abs(sum(firsts) / len(firsts) - (L - 1) / 2) < 2  # six standard errors of a mean are 2.8
     ordered = tied.scores + torch.arange(L)
-    assert torch.equal(removal.places(tied, ordered)[0], torch.arange(L).flip(0))
+    assert torch.equal(removal.turns(tied, ordered)[0], torch.arange(L).flip(0))
+    ordered[1, :3] = 5  # in one sequence some are alike: the others keep their order
+    mixed = removal.turns(tied, ordered)
+    assert torch.equal(mixed[0], torch.arange(L).flip(0))
+    assert torch.equal(mixed[1].sort().values, torch.arange(L))
+    assert torch.equal(mixed[1, :10], torch.arange(L).flip(0)[:10])
 
 
 def test_the_lift_of_an_order_at_random() -> None:

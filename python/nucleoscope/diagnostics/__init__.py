@@ -4,6 +4,7 @@ Each question is a function of a model and sequences that gives a `Finding`. Its
 in the literature sets them, so that they are named beside what was measured.
 """
 
+from nucleoscope.diagnostics.additive_model import additive_model as additive_model
 from nucleoscope.diagnostics.attention_conditioning import (
     attention_conditioning as attention_conditioning,
 )
@@ -19,6 +20,7 @@ from nucleoscope.diagnostics.vanishing import vanishing as vanishing
 __all__ = [
     "Card",
     "Finding",
+    "additive_model",
     "attention_conditioning",
     "card",
     "gauge",

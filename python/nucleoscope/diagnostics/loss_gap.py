@@ -48,8 +48,9 @@ def loss_gap(
 ) -> Finding:
     """How much loss is paid for a model that can be read, with an interval.
 
-    A model that is transparent by construction (additive in motifs, say) needs no explanation. The gap is the
-    mean over held-out sequences of its loss less the network's. Both are asked about the same sequences, so
+    A model that is transparent by construction (additive in motifs, say) needs no explanation; where there is
+    none, `additive_model` of the training sequences is one to begin with. The gap is the mean over held-out
+    sequences of its loss less the network's. Both are asked about the same sequences, so
     the bootstrap draws sequences and not losses: Var(a - b) = Var a + Var b - 2 Cov(a, b), and what is hard
     for both drops out. `closed` is the share of the null deviance (the loss of the best constant, less the
     network's) that the transparent model closes. A gap may be below 0.

@@ -130,12 +130,13 @@ class Case:
 def answers(model: Any, X: Tensor, target: Any, batch_size: int = 256) -> Tensor:
     """A model's answers, [B] float64 on the CPU, asked where and in what the model computes."""
     device, dtype = home(model, X)
-    read, parts = Read(target), []
+    where, parts = None, []
     with torch.no_grad():
         for begin in range(0, len(X), batch_size):
-            part = read(model(X[begin : begin + batch_size].to(device, dtype)))
-            parts.append(part.detach().cpu().double())
-    made = torch.cat(parts)
+            said = model(X[begin : begin + batch_size].to(device, dtype))
+            where = where or Read(target).leaves(said)
+            parts.append(where.read(where.joined(said)))
+    made = torch.cat(parts).to("cpu", torch.float64, copy=True)
     if made.shape[1] != 1:
         raise ValueError(
             f"target={target!r}: it names {made.shape[1]} numbers; metrics compare one"

@@ -31,8 +31,9 @@ def told(
     for name, models in (replicates or {}).items():
         alike += agreement_between(results, models, f"between {len(models)} {name}")
     metrics = {a.metric: a for a in results.answers}
-    named = [h for h in HEADLINES if any(m.metric == h and m.defined for m in found)]
-    headline = named[0] if named else next(iter(metrics))
+    first = next(iter(data), None)  # the page opens with this model
+    there = {m.metric for m in found if m.defined and m.model == first}
+    headline = next((h for h in (*HEADLINES, *metrics) if h in there), next(iter(metrics)))
     return {
         "explainers": list(dict.fromkeys(a.cell.explainer for a in results.answers)),
         "models": list(data),

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from nucleoscope.evaluate.background import HELD, Background
+from nucleoscope.evaluate.background import HELD, Background, replaced
 from nucleoscope.evaluate.case import Case
 from nucleoscope.evaluate.metrics.metric import at_least
 
@@ -32,7 +32,7 @@ class _Edits:
         said, asked = [], []
         for begin in range(0, len(blocks), step):
             some = slice(begin, begin + step)
-            edited = torch.where(blocks[some, None], drawn[:, which[some]], X[:, None])
+            edited = replaced(X[:, None], drawn[:, which[some]], blocks[some])
             said.append(_said(case, X[:, None].double() - edited.double()))
             asked.append(case.ask(edited.flatten(0, 1)).view(len(X), -1))
         return torch.cat(said, 1), case.value[:, None] - torch.cat(asked, 1)

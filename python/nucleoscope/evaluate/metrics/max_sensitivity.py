@@ -54,12 +54,13 @@ class MaxSensitivity:
                 f"extent={self.extent}: a shift leaves none of {case.data.length} bases"
             )
         size = case.scores.norm(dim=1)
+        value = case.value if self.by == "shift" else size
         worst = torch.full_like(size, torch.nan)
         for draw in range(1 if self.by == "reverse complement" else self.draws):
-            worst = torch.fmax(worst, self._moved(case, draw))  # of those that say something
+            worst = torch.fmax(worst, self._moved(case, draw, value))  # of those that say something
         return torch.where(size > 0, worst / size, torch.nan)
 
-    def _moved(self, case: Case, draw: int) -> Tensor:
+    def _moved(self, case: Case, draw: int, value: Tensor) -> Tensor:
         X, scores = case.data.X, case.scores
         if self.by == "reverse complement":
             return _size(case.again(X.flip(1, 2)).positions.flip(1) - scores)
@@ -68,9 +69,12 @@ class MaxSensitivity:
             drawn = torch.randint(4, (by,), generator=case.draws(draw))
             new = F.one_hot(drawn, 4).T.to(X).expand(len(X), -1, -1)
             shifted = torch.cat([new, X[:, :, :-by]], 2)
-            same = (case.ask(shifted) - case.value).abs() <= MEANS_THE_SAME * case.value.abs()
-            moved = case.again(shifted).positions
-            return torch.where(same, _size(moved[:, by:] - scores[:, :-by]), torch.nan)
+            same = (case.ask(shifted) - value).abs() <= MEANS_THE_SAME * value.abs()
+            moved = torch.full_like(value, torch.nan)
+            if same.any():  # the others are not explained for nothing
+                again = case.again(shifted[same.to(X.device)]).positions
+                moved[same] = _size(again[:, by:] - scores[same, :-by])
+            return moved
         if case.data.planted is None:
             return torch.full((len(X),), torch.nan, dtype=torch.float64)
         changed, edited = self._substituted(case, draw)

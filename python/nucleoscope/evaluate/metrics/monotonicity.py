@@ -8,13 +8,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from nucleoscope.evaluate.background import Background, without
+from nucleoscope.evaluate.background import Background, Walk, as_numbers
 from nucleoscope.evaluate.case import Case
 from nucleoscope.evaluate.metrics.metric import at_least
-from nucleoscope.evaluate.metrics.removal import places
+from nucleoscope.evaluate.metrics.removal import turns
 from nucleoscope.evaluate.statistics import spearman, with_truth
 
-ROUNDING = 1e-9  # of the largest answer: what a step may fall by and count as level
+ROUNDING = 1e-9  # of the largest answer so far: what a step may fall by and count as level
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,20 @@ class Monotonicity:
 
     def __call__(self, case: Case) -> Tensor:
         """[N], 1 or 0."""
-        length = case.data.length
-        place = places(case, -case.scores)[:, None]
-        counts = torch.linspace(0, length, self.steps + 1).round().unique()
-        along = without(case, place >= counts[:, None], self.background)
-        least = -ROUNDING * along.abs().amax(1, keepdim=True)
-        return (along.diff(dim=1) >= least).all(1).double()
+        X, drawn = case.data.X, self.background.of(case)
+        walk = Walk(case, drawn, X[:, None].expand_as(drawn), turns(case, -case.scores))
+        still = torch.arange(len(X))  # whose answer has not fallen: no other is asked again
+        before = torch.full((len(X),), -torch.inf, dtype=torch.float64)
+        largest = torch.zeros(len(X), dtype=torch.float64)
+        for count in torch.linspace(0, case.data.length, self.steps + 1).round().unique().long():
+            now = walk.to(int(count))
+            largest = torch.maximum(largest, now.abs())
+            kept = now >= before - ROUNDING * largest
+            still, before, largest = still[kept], now[kept], largest[kept]
+            if not len(still):
+                break
+            walk.keep(kept)
+        return torch.zeros(len(X), dtype=torch.float64).index_fill_(0, still, 1.0)
 
 
 @dataclass(frozen=True)
@@ -66,13 +74,14 @@ class MonotonicityCorrelation:
 
     def __call__(self, case: Case) -> Tensor:
         """[N], from -1 to 1."""
-        X, length = case.data.X, case.data.length
+        drawn, length = self.background.of(case), case.data.length
         at = torch.linspace(0, length - 1, min(self.positions, length)).round().long()
-        drawn = self.background.of(case)
+        value, X = case.value, as_numbers(case.data.X)
         effects = torch.zeros(len(X), len(at), dtype=torch.float64)
-        there = torch.arange(length) == at[:, None]  # [P, L]
         for k in range(drawn.shape[1]):
-            edited = torch.where(there[:, None], drawn[:, k, None], X[:, None])
-            asked = case.ask(edited.flatten(0, 1)).view(effects.shape)
-            effects += (asked - case.value[:, None]).square()
+            edited = X.clone()
+            for p, there in enumerate(at.tolist()):
+                edited[:, :, there] = drawn[:, k, :, there]
+                effects[:, p] += (case.ask(edited) - value).square()
+                edited[:, :, there] = X[:, :, there]
         return with_truth(case.scores[:, at].abs(), effects, spearman)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from nucleoscope.evaluate.case import Case
 from nucleoscope.evaluate.metrics.metric import at_least
-from nucleoscope.evaluate.statistics import entropy, spearman
+from nucleoscope.evaluate.statistics import entropy, pearson, ranks
 
 
 def randomised(model: nn.Module, seed: int) -> Iterator[tuple[str, nn.Module]]:
@@ -58,9 +58,9 @@ class MPRT:
 
     def by_layer(self, case: Case) -> Tensor:
         """The correlation at each layer, the last one first, [layers, N]; the unchanged model has no row."""
-        scores = case.scores.abs()
+        scores = ranks(case.scores.abs())
         return torch.stack([
-            spearman(scores, case.again(case.data.X, model).positions.abs())
+            pearson(scores, ranks(case.again(case.data.X, model).positions.abs()))
             for _, model in randomised(_module(case), case.seed)
         ])  # fmt: skip
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from nucleoscope.evaluate.background import Background, without
 from nucleoscope.evaluate.case import Case
 from nucleoscope.evaluate.metrics.metric import at_least
-from nucleoscope.evaluate.metrics.removal import places
+from nucleoscope.evaluate.metrics.removal import turns
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class ROAD:
         ground = without(case, whole, Background("dinucleotide", self.draws))[:, 0]
         change = case.value - ground
         importance = case.scores * torch.where(change < 0, -1.0, 1.0)[:, None]
-        place = places(case, importance)
+        place = turns(case, importance).argsort(1)
         left = torch.zeros_like(change)
         for share in self.shares:
             taken = place < max(1, min(case.data.length - 1, round(share * case.data.length)))
