@@ -47,6 +47,11 @@ maxima read its product, directly or through layers that are linear position by 
 gate is not negative | deltas: the mean is taken ahead of the gate (`engine/rules/gates.py`) |
 | the same product behind anything else; norms over the length | a seam: the edited values differ from the \
 original's at all positions, and what bends them needs each of them |
+| LSTM, GRU and other recurrences | a seam: deltas that run on from an edit were exact, and no cheaper than the \
+tail (ARCHITECTURE.md) |
+| self-attention | a seam; queries, keys and values that are made position by position before it are made in the \
+window alone where the batch stays the first axis (Enformer, Borzoi), and by the tail where it is moved first \
+(`nn.MultiheadAttention`: C.Origami, m6Aformer) |
 | a map of pairs of positions (contact heads) | a seam: an edit changes a cross of rows and columns, and each \
 layer of a convolution over both widens it |
 """
