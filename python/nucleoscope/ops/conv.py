@@ -141,13 +141,11 @@ class _Layer:
                 wanted = (self.length, self.channels)[-held.ndim + 1 :]
                 _check_shape("conv", name, held, (*held.shape[:-2], *wanted)[-held.ndim :])
         if beside is not None:
-            Arguments("conv").read("beside", beside, "NLO", given.dtype)
+            arguments.read("beside", beside, ".LO", given.dtype)
             many = 1 if len(beside) == 1 else len(given)
             _check_shape("conv", "beside", beside, (many, self.length, self.channels))
             if not relu:
                 raise ValueError("conv: beside is what enters a ReLU: give it with relu=True")
-            if beside.device != given.device:
-                raise ValueError(f"conv: beside is on {beside.device}, given on {given.device}")
 
     def compiled(self) -> tuple[Tensor, Tensor]:
         given, weight = _rows.dense(self.given, self.weight)
@@ -283,16 +281,14 @@ def _cpu(*args: Any) -> tuple[Tensor, Tensor]:
     return _Layer(*args).compiled()
 
 
-def _cuda(*args: Any) -> tuple[Tensor, Tensor]:
+def _cuda(*args: Any) -> tuple[Tensor, Tensor]:  # torch's own convolution: cuDNN's on a GPU
     return _Layer(*args).plain()
 
-
-_other = _cuda  # torch's own convolution: cuDNN's on a GPU
 
 register(
     "conv(Tensor given, Tensor weight, Tensor? bias, Tensor? residual, Tensor? beside, bool residual_first, "
     "bool relu, int[] sizes) -> (Tensor, Tensor)",
-    fake=_fake, cpu=_cpu, cuda=_cuda, other=_other,
+    fake=_fake, cpu=_cpu, cuda=_cuda, other=_cuda,
 )  # fmt: skip
 register(
     "conv_backward(Tensor given, Tensor weight, Tensor? slope, Tensor? residual, int[] sizes) -> Tensor",
