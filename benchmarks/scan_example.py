@@ -68,7 +68,8 @@ nucleoscope view chr22 --genome chr22.fa --region chr22_20M:700001-704000 --vari
 
 The model is the one that the demo explains, which sees 201 bases and learnt human splice sites. A score is what
 the letter that is there does to the number of donors that the model expects (its probabilities, summed), against
-the mean of all four. Seconds are those of one core on a machine that others used, peaks those of the process.
+the mean of all four. Seconds are those of one core on a machine others used, with the first call, which traces
+the model (about 10 s); peaks are those of the process. Without `--bases` chromosomes are scanned whole.
 
 | genome | bases scanned, of | s | bases a s | bigWig, MB | peak, MB | of the 100 strongest sites at a GT |
 |---|---:|---:|---:|---:|---:|---:|"""
@@ -213,7 +214,7 @@ def page(held: dict[str, Any]) -> str:
     for key, words in told.items():
         if key in held["steps"]:
             lines += ["", f"![{words}]({PICTURES.name}/{key}.png)"]
-    lines += ["", *(f"`{row['command']}`" for row in held["steps"].values())]
+    lines += ["", *(f"- `{row['command']}`" for row in held["steps"].values())]
     lines += ["", f"{held['processor']}, torch {held['torch']}, Python {held['python']}."]
     return "\n".join(lines) + "\n"
 

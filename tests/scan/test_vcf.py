@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from nucleoscope.scan.alleles import Allele
 from nucleoscope.scan.genome import open_genome
 from nucleoscope.scan.regions import Reject
-from nucleoscope.scan.vcf import VariantSieve, header, records
+from nucleoscope.scan.vcf import VariantSieve, header, other_sizes, records
 from tests.scan.genomes import CHR1, write_fasta
 
 HEAD = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
@@ -134,6 +134,15 @@ def test_what_is_no_vcf_is_refused(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(ValueError, match="is no VCF"):
         header(path)
+
+
+def test_sizes_of_another_assembly_are_found(tmp_path: Path) -> None:
+    head = [
+        "##contig=<ID=1,length=1004>", "##contig=<ID=chr1,length=1003>", "##contig=<ID=chr9,length=7>",
+        "##contig=<assembly=b,ID=2,md5=x,length=78,species=s>", "##contig=<ID=chr2>", "##contig=<length=5>",
+    ]  # fmt: skip
+    with open_genome(write_fasta(tmp_path / "g.fa"), tmp_path) as genome:
+        assert other_sizes(head, genome) == [("1", 1004, 1003), ("2", 78, 77)]
 
 
 def test_gzip_that_is_cut_short(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from nucleoscope.scan.run import How, Scan, carried_out, threads_of
 from nucleoscope.scan.scores import Scoring
 from nucleoscope.scan.shipping import listed
 from nucleoscope.scan.variant_job import VariantJob
-from nucleoscope.scan.vcf import VariantSieve, header
+from nucleoscope.scan.vcf import VariantSieve, header, other_sizes
 
 FIXED = {"model", "X", "sequence", "position", "ref", "alt", "args", "left", "progress"}
 
@@ -223,7 +223,13 @@ def prepare(request: Request, folder: Folder, note: Callable[[str], None]) -> Va
             compare(folder.manifest["asked"], asked)
         else:
             sieve = VariantSieve(genome, longest(request, lay))
-            header(request.vcf)
+            unlike = other_sizes(header(request.vcf), genome)
+            if unlike:
+                name, there, here = unlike[0]
+                note(
+                    f"the header of {request.vcf.name} gives {name} {there:,} bases and {request.genome.name} has "
+                    f"{here:,}: of another assembly? ({len(unlike)} such)"
+                )
             columns = [vars(column) for column in request.scoring.columns()]
             facts = {
                 "asked": asked, "coordinates": "variants", "vcf": str(request.vcf.resolve()),

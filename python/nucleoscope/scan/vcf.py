@@ -15,6 +15,7 @@ from nucleoscope.scan.regions import Reject
 COLUMNS = 8  # CHROM POS ID REF ALT QUAL FILTER INFO
 REMEMBERED = 100_000  # alleles among which a duplicate is known
 BASES = re.compile(r"[ACGT]+")
+CONTIG = re.compile(r"##contig=<(?:.*,)?ID=([^,>]+)(?:,.*)?,length=([0-9]{1,18})[,>]")
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,18 @@ def header(path: Path) -> list[str]:
             f"{path} is no VCF: its header must end with #CHROM, POS, ID, REF, ALT, QUAL, FILTER, INFO, "
             "with tabs between"
         )
+    return found
+
+
+def other_sizes(head: list[str], genome: Genome) -> list[tuple[str, int, int]]:
+    """(name, bases by the header's contig lines, bases of the genome) of the chromosomes whose sizes differ: the
+    VCF is then of another assembly."""
+    declared = (CONTIG.match(line) for line in head)
+    found = []
+    for name, size in (each.groups() for each in declared if each):
+        own = genome.find(name)
+        if own is not None and genome.sizes[own] != int(size):
+            found.append((name, int(size), genome.sizes[own]))
     return found
 
 
