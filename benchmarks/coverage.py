@@ -70,7 +70,8 @@ and counted |
 float64; layers that do not move along run whole, and so does the model where that is less \
 work. `facts` count both |
 | insertion, deletion (`compat.tangermeme`, and `variants`, whose alleles have a window each) \
-| the model itself: of one edit a sequence, two float32 forwards are less work than an original and two windows (ARCHITECTURE.md) |
+| the model itself: of one edit a sequence, two float32 forwards are less work than an original \
+and two windows (ARCHITECTURE.md) |
 """
 
 
