@@ -80,18 +80,19 @@ def without(case: Case, taken: Tensor, background: Background) -> Tensor:  # [N,
     at_once = max(1, min(case.batch_size, HELD // X[0].numel()) // draws)  # sets
     rows = min(at_once, len(X))
     columns = min(many, max(1, at_once // rows))
+    blank = not bool(drawn.any())  # N, which adds nothing
     room = X.new_empty(rows, columns, draws, *X.shape[1:])
     made = torch.empty(sets.shape[:2], dtype=torch.float64)
     for n in range(0, len(X), rows):
         for m in range(0, many, columns):
             here = (slice(n, n + rows), slice(m, m + columns))
             some = sets[here][:, :, None]
-            edited = replaced(
-                X[here[0], None, None],
-                drawn[here[0], None],
-                some,
-                room[: len(some), : some.shape[1]],
-            )
+            place = room[: len(some), : some.shape[1]]
+            if blank:
+                stays = (~some[..., None, :]).to(X.dtype)
+                edited = torch.mul(X[here[0], None, None].expand_as(place), stays, out=place)
+            else:
+                edited = replaced(X[here[0], None, None], drawn[here[0], None], some, place)
             made[here] = case.ask(edited.flatten(0, 2)).view(*edited.shape[:3]).mean(2)
     return made
 
