@@ -1,4 +1,4 @@
-"""Puts the table of dropout into docs/evaluate.md from the committed results.
+"""Puts the tables of dropout and of Quantus into docs/evaluate.md from the committed results.
 
 python -m benchmarks.report_evaluate
 """
@@ -41,9 +41,33 @@ def _spread(of: list[float] | None, name: str) -> str:
     return f"{middle} ({least} to {most})"
 
 
+def quantus(results: dict[str, Any]) -> str:
+    """How many times as fast as Quantus, and what share of the time is the model's own."""
+    heads = (
+        "metric", "same definition", "answers of the model: ours, Quantus", "times as fast",
+        "beyond the model's time", "as a whole call",
+    )  # fmt: skip
+    lines = [f"| {' | '.join(heads)} |", f"|---|---|{'---:|' * (len(heads) - 2)}"]
+    for name, row in results["metrics"].items():
+        if "times" not in row:
+            lines.append(f"| {name} | – | – | Quantus fails: {row['quantus_fails']} | – | – |")
+            continue
+        asked = f"{row['ours_answers']:,}, {row['quantus_answers']:,}"
+        times = f"{row['times']:.1f} ({row['least']:.1f} to {row['most']:.1f})"
+        beyond = f"{row['times_beyond_the_model']:.1f}" if row["ours_answers"] else "–"
+        same = "yes" if row["same_definition"] else "no"
+        lines.append(
+            f"| {name} | {same} | {asked} | {times} | {beyond} | {row['times_of_the_call']:.1f} |"
+        )
+    return "\n".join(lines)
+
+
 def filled(page: str) -> str:
     """The page with its tables between their marks made anew."""
-    for name, make, stored in (("dropout", dropout, "dropout.json"),):
+    for name, make, stored in (
+        ("dropout", dropout, "dropout.json"),
+        ("quantus", quantus, "evaluate_quantus.json"),
+    ):
         begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
         before, _, rest = page.partition(begin)
         _, found, after = rest.partition(end)
