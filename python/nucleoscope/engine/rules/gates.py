@@ -9,6 +9,7 @@ a number spread over its positions would end locality. The same product behind a
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -142,9 +143,8 @@ class _Ahead:
         if node.target is aten.mul.Tensor:
             pairs.append(node.args[1::-1])
         for source, by in pairs:
-            if (
-                not isinstance(source, torch.fx.Node)
-                or source.meta["val"].shape != node.meta["val"].shape
+            if not isinstance(source, torch.fx.Node) or not _alike(
+                source.meta["val"], node.meta["val"].shape
             ):
                 continue
             factor = self._steady(by, node, dim)
@@ -175,7 +175,7 @@ class _Ahead:
             return arg
         shape = arg.meta["val"].shape
         at = len(shape) + dim - node.meta["val"].ndim
-        if at < 0 or shape[at] == 1:
+        if at < 0 or (isinstance(shape[at], int) and shape[at] == 1):
             return arg
         if arg.target is not aten.expand.default:
             return None
@@ -188,7 +188,7 @@ class _Ahead:
         kept = [1 if d == at else size for d, size in enumerate(shape)]
         return (
             source
-            if list(source.meta["val"].shape) == kept
+            if _alike(source.meta["val"], kept)
             else self.call(aten.expand.default, source, left)
         )
 
@@ -201,4 +201,12 @@ def _single_tap(node: torch.fx.Node) -> bool:
         and argument(node, 3, "stride", [1]) == [1]
         and argument(node, 4, "padding", [0]) == [0]
         and argument(node, 6, "groups", 1) == 1
+    )
+
+
+def _alike(value: torch.Tensor, sizes: Sequence[Any]) -> bool:
+    """Whether a value has these sizes; one that is open is never compared with a number, which would fix it."""
+    return value.ndim == len(sizes) and all(
+        isinstance(own, int) == isinstance(size, int) and own == size
+        for own, size in zip(value.shape, sizes, strict=True)
     )
