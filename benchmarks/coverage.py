@@ -43,8 +43,8 @@ GLOBAL = """
 | means, sums, maxima, logsumexp, variances and running sums over the length, whole or in cells \
 | deltas: their rules are above |
 | a gate that is one number a channel (squeeze-excitation), or a mean that is subtracted, where means, sums or \
-maxima read its product, directly or through layers that are linear position by position, or a ReLU where the \
-gate is not negative | deltas: the mean is taken ahead of the gate (`engine/rules/gates.py`) |
+maxima read its product, directly or through layers that are linear position by position (a maximum through a \
+ReLU too, where the gate is not negative) | deltas: the mean is taken ahead of the gate (`engine/rules/gates.py`) |
 | the same product behind anything else; norms over the length | a seam: the edited values differ from the \
 original's at all positions, and what bends them needs each of them |
 | LSTM, GRU and other recurrences | a seam: deltas that run on from an edit were exact, and no cheaper than the \

@@ -199,6 +199,20 @@ BAD_MODELS: dict[str, Callable[[], Any]] = {
     "normalised by the batch": lambda: Net(
         lambda net, x: torch.softmax(net.first(x).mean(2), 0), first=conv(4, 2)
     ),
+    "first of the batch": lambda: Net(
+        lambda net, x: net.first(x).mean(2) - net.first(x)[:1].mean(2), first=conv(4, 2)
+    ),
+    "last of the batch": lambda: Net(
+        lambda net, x: net.first(x).mean(2) - net.first(x)[-1:].mean(2), first=conv(4, 2)
+    ),
+    "second of the batch": lambda: Net(
+        lambda net, x: net.first(x).mean(2) * (torch.arange(x.shape[0]) != 1)[:, None],
+        first=conv(4, 2),
+    ),
+    "median of the batch": lambda: Net(
+        lambda net, x: net.first(x).mean(2) - net.first(x).mean(2).median(0).values,
+        first=conv(4, 2),
+    ),
     "by slot": lambda: Net(by_slot, first=conv(4, 2)),
     "counting": Counting,
     "remembering": Remembering,
@@ -221,6 +235,13 @@ def test_bad_models(what: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", nucleoscope.NaiveFallback)
         refused("model", model=BAD_MODELS[what]())
+
+
+@pytest.mark.parametrize("what", [each for each in BAD_MODELS if "of the batch" in each])
+def test_no_gradient_of_models_that_mind_the_batch(what: str) -> None:
+    model = BAD_MODELS[what]()
+    with pytest.raises(ValueError, match="depends on the batch"):
+        nucleoscope.saliency(model, sequences(4, 12), target=0)
 
 
 def test_a_model_that_fails_on_its_own_says_so_itself() -> None:

@@ -40,7 +40,6 @@ LOCAL: dict[str, Body] = {
     "max-pool of one, of a ReLU": lambda net, h: F.adaptive_max_pool1d(
         F.relu(h * gate(net, h)), 1
     ).flatten(1),
-    "ReLU of what a positive gate weighs": lambda net, h: F.relu(h * gate(net, h)).mean(2),
     "residual, projected, normed": lambda net, h: (
         h + net.norm(net.mix(h * gate(net, h) - 0.3))
     ).mean(2),
@@ -58,6 +57,8 @@ LOCAL: dict[str, Body] = {
     "two gates": twice,
 }
 SEAMS: dict[str, Body] = {
+    "ReLU of what a positive gate weighs": lambda net, h: F.relu(h * gate(net, h)).mean(2),
+    "ReLU of weights of positions": lambda net, h: F.relu(net.places * gate(net, h)).mean(2),
     "behind a convolution": lambda net, h: net.wide(h * gate(net, h)).mean(2),
     "ReLU of what a gate turns around": lambda net, h: F.relu(h * (gate(net, h) - 0.5)).mean(2),
     "a maximum of what a gate turns around": lambda net, h: (h * (gate(net, h) - 0.5)).amax(2),
@@ -90,6 +91,17 @@ def test_the_gate_goes_behind_the_mean() -> None:
 @pytest.mark.parametrize("name", SEAMS)
 def test_elsewhere_it_is_a_seam(name: str) -> None:
     assert_exact(net([SEAMS[name]]), sequences(1, LENGTH), target=0, local=False)
+
+
+@pytest.mark.parametrize("gated", [False, True])
+def test_counts_and_masks_are_summed_as_they_are(gated: bool) -> None:
+    """A mean of what is true or false has no number type."""
+
+    def body(net: Net, h: Tensor) -> Tensor:
+        weighed = (h > 0) * gate(net, h) if gated else h > 0
+        return h.mean(2) * weighed.sum(2) / 9
+
+    assert_exact(net([body]), sequences(1, LENGTH), target=0)
 
 
 def test_a_mean_without_a_gate_stays_where_it_is() -> None:

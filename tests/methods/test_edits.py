@@ -379,3 +379,27 @@ def one_by_one(net: nn.Module, X: Tensor, given: Any) -> Tensor:
             hot = torch.eye(4).double()[["ACGT".index(c) for c in put]].T[None]
             rows.append(net(hot) - before)
     return torch.cat(rows)
+
+
+def test_few_edits_without_verification_have_originals_in_float64() -> None:
+    """Nothing would tell that float32 is not enough."""
+    found = nucleoscope.substitution_effect(net("basset"), X(), ROWS, verify=0)
+    assert "originals" not in found.facts
+
+
+def test_a_part_of_a_layer_does_not_keep_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[dict[str, tuple[Tensor, int]]] = []
+    held = run.Originals
+    monkeypatch.setattr(run, "Originals", lambda values: kept.append(values) or held(values))
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv1d(4, 8, 5), nn.ReLU(), nn.Conv1d(8, 8, 5), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten()
+    ).eval()  # fmt: skip
+    long = torch.eye(4)[torch.randint(0, 4, (1, 3000))].mT.contiguous()
+    nucleoscope.substitution_effect(
+        model, long, [[0, 1500, 2], [1, 1503, 1]], target=0, sequence=[0, 0]
+    )
+    values = [value for each in kept for value, _ in each.values()]
+    assert values
+    for value in values:
+        assert value.untyped_storage().nbytes() <= 2 * value.numel() * value.element_size()

@@ -99,8 +99,8 @@ class Run:
             axes = kept.axes if kept.axes.dim is None else kept.axes.with_length(there.count)
             cube = axes.cube(value.expand(len(value), *axes.shape))
             cube = cube[:, there.index(Cut.of(kept.lattice, (lo, hi)))]
-            if len(cube) == many and self._still and cube.dtype == self.forward.like.dtype:
-                self._kept[at] = cube.contiguous().flatten(2), lo  # as it lies, if it lies as rows
+            if len(cube) == many and self._still and self._lies_as_rows(cube):
+                self._kept[at] = cube.flatten(2), lo
                 continue
             before, _ = self._kept.get(at, (None, 0))
             if before is None:
@@ -116,6 +116,11 @@ class Run:
             dim = self._steady_names[name]
             before = self._steady.get(name)
             self._steady[name] = value if dim is None else _joined(before, value, first, many, dim)
+
+    def _lies_as_rows(self, cube: Tensor) -> bool:
+        """Whether a value can be kept as it is: a part of one that is much larger would keep all of it."""
+        there = cube.untyped_storage().nbytes() <= 2 * cube.numel() * cube.element_size()
+        return there and cube.is_contiguous() and cube.dtype == self.forward.like.dtype
 
     def _laid_out(self, output: Tensor) -> Tensor:
         """The whole output; NaN where the target does not read it and it was not made."""

@@ -86,8 +86,8 @@ def check_steady(
 ) -> Tensor:
     """What is read off the answer for the first sequence, of a model that answers alike whenever asked.
 
-    Refused is one that answers otherwise the second time, or in a batch of that sequence again and again with
-    its mirror image among them. So is a `func` that does, if the model does not.
+    Refused is one that answers otherwise the second time, or in a batch of that sequence that has its mirror
+    image first and among the others. So is a `func` that does, if the model does not.
     """
     try:
         return _check_steady(model, example, others, read, batch)
@@ -142,9 +142,11 @@ def _check_steady(
             "is random, or keeps state between calls. Look for dropout that is always on (F.dropout without "
             "training=self.training), sampling, or attributes that forward writes and reads."
         )
-    # Each forward may take seconds: one batch shows the other slots, and what lies beside a sequence as well.
-    middle = (batch - 1) // 2
-    rows = [partner if i == middle else one for i in range(batch)]
+    # Each forward may take seconds: one batch shows every slot, and what lies beside a sequence as well. The
+    # first row is another than the last, and it is not the same batch from its end.
+    other = output(*(t.clone() for t in partner))
+    mirrored = {0, 3} if batch > 3 else {0}
+    rows = [partner if i in mirrored else one for i in range(batch)]
     try:
         made = output(*(torch.cat(column) for column in zip(*rows, strict=True)))
     except torch.OutOfMemoryError:
@@ -156,7 +158,9 @@ def _check_steady(
             f"model: its output has shape {tuple(alone.shape)} for one sequence and "
             f"{tuple(made.shape)} for {batch}; the first dimension must be the batch."
         )
-    _check_slots(made, alone, scale, [i for i in range(batch) if i != middle])
+    _check_slots(made, alone, scale, [i for i in range(batch) if i not in mirrored])
+    if torch.isfinite(other).all():
+        _check_slots(made, other, max(scale, float(other.abs().max())), mirrored)
     return alone
 
 

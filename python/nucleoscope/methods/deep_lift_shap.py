@@ -16,7 +16,7 @@ from nucleoscope.engine.prepare import forward
 from nucleoscope.engine.program import ABREAST
 from nucleoscope.engine.read import Func, Read
 from nucleoscope.engine.verify import Disagreement
-from nucleoscope.engine.workers import in_order
+from nucleoscope.engine.workers import in_order, side_by_side
 from nucleoscope.methods.baselines import Baselines, in_view, read_baselines
 from nucleoscope.methods.dinucleotide_shuffle import read_count, read_random_state
 from nucleoscope.methods.gradients import Found, Opened, attributed
@@ -183,9 +183,12 @@ class _Pairs:
     def _batches(self, many: int) -> Iterator[tuple[slice, list[slice]]]:
         """Sequences, and their baselines in turn: many of one sequence, or one each of many."""
         rows, count = self._opened.backward.rows, self._count
+        cores = side_by_side(self._opened.asked.device)
+        rows = max(1, rows // cores)  # each core has a batch of its own
         if rows > ABREAST:
             rows -= rows % ABREAST
         if self._multipliers.one_serves_all and min(count, rows) >= min(many, rows):
+            rows = min(rows, -(-count // (cores * ABREAST)) * ABREAST)
             ks = [slice(k, min(k + rows, count)) for k in range(0, count, rows)]
             yield from ((slice(i, i + 1), ks) for i in range(many))
         else:

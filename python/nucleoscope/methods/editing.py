@@ -133,6 +133,8 @@ class Request:
         self, asked: Asked, table: Table, between: Callable[[int], Any], double: bool = False
     ) -> tuple[Edited, str, tuple[Check, ...]]:
         seen_before = is_held(asked.model)
+        count = read_verify(self.options.verify)
+        double = double or not count  # nothing would tell that float32 is not enough
         try:
             found = edited(asked, self.read, table, between, double)
         except Untraceable as why:
@@ -144,7 +146,6 @@ class Request:
         warn_of_whole_outputs(found.untraced)
         self._check_finite(found)
         engine = "delta" if found.local else "delta, then the model's own tail"
-        count = read_verify(self.options.verify)
         if not count:
             return found, engine, ()
         try:

@@ -37,7 +37,9 @@ def substitution_effect(
     Rows are tangermeme's: the index of a sequence in X, a position in it, the letter put there as an
     index into `alphabet`, -1 for N (an all-zero column). A sequence without a row is not changed. With
     `sequence` the first of a row counts edits, and edit m is one of ``X[sequence[m]]``, whose original is
-    made once. The other arguments are those of `saturation_mutagenesis`. For alleles one by one see
+    made once: in float32 where there are few edits a sequence (``facts["originals"]`` says so), and once
+    more in float64 where the verification finds that this is not enough; with ``verify=0`` always in
+    float64. The other arguments are those of `saturation_mutagenesis`. For alleles one by one see
     `variant_effect`.
 
     Raises

@@ -42,13 +42,13 @@ def variant_effect(
     """What each variant does to a model's output, each by itself.
 
     Alleles of one length (SNVs, MNVs) are carried as deltas through the engine, each sequence's original
-    made once. Insertions and deletions shift what follows. Layers that only move with it are made anew
-    around the variant and at the end (``facts["spliced"]`` counts); where that would be more work, as
-    behind a pool whose phase the shift changes, the model itself runs (``facts["recomputed"]``).
-    Either way X's length stays: what is left of the variant keeps its place and the right end is trimmed,
-    or filled up with N (all-zero columns); with `left` what is right of it keeps its place and the left
-    end is. VCF counts positions
-    from 1. The other arguments are those of `saturation_mutagenesis`.
+    made once, as in `substitution_effect`. Insertions and deletions shift what follows. Layers that only
+    move with it are made anew around the variant and at the end (``facts["spliced"]`` counts); where that
+    would be more work, as behind a pool whose phase the shift changes, the model itself runs
+    (``facts["recomputed"]``). Either way X's length stays: what is left of the variant keeps its place and
+    the right end is trimmed, or filled up with N (all-zero columns); with `left` what is right of it keeps
+    its place and the left end is. VCF counts positions from 1. The other arguments are those of
+    `saturation_mutagenesis`.
 
     Raises
     ------

@@ -2,8 +2,10 @@
 
 The mean of x * g is g times the mean of x where g is one number a channel, whatever it was made of: a
 squeeze-excitation's gate is made of the whole length. So it goes ahead of all that is linear position by
-position, and of a ReLU where the gate is not negative. What is left has no length, and a delta passes it;
-a number spread over its positions would end locality. The same product behind anything else is a seam.
+position; a maximum goes ahead of a ReLU as well, and of a gate that is not negative. What is left has no length,
+and a delta passes it; a number spread over its positions would end locality. The same product behind anything else
+is a seam. So is the mean of a ReLU of such a product: g times the mean of relu(x) is the same number, but DeepLIFT
+would take the chord of another ReLU than the model's.
 """
 
 from __future__ import annotations
@@ -35,7 +37,10 @@ def reduced_ahead(graph: torch.fx.Graph) -> None:
         source, dim, keep, maximum = read
         with graph.inserting_before(node):
             ahead = _Ahead(graph, node, maximum)
-            made = ahead(source, dim)
+            try:
+                made = ahead(source, dim)
+            except _NoMean:
+                continue
             if not ahead.met:
                 continue
             if node.target is aten.sum.dim_IntList:
@@ -65,6 +70,10 @@ def _asked(node: torch.fx.Node) -> tuple[torch.fx.Node, int, bool, bool] | None:
     return (source, dim, bool(argument(node, 2, "keepdim", False)), maximum) if known else None
 
 
+class _NoMean(Exception):
+    """A count or a mask is among what a reduction reads: it has no mean of its own type."""
+
+
 class _Ahead:
     """One reduction, and the nodes that take its place; `met` tells whether a gate was among what it reads."""
 
@@ -83,6 +92,9 @@ class _Ahead:
 
     def __call__(self, node: torch.fx.Node, dim: int) -> torch.fx.Node:
         """The mean or maximum of a value over this dimension, which stays as 1."""
+        value = node.meta["val"]
+        if isinstance(value, torch.Tensor) and not value.is_floating_point():
+            raise _NoMean
         if (node, dim) not in self._made:
             made = self._largest(node, dim) if self._maximum else self._mean(node, dim)
             self._made[node, dim] = made or self._itself(node, dim)
@@ -98,8 +110,6 @@ class _Ahead:
             return self.call(op, *(self._term(each, node, dim) for each in args))
         if op in (aten.mul.Tensor, aten.div.Tensor) and not rest:
             return self._scaled(node, dim)
-        if op is aten.relu.default:
-            return self._opened(node, dim)
         if op is operator.getitem and args[1] == 0:
             inner = self._as_it_is(args[0], dim)
             return inner and self.call(op, inner, 0)
@@ -150,16 +160,6 @@ class _Ahead:
             factor = self._steady(by, node, dim)
             if factor is not None and (not rising or span(by).low >= 0):
                 return self.call(node.target, self(source, dim), factor)
-        return None
-
-    def _opened(self, node: torch.fx.Node, dim: int) -> torch.fx.Node | None:
-        """A ReLU of a product with a gate that is not negative: the gate times the ReLU's mean."""
-        given: Any = node.args[0]
-        for at in (0, 1) if given.target is aten.mul.Tensor else ():
-            source, gate = given.args[at], given.args[1 - at]
-            factor = self._steady(gate, given, dim)
-            if factor is not None and span(gate).low >= 0 and isinstance(source, torch.fx.Node):
-                return self.call(aten.mul.Tensor, self(self.call(node.target, source), dim), factor)
         return None
 
     def _term(self, arg: Any, node: torch.fx.Node, dim: int) -> Any:
