@@ -219,7 +219,7 @@ def full_launch(
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("capability", [80, 90])
+@pytest.mark.parametrize("capability", [pytest.param(80, marks=pytest.mark.slow), 90])
 @pytest.mark.parametrize(
     "precision", ["fp32", "tf32", "bf16", pytest.param("fp64", marks=pytest.mark.slow)]
 )
