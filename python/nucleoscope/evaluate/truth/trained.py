@@ -99,7 +99,7 @@ def trained(
         raise ValueError("seeds: one at least")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    recipe = {"epochs": epochs, "training": training, "dropout": dropout, "version": 2}
+    recipe = {"epochs": epochs, "training": training, "dropout": dropout, "version": 3}
     return [_one(folder, tuple(motifs), int(seed), recipe, count) for seed in seeds]
 
 
