@@ -20,7 +20,7 @@ from nucleoscope.evaluate.cards import cards
 from nucleoscope.evaluate.cells import Cells
 from nucleoscope.evaluate.results import Answer, Cell, Results
 from nucleoscope.evaluate.splice_sites import splice_sites
-from nucleoscope.evaluate.suite import SHIPPED, read_suite, shipped_suite
+from nucleoscope.evaluate.suite import SHIPPED, found_suite, read_suite, shipped_suite
 from nucleoscope.evaluate.summary import agreement_between
 from nucleoscope.evaluate.telling import told
 from nucleoscope.plot.report import report
@@ -124,6 +124,11 @@ def test_a_report(suite: Path, tmp_path: Path) -> None:
         ("seeds = [0, 1]", "seeds = [0, 1", "is no TOML"),
         ("[metrics]\nExactError = {}", "[others]", "'others' means nothing"),
         ("[metrics]\n", '[replicates]\nones = ["one & two"]\n[metrics]\n', r"\[replicates\] ones.*two models"),
+        ("[metrics]\n", '[replicates]\nn = ["one & two", "one & two"]\n[metrics]\n', "n = .*each once"),
+        ("[metrics]\n", '[replicates]\nn = "one & two"\n[metrics]\n', r"suite.toml.*a list of models"),
+        ("[metrics]\n", '[replicates]\nn = [["one & two"], 3]\n[metrics]\n', r"suite.toml.*a list of models"),
+        ("[metrics]\n", '[replicates]\nn = 3\n[metrics]\n', r"suite.toml.*a list of models"),
+        ("seeds = [0, 1]", "seeds = [0, 1]\nreplicates = 3", r"\[replicates\]: a table"),
         ('call = "mine.py:additive", count = 5', 'truth = "guess"', "truth='guess'"),
     ],
 )  # fmt: skip
@@ -163,9 +168,24 @@ def test_suites_that_come_with_it_say_what_they_need(
     done = CliRunner().invoke(main, ["evaluate", "absent.toml", "-o", str(tmp_path / "out")])
     assert done.exit_code == 1
     assert (
-        "'absent.toml' is no suite of ours: use one of 'default', 'measured', 'donors'"
-        in done.output
+        "absent.toml: no such file, and no suite of ours (default, measured, donors)" in done.output
     )
+
+
+def test_names_of_shipped_suites_win(
+    suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NUCLEOSCOPE_DATA", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "measured").mkdir()
+    done = CliRunner().invoke(main, ["evaluate", "measured", "-o", "measured"])
+    assert done.exit_code == 1
+    assert "there is no such file; it is" in done.output  # the suite's complaint
+    suite.rename(tmp_path / "default")
+    assert found_suite("default") == shipped_suite()
+    assert read_suite(found_suite("./default")).title == "a < b"
+    with pytest.raises(ValueError, match="'other' is no suite of ours"):
+        shipped_suite("other")
 
 
 def test_a_card_or_why_there_is_none() -> None:

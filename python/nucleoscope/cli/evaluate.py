@@ -11,7 +11,7 @@ from nucleoscope.files import whole_file
 
 
 @click.command()
-@click.argument("suite", type=click.Path(dir_okay=False, path_type=Path), default="default")
+@click.argument("suite", default="default")
 @click.option(
     "-o", "--out", type=click.Path(file_okay=False, path_type=Path), required=True,
     help="A folder for report.html, results.csv and results.parquet, and for what is finished.",
@@ -23,22 +23,22 @@ from nucleoscope.files import whole_file
     "--cards", is_flag=True, help="Add the reliability card of each model's integrated gradients."
 )
 @click.option("--traceback", is_flag=True, help="Show Python's traceback of a failure.")
-def evaluate(suite: Path, out: Path, workers: int, cards: bool, traceback: bool) -> None:
+def evaluate(suite: str, out: Path, workers: int, cards: bool, traceback: bool) -> None:
     """Compare explainers on models, by metrics, and write a report.
 
     SUITE is a TOML file (see `nucleoscope.evaluate.suite.read_suite`), or one that comes with nucleoscope:
     "default", which is run without it, asks nine explainers about thirteen models; "measured" and "donors" ask
-    about trained models of what was measured, whose data NUCLEOSCOPE_DATA names. A run that was stopped goes on
-    where it was. Functions that a suite names are run.
+    about trained models of what was measured, whose data NUCLEOSCOPE_DATA names. These names win: a file of the
+    same name is ./default. A run that was stopped goes on where it was. Functions that a suite names are run.
     """
     with one_message(traceback, "\n(--traceback shows where.)"):
         from nucleoscope.evaluate.cards import cards as cards_of
         from nucleoscope.evaluate.run import run
-        from nucleoscope.evaluate.suite import read_suite, shipped_suite
+        from nucleoscope.evaluate.suite import found_suite, read_suite
         from nucleoscope.evaluate.telling import told
         from nucleoscope.plot.report import report
 
-        read = read_suite(suite if suite.is_file() else shipped_suite(str(suite)))
+        read = read_suite(found_suite(suite))
         out.mkdir(parents=True, exist_ok=True)
         found = run(
             read.explainers, read.models, read.data, read.metrics, seeds=read.seeds, workers=workers, out=out

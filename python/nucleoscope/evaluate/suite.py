@@ -54,6 +54,18 @@ def shipped_suite(name: str = "default") -> Path:
     return Path(str(resources.files("nucleoscope") / "evaluate" / f"{name}.toml"))
 
 
+def found_suite(named: str) -> Path:
+    """One that comes with nucleoscope, by its name, or else a file.
+
+    Raises ValueError where there is neither.
+    """
+    if named in SHIPPED:
+        return shipped_suite(named)
+    if not Path(named).is_file():
+        raise ValueError(f"{named}: no such file, and no suite of ours ({', '.join(SHIPPED)})")
+    return Path(named)
+
+
 def read_suite(path: Path) -> Suite:
     """Read a suite; models are made, and files that it names are run.
 
@@ -142,12 +154,18 @@ def _model(folder: Path, name: str, given: dict[str, Any]) -> tuple[Any, Data]: 
     return made
 
 
-def _replicates(
-    path: Path, given: Mapping[str, Any], models: Mapping[str, Any]
-) -> dict[str, tuple[str, ...]]:
+def _replicates(path: Path, given: Any, models: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    if not isinstance(given, Mapping):
+        raise ValueError(f"{path}: [replicates]: a table is needed, got {given!r}")
     for name, each in given.items():
-        if len(each) < 2 or not set(models).issuperset(each):
-            raise ValueError(f"{path}: [replicates] {name} = {each}: two models or more, by name")
+        if not isinstance(each, list) or any(model not in list(models) for model in each):
+            raise ValueError(
+                f"{path}: [replicates] {name} = {each!r}: a list of models is needed, by name"
+            )
+        if len(set(each)) < max(2, len(each)):
+            raise ValueError(
+                f"{path}: [replicates] {name} = {each!r}: two models or more, each once"
+            )
     return {name: tuple(each) for name, each in given.items()}
 
 
