@@ -14,6 +14,7 @@ from pathlib import Path
 
 from benchmarks.machine import conditions
 from nucleoscope.evaluate.cards import cards
+from nucleoscope.evaluate.judging import whose
 from nucleoscope.evaluate.results import Results
 from nucleoscope.evaluate.run import run
 from nucleoscope.evaluate.suite import SHIPPED, Suite, read_suite, shipped_suite
@@ -97,11 +98,11 @@ def page(results: Results, suite: Suite, name: str) -> str:
     parts = [
         f"# {suite.title}\n",
         _about(results, suite, name),
+        "## Models\n", qualities(results, suite),
         "## Mean rank over the models, 1 the best\n", mean_ranks(found, suite, metrics),
         *(part for metric in chosen for part in (f"## {metric}\n", by_model(found, suite, metric))),
         "## Would another seed rank alike?\n",
         "Kendall's τ-b of the explainers' ranking between seeds of all that is drawn.\n", steady, *networks,
-        "## Models\n", qualities(results, suite),
         "## What failed\n", reasons,
     ]  # fmt: skip
     return "\n".join(parts)
@@ -123,10 +124,12 @@ def between(results: Results, name: str, models: tuple[str, ...]) -> tuple[str, 
 
 
 def qualities(results: Results, suite: Suite) -> str:
-    said = {name: str(found) for name, found in results.quality.items()}
     return table(
-        ["model", "sequences", "quality on labels"],
-        [[name, str(len(each)), said.get(name, "no labels")] for name, each in suite.data.items()],
+        ["model", "sequences", "quality"],
+        [
+            [name, str(len(each)), whose(results.quality.get(name), each)]
+            for name, each in suite.data.items()
+        ],
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from nucleoscope.evaluate import Data, Pair
+from nucleoscope.evaluate.quality import Quality, judged
 
 N, L = 3, 11
 LETTERS = torch.randint(4, (N, L), generator=torch.Generator().manual_seed(0))
@@ -65,3 +66,31 @@ def test_a_complaint_names_the_argument(
 ) -> None:
     with pytest.raises(error, match=message):
         Data(**({"X": X} | given))
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"low": float("nan")}, ValueError, "low=nan: a finite"),
+        ({"high": float("inf")}, ValueError, "high=inf: a finite"),
+        ({"low": 0.85}, ValueError, "must hold the value, 0.8"),
+        ({"high": 0.75}, ValueError, "must hold the value, 0.8"),
+        ({"value": "0.8"}, TypeError, "value='0.8': a number"),
+        ({"chance": None}, TypeError, "chance=None: a number"),
+    ],
+)
+def test_a_stated_quality_is_checked(
+    given: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    sound = {"measure": "AUROC", "value": 0.8, "low": 0.7, "high": 0.9, "chance": 0.5}
+    assert Quality(**sound).passed  # type: ignore[arg-type]
+    with pytest.raises(error, match=message):
+        Quality(**(sound | given))
+
+
+def test_an_interval_holds_its_value() -> None:
+    for seed in range(5):
+        said = torch.randn(9, generator=torch.Generator().manual_seed(seed))
+        for labels in (said, said * 3 + 1, said > 0, torch.arange(9.0)):
+            found = judged(said, labels)
+            assert found.low <= found.value <= found.high

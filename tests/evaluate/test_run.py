@@ -18,7 +18,9 @@ from nucleoscope import evaluate
 from nucleoscope.evaluate import Background, Data, Results, metrics
 from nucleoscope.evaluate.content import content
 from nucleoscope.evaluate.explainers import OURS, RANDOM, Explainer, ours
+from nucleoscope.evaluate.quality import Quality
 from nucleoscope.evaluate.summary import agreement, means
+from nucleoscope.evaluate.telling import told
 from tests.evaluate.closed_forms import Additive, letters
 
 N, L = 6, 23
@@ -232,6 +234,64 @@ def test_a_model_that_guesses_is_not_ranked() -> None:
         assert found.quality["good"].value == pytest.approx(1)
         assert found.quality["bad"].high < found.quality["bad"].chance
         assert math.isnan(means(found)[1].rank)
+
+
+def test_a_stated_quality_is_one_models() -> None:
+    """Shared, it would let a model pass that guesses."""
+    stated = replace(DATA, quality=Quality("AUROC", 0.9, 0.8, 0.95, 0.5))
+    models = {"good": MODEL, "bad": Guess().eval()}
+    for data in (stated, dict.fromkeys(models, stated)):
+        with pytest.raises(ValueError, match="stated, of one model, and 'good' and 'bad' share it"):
+            evaluate.run({"random": "random"}, models, data, METRICS)
+    labels = MODEL(X)[:, 0].detach()
+    data = {
+        "stated": replace(stated, labels=labels),
+        "told": replace(DATA, labels=labels),
+        "none": DATA,
+    }
+    found = evaluate.run({"random": "random"}, dict.fromkeys(data, MODEL), data, METRICS[:1])
+    said = {each["name"]: each["quality"] for each in told(found, data)["about"]}
+    assert said["stated"] == "AUROC 0.900 (95% interval 0.800 to 0.950); stated"
+    assert said["told"].endswith("; measured on its labels")
+    assert said["none"] == "no labels"
+
+
+def test_a_model_that_edits_its_input_is_told() -> None:
+    class Edits(Additive):
+        def forward(self, inputs: Tensor) -> Tensor:
+            said = super().forward(inputs)
+            inputs.relu_().sub_(1)
+            return said
+
+    own, before = Data(X.clone(), exact=DATA.exact), X.clone()
+    asking = [metrics.MonotonicityCorrelation(), metrics.ABPC(), metrics.Monotonicity()]
+    found = evaluate.run(
+        {"random": "random"}, {"edits": Edits(L).float()}, own, [*METRICS, *asking]
+    )
+    said = {a.metric: (a.status, a.reason) for a in found.answers}
+    assert said["exact error"][0] == "ok"  # it does not ask the model
+    assert len(said) == 6
+    for name, (status, reason) in said.items():
+        if name != "exact error":
+            assert status == "failed"
+            assert "edits its input in place" in reason
+    assert torch.equal(own.X, before)
+
+
+def test_sequences_of_other_modes_are_asked_about_alike() -> None:
+    """With a gradient, or made in inference mode."""
+    with torch.inference_mode():
+        inferred = X.clone()
+    asking = [*METRICS, metrics.SensitivityN(at=(3,), subsets=4), metrics.ABPC()]
+    explain = {"one": lambda model, inputs, _: model.exact(inputs).detach()}
+    expected, *others = (
+        evaluate.run(explain, {"m": MODEL}, Data(each, exact=DATA.exact), asking)
+        for each in (X, X.clone().requires_grad_(), inferred)
+    )
+    for other in others:
+        assert [a.reason for a in other.answers] == [""] * len(asking)
+        for a, b in zip(expected.answers, other.answers, strict=True):
+            assert a.values.tolist() == b.values.tolist()
 
 
 def test_a_run_that_stopped_goes_on(tmp_path: Path) -> None:

@@ -50,10 +50,8 @@ def read_models(given: Any) -> dict[str, Any]:
 
 
 def read_data(given: Any, names: list[str]) -> dict[str, Data]:
-    """The data of each model, by its name."""
-    if isinstance(given, Data):
-        return dict.fromkeys(names, given)
-    made = by_name("data", given)
+    """The data of each model, by its name; a quality that is stated is one model's."""
+    made = dict.fromkeys(names, given) if isinstance(given, Data) else by_name("data", given)
     if wrong := [name for name, each in made.items() if not isinstance(each, Data)]:
         raise TypeError(
             f"data[{wrong[0]!r}]: use evaluate.Data, got {type(made[wrong[0]]).__name__}"
@@ -64,6 +62,13 @@ def read_data(given: Any, names: list[str]) -> dict[str, Data]:
         raise ValueError(
             f"data: {unknown[0]!r} is no model; there are {', '.join(map(repr, names))}"
         )
+    for each in made.values():
+        sharing = [repr(name) for name, other in made.items() if other is each]
+        if each.quality is not None and len(sharing) > 1:
+            raise ValueError(
+                f"data: its quality is stated, of one model, and {' and '.join(sharing)} share it; give each "
+                "a Data of its own: dataclasses.replace(data, quality=...)"
+            )
     return made
 
 
@@ -99,5 +104,5 @@ def digest(data: Data) -> str:
     """SHA-256 over all that a Data holds."""
     found = hashlib.sha256(repr((data.target, data.pairs, data.quality)).encode())
     for each in (data.X, data.planted, data.exact, data.labels):
-        found.update(b"-" if each is None else each.cpu().contiguous().numpy().tobytes())
+        found.update(b"-" if each is None else each.detach().cpu().contiguous().numpy().tobytes())
     return found.hexdigest()

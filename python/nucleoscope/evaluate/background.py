@@ -50,7 +50,8 @@ class Background:
 
 
 def as_numbers(X: Tensor) -> Tensor:
-    """Floating point, as products with masks need."""
+    """Floating point, as products with masks need, without a gradient, as writing into room needs."""
+    X = X.detach()
     return X if X.is_floating_point() else X.float()
 
 
@@ -65,7 +66,7 @@ def replaced(
     X = as_numbers(X)
     gone = taken[..., None, :].to(X.dtype)
     shape = torch.broadcast_shapes(X.shape, drawn.shape, gone.shape)
-    return torch.mul(X.expand(shape), 1 - gone, out=room).addcmul_(drawn.to(X.dtype), gone)
+    return torch.mul(X.expand(shape), 1 - gone, out=room).addcmul_(drawn.detach().to(X.dtype), gone)
 
 
 def without(case: Case, taken: Tensor, background: Background) -> Tensor:  # [N, M, L] -> [N, M]

@@ -97,13 +97,15 @@ class Case:
     @property
     def value(self) -> Tensor:
         """The model's answer for the sequences as they are, [N]."""
-        return self.ask(self.data.X)
+        return self.ask(self.data.X.clone())  # which a model that edits its input may spoil
 
     def ask(self, X: Tensor) -> Tensor:
         """The model's answers as the data's target reads them, [B, 4, L] -> [B] float64 on the CPU.
 
-        Raises ValueError where the target is more than one number, or an answer is not finite.
+        Raises ValueError where the target is more than one number, an answer is not finite, or the model edits
+        what it is given.
         """
+        X = X.detach()
         if self.remembered is None:
             return answers(self.model, X, self.data.target, self.batch_size)
         asked = hashlib.blake2b(X.cpu().contiguous().numpy().tobytes(), digest_size=16).digest()
@@ -131,9 +133,17 @@ def answers(model: Any, X: Tensor, target: Any, batch_size: int = 256) -> Tensor
     """A model's answers, [B] float64 on the CPU, asked where and in what the model computes."""
     device, dtype = home(model, X)
     where, parts = None, []
-    with torch.no_grad():
+    with torch.inference_mode(False), torch.no_grad():  # tensors of that mode count no edits
         for begin in range(0, len(X), batch_size):
-            said = model(X[begin : begin + batch_size].to(device, dtype))
+            given = X[begin : begin + batch_size].to(device, dtype)
+            given = given.clone() if given.is_inference() else given
+            version = given._version
+            said = model(given)
+            if given._version != version:
+                raise ValueError(
+                    "model: it edits its input in place, and what it is asked next would not be what was meant; "
+                    "let its forward begin with a copy: x = x.clone()"
+                )
             where = where or Read(target).leaves(said)
             parts.append(where.read(where.joined(said)))
     made = torch.cat(parts).to("cpu", torch.float64, copy=True)

@@ -36,7 +36,8 @@ class Data:
     counts (its Shapley value), in the output's units. pairs: sites that are known to interact, and others that
     are known not to. labels: ``[N]``, what was measured or simulated of each sequence; bool labels are classes.
     Where they are given, a model that is no better than chance at them is not ranked. quality: how good the model
-    is, where that was measured on other sequences than these few; it counts in the place of what labels tell.
+    is, where that was measured on other sequences than these few; it counts in the place of what labels tell, is
+    one model's, and reports say that it was stated.
 
     Raises TypeError, ValueError or IndexError that names the argument.
     """

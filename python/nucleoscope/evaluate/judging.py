@@ -13,4 +13,11 @@ def quality(model: Any, data: Data, batch_size: int = 256) -> Quality | None:
     """Of a model on its data; None where the data has neither a stated quality nor labels."""
     if data.quality is not None or data.labels is None:
         return data.quality
-    return judged(answers(model, data.X, data.target, batch_size), data.labels)
+    return judged(answers(model, data.X.clone(), data.target, batch_size), data.labels)
+
+
+def whose(found: Quality | None, data: Data) -> str:
+    """A model's quality in words, and whether its data states it or its labels tell it."""
+    if found is None:
+        return "no labels"
+    return f"{found}; {'measured on its labels' if data.quality is None else 'stated'}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -14,13 +16,29 @@ DRAWS, LEVEL = 1000, 0.95
 
 @dataclass(frozen=True)
 class Quality:
-    """How well a model's answers go with the labels: a value with its interval, and what chance gives."""
+    """How well a model's answers go with the labels: a value with its interval, and what chance gives.
+
+    Raises TypeError for what is no number, ValueError for NaN, infinities, or an interval that does not hold
+    its value.
+    """
 
     measure: str  # "AUROC" of two classes, else "Spearman's rho"
     value: float
     low: float
     high: float
     chance: float
+
+    def __post_init__(self) -> None:
+        for name in ("value", "low", "high", "chance"):
+            held = getattr(self, name)
+            if isinstance(held, bool) or not isinstance(held, Real):
+                raise TypeError(f"{name}={held!r}: a number is needed")
+            if not math.isfinite(held):
+                raise ValueError(f"{name}={held!r}: a finite number is needed")
+        if not self.low <= self.value <= self.high:
+            raise ValueError(
+                f"low={self.low!r}, high={self.high!r}: the interval must hold the value, {self.value!r}"
+            )
 
     @property
     def passed(self) -> bool:
@@ -43,6 +61,8 @@ def judged(said: Tensor, labels: Tensor) -> Quality:  # [N], [N] -> a value with
     found = (float(measure(said, truth)), *interval(measure(said[taken], truth[taken])))
     # a model that says the same of all sequences has no correlation
     value, low, high = (each if each == each else chance for each in found)
+    # rounding may leave the value just outside of an interval of no width
+    low, high = min(low, value), max(high, value)
     return Quality("AUROC" if two else "Spearman's rho", value, low, high, chance)
 
 

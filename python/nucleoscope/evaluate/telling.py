@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from nucleoscope.evaluate.data import Data
+from nucleoscope.evaluate.judging import whose
 from nucleoscope.evaluate.results import Answer, Results, Scores
 from nucleoscope.evaluate.summary import Mean, agreement, agreement_between, means
 from nucleoscope.plot.page import Panel
@@ -91,8 +92,7 @@ def _seconds(results: Results) -> dict[str, Any]:
 
 
 def _about(name: str, data: Data, results: Results) -> dict[str, Any]:
-    quality = results.quality.get(name)
-    said = "" if quality is None else str(quality)
+    said = whose(results.quality.get(name), data)
     return {"name": name, "sequences": len(data), "positions": data.length, "quality": said}
 
 
