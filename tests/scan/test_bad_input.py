@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from nucleoscope.cli import main
-from nucleoscope.scan.folder import Folder
+from nucleoscope.scan.folder import MARK, Folder
 from nucleoscope.scan.lines import lines, position
 from nucleoscope.scan.store import LONGEST, safe_name
 from tests.scan.genomes import CHR1, write_fasta
@@ -22,6 +22,10 @@ zarr = pytest.importorskip("zarr", reason="scans are stored by zarr")
 GIVEN = ("--model", "tests.scan.genomes:pooled_net", "--target", "1", "--verify", "0")
 HEAD = b"##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
 GOOD = b"chr1\t10\t70\n"
+OTHERS = (  # called as ours are, or nearly
+    "notes.txt", "items.tsv", "rejects.tsv", "shards.npy", "manifest.json", "prepare.lock", "Cargo.lock",
+    ".movie.partial", ".items.tsv.12.partial",
+)  # fmt: skip
 REGIONS = {  # a line each, as bytes, and how it is called; None: nothing is wrong with it
     b"browser position chr7:1-2": None,
     b'track name="x y"': None,
@@ -123,20 +127,64 @@ def test_a_folder_with_files_of_others_is_left_alone(genome: Path, tmp_path: Pat
     """Also where they are called as ours are: a finished run removes its scratch folder."""
     bed = tmp_path / "r.bed"
     bed.write_bytes(GOOD)
-    for name in ("scratch/thesis.txt", "shards/data.npz", "notes.txt", "scores.zarr/zarr.json"):
-        out = tmp_path / name.replace("/", "-")
+    for name in (*OTHERS, "scratch/thesis.txt", "shards/data.npz", "scores.zarr/zarr.json"):
+        out = tmp_path / f"of {name.replace('/', ' ')}"
         (out / name).parent.mkdir(parents=True)
         (out / name).write_text("a year's work")
-        done = run("scan", genome, out, "--bed", bed)
-        assert done.exit_code == 1
-        assert "holds other files, such as" in done.output
-        assert [path for path in out.rglob("*") if path.is_file()] == [out / name]
+        for more in ((), ("--resume",), ("--shard", "1/2")):
+            done = run("scan", genome, out, "--bed", bed, *more)
+            assert done.exit_code == 1
+            assert "name a new folder, or an empty one" in done.output
+            assert [path for path in out.rglob("*") if path.is_file()] == [out / name]
+            assert (out / name).read_text() == "a year's work"
     (tmp_path / "linked").mkdir()
     (tmp_path / "o").mkdir()
     (tmp_path / "o/scratch").symlink_to(tmp_path / "linked")
     assert (
         "other files, such as scratch" in run("scan", genome, tmp_path / "o", "--bed", bed).output
     )
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[1]", '{"name": "app"}', '{"format": 1, "items": 2}', "\xff"]
+)
+def test_a_manifest_of_others_is_left_alone(genome: Path, tmp_path: Path, text: str) -> None:
+    out = tmp_path / "app"
+    out.mkdir()
+    for name in ("items.tsv", "manifest.json"):  # and with what a scan has beside it
+        (out / name).write_bytes(text.encode("latin-1"))
+        for more in ((), ("--resume",), ("--shard", "1/2")):
+            assert run("scan", genome, out, *more).exit_code == 1
+        assert CliRunner().invoke(main, ["merge", str(out)]).exit_code == 1
+    assert {path.name for path in out.rglob("*")} == {"items.tsv", "manifest.json"}
+
+
+def test_a_finished_run_removes_what_is_its_own(genome: Path, tmp_path: Path) -> None:
+    """What a killed process left is gone; what a user put beside it since is not."""
+    out, bed = tmp_path / "o", tmp_path / "r.bed"
+    bed.write_bytes(GOOD)
+    assert run("scan", genome, out, "--bed", bed, "--shard", "1/1").exit_code == 0
+    left = (".items.tsv.12.partial", "shards/0000000.npz", "shards/.0000001.npz.7.partial")
+    kept = (".movie.partial", ".items.tsv.partial", "notes.txt", "shards/mine.npz", "failed/a.txt")
+    for name in (*left, *kept):
+        (out / name).parent.mkdir(exist_ok=True)
+        (out / name).write_text("text")
+    assert run("scan", genome, out, "--bed", bed, "--resume").exit_code == 0
+    assert not any((out / name).exists() for name in left)
+    assert all((out / name).read_text() == "text" for name in kept)
+    (out / "scratch").mkdir()
+    (out / "scratch/thesis.txt").touch()
+    assert "such as scratch" in run("scan", genome, out, "--bed", bed, "--resume").output
+    assert (out / "scratch/thesis.txt").exists()
+
+
+def test_a_folder_of_before_there_was_a_mark_is_gone_on_with(genome: Path, tmp_path: Path) -> None:
+    bed = tmp_path / "r.bed"
+    bed.write_bytes(GOOD)
+    assert run("scan", genome, tmp_path / "o", "--bed", bed, "--shard", "1/2").exit_code == 0
+    (tmp_path / "o" / MARK).unlink()
+    assert run("scan", genome, tmp_path / "o", "--bed", bed, "--resume").exit_code == 0
+    assert (tmp_path / "o" / MARK).exists()
 
 
 def test_a_folder_of_a_run_that_did_not_get_far_is_taken_again(
@@ -169,7 +217,7 @@ def test_positions_and_names() -> None:
 STREAMED = """
 import resource, sys
 from pathlib import Path
-from nucleoscope.scan.folder import Folder
+from nucleoscope.scan.folder import MARK, Folder
 from nucleoscope.scan.genome import Genome
 from nucleoscope.scan.regions import stream_bed
 from nucleoscope.scan.sources import Sieve

@@ -13,6 +13,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import filelock
 import numpy as np
 import pytest
 import torch
@@ -184,6 +185,48 @@ def lines(folder: Folder, count: int) -> None:
     """A folder of so many one-line shards."""
     folder.make()
     folder.prepare(((f"{n}", 1) for n in range(count)), 1, {"sizes": {}})
+
+
+@pytest.mark.parametrize("at", ["marked", "locked", "items", "prepared"])
+def test_a_member_that_comes_while_another_prepares(tmp_path: Path, at: str) -> None:
+    """It waits where the other one is between two files, and then finds the manifest."""
+    out, first, second = tmp_path / "o", Folder(tmp_path / "o"), Folder(tmp_path / "o")
+    first.claim()
+    if at == "marked":
+        second.claim()
+        return
+    with first.lock("part-1-of-2"), first.lock("prepare"):
+        first.make()
+        if at == "items":
+            (out / ".items.tsv.1.partial").touch()
+            (out / "items.tsv").touch()
+            (out / ".shards.npy.1.partial").touch()
+        if at == "prepared":
+            first.prepare([("a", 1)], 1, {})
+            first.keep(0, {"scores": np.zeros(1)})
+        second.claim()
+        with pytest.raises(filelock.Timeout), second.lock("prepare"):
+            pass
+    with second.lock("part-2-of-2"), second.lock("prepare"):
+        second.make()
+
+
+def test_the_folder_is_looked_at_under_the_lock(
+    genome: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, held = Folder.make, []
+
+    def asked(folder: Folder) -> None:
+        try:
+            with filelock.FileLock(folder.path / "prepare.lock", timeout=0):
+                held.append(False)
+        except filelock.Timeout:
+            held.append(True)
+        make(folder)
+
+    monkeypatch.setattr(Folder, "make", asked)
+    scan(genome, tmp_path / "o", shard=(1, 2))
+    assert held == [True]
 
 
 def fragile(deaths: Path, always: bool = False) -> Any:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import shutil
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,16 @@ from nucleoscope.scan.job import Arrays
 from nucleoscope.scan.regions import Reject
 
 FORMAT = 1  # of the folder; another one is refused
-MARK = "of-nucleoscope"  # in the scratch folder: it may be removed
-OWN = ("manifest.json", "items.tsv", "rejects.tsv", "shards.npy", "*.lock", ".*.partial")
+MARK = ".of-nucleoscope"  # in the folder: what is called as ours are is ours
+SCRATCH_MARK = "of-nucleoscope"  # in its scratch folder: that may be removed
+PARTIAL = re.compile(
+    r"\.(manifest\.json|items\.tsv|rejects\.tsv|shards\.npy|variants\.parquet|scores\.(parquet|npz|h5ad))"
+    r"\.[0-9]+\.partial"
+)
+SHARD = re.compile(r"[0-9]{7,}\.(npz|json)|\.[0-9]{7,}\.(npz|json)\.[0-9]+\.partial")
+UNPREPARED = re.compile(  # NFS leaves the last of these of a file that is open yet
+    r"items\.tsv|rejects\.tsv|shards\.npy|(prepare|merge|part-[0-9]+-of-[0-9]+)\.lock|\.nfs[0-9a-f]+"
+)
 
 
 @dataclass(frozen=True)
@@ -45,19 +54,38 @@ class Folder:
         self.rejects_file = path / "rejects.tsv"
         self.scratch = path / "scratch"
 
-    def make(self) -> None:
-        """Create it. Raises OSError where it cannot be written to, ValueError where it holds others' files:
-        what a finished run removes must be its own."""
+    def claim(self) -> None:
+        """Put our mark there, before anything else. Raises OSError where it cannot be written to, ValueError where
+        it holds others' files: nothing is written then, and what a run replaces or removes must be its own."""
         self.path.mkdir(parents=True, exist_ok=True)
-        if not self.manifest_file.exists():
+        held = sorted(each.name for each in self.path.iterdir())
+        if held and MARK not in held and not (self.path / MARK).exists():  # put there since, maybe
+            if self.manifest_file.name not in held:
+                raise self._of_others(held[0])
+            _ = self.manifest  # refused if no scan's; folders of before had no mark
+        (self.path / MARK).touch()
+
+    def make(self) -> None:
+        """Claim it, and create what is in it. Raises what `claim` raises.
+
+        Where other processes may be at it the lock `prepare` is held: none is between two of its files then.
+        """
+        self.claim()
+        if self.manifest_file.exists():
+            others = [] if not self.scratch.exists() or _is_ours(self.scratch) else ["scratch"]
+            _ = self.manifest  # refused if no scan's
+        else:
             others = sorted(each.name for each in self.path.iterdir() if not _is_ours(each))
-            if others:
-                raise ValueError(
-                    f"{self.path} holds other files, such as {others[0]}: name a new folder, or an empty one"
-                )
+        if others:
+            raise self._of_others(others[0])
         for folder in (self.path / "shards", self.path / "failed", self.scratch):
             folder.mkdir(exist_ok=True)
-        (self.scratch / MARK).touch()
+        (self.scratch / SCRATCH_MARK).touch()
+
+    def _of_others(self, name: str) -> ValueError:
+        return ValueError(
+            f"{self.path} holds other files, such as {name}: name a new folder, or an empty one"
+        )
 
     def lock(self, name: str, wait: float = 0) -> filelock.FileLock:
         """One process at a time holds it; it is gone with its process, however that ends."""
@@ -65,9 +93,21 @@ class Folder:
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        """What was asked for, and how it is cut into shards."""
-        held: dict[str, Any] = json.loads(self.manifest_file.read_text())
-        if held.get("format") != FORMAT:
+        """What was asked for, and how it is cut into shards. Raises ValueError for what is no scan's."""
+        try:
+            held: Any = json.loads(self.manifest_file.read_bytes())
+        except ValueError:  # no JSON, or no text
+            held = None
+        beside = all((self.path / name).is_file() for name in ("items.tsv", "shards.npy"))
+        if (
+            not beside
+            or not isinstance(held, dict)
+            or not {"format", "items", "rejects"} <= set(held)
+        ):
+            raise ValueError(
+                f"{self.manifest_file} is not that of a scan: name a new folder, or an empty one"
+            )
+        if held["format"] != FORMAT:
             raise ValueError(f"{self.manifest_file} is of another version of nucleoscope")
         return held
 
@@ -157,10 +197,13 @@ class Folder:
     def finish(self) -> None:
         """The store holds every shard: say so, then remove the checkpoints and what was unpacked."""
         (self.path / "complete").touch()
-        for folder in (self.path / "shards", self.path / "failed", self.scratch):
-            shutil.rmtree(folder, ignore_errors=True)
-        for left in self.path.glob(".*.partial"):  # of processes that were killed as they wrote
-            left.unlink()
+        for folder in (self.path / "shards", self.path / "failed"):
+            _remove(folder, SHARD)
+            with contextlib.suppress(OSError):  # gone, or something of others is in it
+                folder.rmdir()
+        if (self.scratch / SCRATCH_MARK).exists():
+            shutil.rmtree(self.scratch, ignore_errors=True)
+        _remove(self.path, PARTIAL)  # of processes that were killed as they wrote
 
     def fail(self, number: int, reason: str) -> None:
         """Record a shard that was tried often enough."""
@@ -190,10 +233,22 @@ class Folder:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether a run that has no manifest yet made it."""
-    if path.name in ("shards", "failed", "scratch") and path.is_dir() and not path.is_symlink():
-        return (path / MARK).exists() or not any(path.iterdir())
-    return path.is_file() and any(fnmatch(path.name, own) for own in OWN)
+    """Whether a run that has no manifest yet made it, in a folder that has our mark."""
+    if path.is_symlink():
+        return False
+    if path.name in ("shards", "failed") and path.is_dir():
+        return all(SHARD.fullmatch(each.name) for each in path.iterdir())
+    if path.name == "scratch" and path.is_dir():
+        return (path / SCRATCH_MARK).exists() or not any(path.iterdir())
+    named = path.name == MARK or UNPREPARED.fullmatch(path.name) or PARTIAL.fullmatch(path.name)
+    return bool(named) and path.is_file()
+
+
+def _remove(folder: Path, named: re.Pattern[str]) -> None:
+    """Its files of such names, and no others."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if named.fullmatch(path.name) and path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def _plain(text: str) -> str:

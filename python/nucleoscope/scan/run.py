@@ -171,11 +171,12 @@ class How:
 def carried_out(folder: Folder, prepare: Callable[[Folder], Job], how: How) -> Scan:
     """Prepare the folder, do what of its shards is ours and not done, and merge where all are ours."""
     part, parts = how.shard
+    folder.claim()
     if folder.manifest_file.exists() and not how.resume and parts == 1:
         raise ValueError(f"{folder.path} holds a scan already: resume it, or name another folder")
-    folder.make()
     with _alone(folder, f"part-{part}-of-{parts}"):
         with folder.lock("prepare", PREPARING):
+            folder.make()
             job = prepare(folder)
         mine = [n for n in range(len(folder)) if n % parts == part - 1]
         left = [n for n in mine if not folder.is_done(n)]
