@@ -124,7 +124,7 @@ def test_a_scan_of_folds(folds: list[nn.Module]) -> None:
     assert again.exit_code == 1
     assert "asked for something else: model" in again.output
     refused = run("scan", *given, "--method", "saliency", "--out", "p")
-    assert "saliency takes no reverse_target" in refused.output
+    assert "reverse_target: saliency takes none" in refused.output
 
 
 def test_variants_of_folds(folds: list[nn.Module]) -> None:

@@ -258,6 +258,12 @@ def test_a_folder_is_gone_on_with_only_by_the_same_scan(genome: Path, tmp_path: 
         ({"method": "saliency", "cell": 9}, "scores whole sequences"),
         ({"start": 3}, "takes no start and end in a scan"),
         ({"colour": 3}, "takes no colour"),
+        ({"reverse_target": 1}, "no other strand without reverse_complement=True"),
+        ({"reverse_target": [0, 1], "reverse_complement": True}, "names 2 targets, target 1"),
+        (
+            {"method": "saliency", "window": 60, "reverse_target": 1},
+            "reads the same target on both strands; leave it out",
+        ),
         ({"coordinates": "moon"}, "use 'regions' or 'genome'"),
         ({"coordinates": "regions"}, "for coordinates='genome' only"),
         ({"length": 7}, "for coordinates='regions' only"),

@@ -64,6 +64,8 @@ class Request:
             raise ValueError(
                 f"{self.method} scores whole sequences: scan regions, or give window= and report="
             )
+        if "reverse_target" in self.parameters:
+            self._check_reverse_target("reverse_target" in names)
         unknown = [n for n in self.parameters if n not in names or n in ("model", "X", "args")]
         if unknown or {"start", "end"} & set(self.parameters):
             raise TypeError(
@@ -81,6 +83,23 @@ class Request:
             raise ValueError("report: bases of a window; give window too")
         if min(self.cell, self.shard_bases, self.length or 1, self.window or 1, self.threads) < 1:
             raise ValueError("cell, window, length, shard_bases and threads: 1 or more")
+
+    def _check_reverse_target(self, taken: bool) -> None:
+        both = [self.parameters.get(name) for name in ("target", "reverse_target")]
+        if both[1] is None and taken:
+            return
+        if not taken:
+            raise TypeError(
+                f"reverse_target: {self.method} takes none, since it reads the same target on both strands; "
+                "leave it out, or use method='saturation_mutagenesis'"
+            )
+        if not self.parameters.get("reverse_complement"):
+            raise ValueError(
+                "reverse_target: there is no other strand without reverse_complement=True"
+            )
+        count = [len(each) if isinstance(each, list) else 1 for each in both]
+        if count[0] != count[1]:
+            raise ValueError(f"reverse_target: it names {count[1]} targets, target {count[0]}")
 
     def given(self) -> dict[str, Any]:
         """The method's parameters, with what a scan fixes."""
