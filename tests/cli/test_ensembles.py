@@ -15,8 +15,9 @@ from torch import nn
 import nucleoscope
 from nucleoscope.cli import main
 from nucleoscope.cli.loading import load_models
+from nucleoscope.scan.folder import Folder
 from nucleoscope.scan.letters import one_hot
-from nucleoscope.scan.shipping import listed
+from nucleoscope.scan.shipping import fingerprint, listed
 from tests.scan.genomes import CHR1, write_fasta
 from tests.scan.test_vcf import write
 
@@ -63,6 +64,12 @@ ASKED: dict[str, Any] = {
 }  # fmt: skip
 
 
+def each_is_told(models: list[dict[str, str]], name: str, folds: list[nn.Module]) -> None:
+    """Which model with which weights, each by itself."""
+    assert [(m["name"], m["weights"]) for m in models] == [(name, "fold0.pt"), (name, "fold1.pt")]
+    assert [m["sha256"] for m in models] == [fingerprint(fold) for fold in folds]
+
+
 def test_mutagenesis_of_folds(folds: list[nn.Module]) -> None:
     """Weights are put into a model of their own, also where the module holds one that is made."""
     given = ("--model", "folds:ready", *WEIGHTS, *VIEWS, *READ, "--fasta", "g.fa", "--bed", "r.bed")
@@ -74,6 +81,7 @@ def test_mutagenesis_of_folds(folds: list[nn.Module]) -> None:
     held = nucleoscope.Attribution.load("o.npz")
     torch.testing.assert_close(held.scores, wanted.scores)
     assert held.facts["model"] == "folds:ready"
+    each_is_told(held.facts["models"], "folds:ready", folds)
     torch.manual_seed(2)
     own = nn.Conv1d(4, 5, 5, padding=2)
     assert torch.equal(sys.modules["folds"].ready[0].weight, own.weight)
@@ -107,7 +115,9 @@ def test_gradients_of_folds(folds: list[nn.Module]) -> None:
     assert done.exit_code == 0, done.output
     X = one_hot([CHR1[10:70], CHR1[700:760]])
     wanted = nucleoscope.saliency(folds, X, target=0, reverse_complement=True, shifts=(0, -2))
-    torch.testing.assert_close(nucleoscope.Attribution.load("o.npz").scores, wanted.scores)
+    held = nucleoscope.Attribution.load("o.npz")
+    torch.testing.assert_close(held.scores, wanted.scores)
+    each_is_told(held.facts["models"], "folds:net", folds)
 
 
 def test_a_scan_of_folds(folds: list[nn.Module]) -> None:
@@ -120,6 +130,7 @@ def test_a_scan_of_folds(folds: list[nn.Module]) -> None:
     )
     found = zarr.open_group("o/scores.zarr", mode="r")["scores"][:]
     torch.testing.assert_close(torch.from_numpy(found), wanted.scores)
+    each_is_told(zarr.open_group("o/scores.zarr").attrs["models"], "folds:net", folds)
     again = run("scan", *given[:4], *given[6:], "--verify", "0", "--out", "o", "--resume")
     assert again.exit_code == 1
     assert "asked for something else: model" in again.output
@@ -142,6 +153,7 @@ def test_variants_of_folds(folds: list[nn.Module]) -> None:
     nucleoscope.variants(
         folds, "g.fa", vcf, "p", length=61, target=0, reverse_complement=True, reverse_target=1
     )
+    each_is_told(Folder(Path("o")).manifest["provenance"]["models"], "folds:net", folds)
     found, wanted = (
         parquet.read_table(f"{out}/variants.parquet")["difference"].to_pylist() for out in "op"
     )

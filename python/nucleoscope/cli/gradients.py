@@ -96,7 +96,7 @@ def gradients(
                 shifts=shifts, progress=sys.stderr.isatty() if progress is None else progress,
             )  # fmt: skip
         took = time.perf_counter() - began
-        written = with_regions(result, regions, models, fasta).save(out or "")
+        written = with_regions(result, regions, models, net, fasta).save(out or "")
     size = f"{len(regions):,} x {len(regions[0]):,} bases"
     click.echo(f"{result!r}\n{size} in {took:.1f} s: {written}")
 

@@ -14,6 +14,8 @@ import click
 import torch
 from torch import Tensor, nn
 
+from nucleoscope.scan.provenance import came_from
+
 UNTRUSTED = (
     "torch reads {} files by unpickling, which can run any code that whoever made the file put "
     "into it. If you trust its maker, add --allow-pickle; else give --model module:callable and --weights."
@@ -60,7 +62,9 @@ def load_model(name: str, weights: Path | None, trust: bool, device: torch.devic
         if weights is not None:
             model = copy.deepcopy(model)  # it may be yours, or that of other weights too
             _put(_state(weights, device), model, weights)
-    return model.to(device).requires_grad_(False)
+    model = model.to(device).requires_grad_(False)
+    came_from(model, name, weights)
+    return model
 
 
 def _called(name: str) -> nn.Module:

@@ -26,6 +26,7 @@ from nucleoscope.cli.requests import (
     of_shifts,
     of_strands,
 )
+from nucleoscope.scan.provenance import models_of
 from nucleoscope.scan.regions import Region
 from nucleoscope.scan.shipping import listed
 
@@ -75,15 +76,21 @@ def mutagenesis(
                 progress=sys.stderr.isatty() if progress is None else progress,
             )  # fmt: skip
         took = time.perf_counter() - began
-        written = with_regions(result, regions, models, fasta).save(out or "")
+        written = with_regions(result, regions, models, net, fasta).save(out or "")
     size = f"{len(regions):,} x {len(regions[0]):,} bases"
     click.echo(f"{result!r}\n{size} in {took:.1f} s: {written}")
 
 
 def with_regions(
-    result: nucleoscope.Attribution, regions: list[Region], models: Sequence[str], fasta: Path
+    result: nucleoscope.Attribution,
+    regions: list[Region],
+    models: Sequence[str],
+    net: Any,
+    fasta: Path,
 ) -> nucleoscope.Attribution:
     """The result with what it was made from; regions are 0-based and half-open, as in BED."""
     places = [{"chromosome": r.chromosome, "start": r.start, "end": r.end} for r in regions]
-    facts = result.facts | {"model": ", ".join(models), "fasta": fasta.name, "regions": places}
+    facts = result.facts | {
+        "model": ", ".join(models), "models": models_of(net), "fasta": fasta.name, "regions": places,
+    }  # fmt: skip
     return dataclasses.replace(result, facts=facts)

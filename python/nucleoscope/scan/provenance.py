@@ -6,9 +6,33 @@ import importlib.metadata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
+
+from torch import nn
 
 from nucleoscope.scan.genome import digest
 from nucleoscope.scan.shipping import fingerprint, listed
+
+# Where models came from that were made from names and files, as long as they live: their own state stays as it is.
+_SOURCES: WeakKeyDictionary[nn.Module, dict[str, str]] = WeakKeyDictionary()
+
+
+def came_from(model: nn.Module, name: str, weights: Path | None) -> None:
+    """Keep by what name a model was asked for, and from what file its weights are."""
+    _SOURCES[model] = {"name": name} | ({} if weights is None else {"weights": weights.name})
+
+
+def models_of(model: Any) -> list[dict[str, str]]:
+    """Each model of a call by itself: its class, its name and its file of weights where these are known, and the
+    SHA-256 of its structure and weights."""
+    return [
+        {
+            "class": f"{type(each).__module__}.{type(each).__qualname__}",
+            **_SOURCES.get(each, {}),
+            "sha256": fingerprint(each),
+        }
+        for each in listed(model)
+    ]
 
 
 def of_call(model: Any, genome: Path, parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from nucleoscope.scan.folder import Folder
 from nucleoscope.scan.genome import Genome, digest, open_genome
 from nucleoscope.scan.job import PLANNED, RegionJob
 from nucleoscope.scan.letters import one_hot
-from nucleoscope.scan.provenance import compare, of_call, versions
+from nucleoscope.scan.provenance import compare, models_of, of_call, versions
 from nucleoscope.scan.regions import Region, Reject
 from nucleoscope.scan.shipping import listed
 from nucleoscope.scan.sources import Regions, Sieve, asked
@@ -121,7 +121,9 @@ def prepare(request: Request, folder: Folder, note: Callable[[str], None]) -> Re
         if folder.manifest_file.exists():
             compare(folder.manifest["asked"], told["asked"])
         else:
-            provenance = {**told["asked"], **_meaning(request, tiling), **versions()}
+            provenance = {
+                **told["asked"], "models": models_of(request.model), **_meaning(request, tiling), **versions(),
+            }  # fmt: skip
             sieve = Sieve(genome, request.length, tiling)
             facts = {
                 **told, "coordinates": request.along, "sizes": dict(genome.sizes),

@@ -14,7 +14,7 @@ from nucleoscope.scan.folder import Folder
 from nucleoscope.scan.genes import Genes
 from nucleoscope.scan.genome import digest, open_genome
 from nucleoscope.scan.laying import lay_of, longest, spare
-from nucleoscope.scan.provenance import compare, of_call, versions
+from nucleoscope.scan.provenance import compare, models_of, of_call, versions
 from nucleoscope.scan.request import MEMORY
 from nucleoscope.scan.run import How, Scan, carried_out, threads_of
 from nucleoscope.scan.scores import Scoring
@@ -236,7 +236,7 @@ def prepare(request: Request, folder: Folder, note: Callable[[str], None]) -> Va
                 "columns": columns, "genes": list(genes.names) if genes else [],
                 "targets": len(targets) if isinstance(targets, list) else None,
                 "sizes": dict(genome.sizes), "threads": request.threads,
-                "provenance": {**asked, **versions()},
+                "provenance": {**asked, "models": models_of(request.model), **versions()},
             }  # fmt: skip
             folder.prepare(sieve.items(request.vcf), request.shard_variants, facts)
     return VariantJob(
