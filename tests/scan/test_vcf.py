@@ -140,9 +140,10 @@ def test_sizes_of_another_assembly_are_found(tmp_path: Path) -> None:
     head = [
         "##contig=<ID=1,length=1004>", "##contig=<ID=chr1,length=1003>", "##contig=<ID=chr9,length=7>",
         "##contig=<assembly=b,ID=2,md5=x,length=78,species=s>", "##contig=<ID=chr2>", "##contig=<length=5>",
+        "##contig=<length=131,assembly=\"a,ID=1,length=3\",ID=../up>",
     ]  # fmt: skip
     with open_genome(write_fasta(tmp_path / "g.fa"), tmp_path) as genome:
-        assert other_sizes(head, genome) == [("1", 1004, 1003), ("2", 78, 77)]
+        assert other_sizes(head, genome) == [("1", 1004, 1003), ("2", 78, 77), ("../up", 131, 130)]
 
 
 def test_gzip_that_is_cut_short(tmp_path: Path) -> None:

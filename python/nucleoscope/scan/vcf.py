@@ -15,7 +15,10 @@ from nucleoscope.scan.regions import Reject
 COLUMNS = 8  # CHROM POS ID REF ALT QUAL FILTER INFO
 REMEMBERED = 100_000  # alleles among which a duplicate is known
 BASES = re.compile(r"[ACGT]+")
-CONTIG = re.compile(r"##contig=<(?:.*,)?ID=([^,>]+)(?:,.*)?,length=([0-9]{1,18})[,>]")
+CONTIG = re.compile(r"##contig=<(.*)>\s*")
+VALUE = re.compile(
+    r'(?:^|,)\s*(\w+)=("(?:[^"\\]|\\.)*"|[^,]*)'
+)  # a key, and its value with or without quotes
 
 
 @dataclass(frozen=True)
@@ -49,12 +52,13 @@ def header(path: Path) -> list[str]:
 def other_sizes(head: list[str], genome: Genome) -> list[tuple[str, int, int]]:
     """(name, bases by the header's contig lines, bases of the genome) of the chromosomes whose sizes differ: the
     VCF is then of another assembly."""
-    declared = (CONTIG.match(line) for line in head)
     found = []
-    for name, size in (each.groups() for each in declared if each):
+    for line in filter(None, map(CONTIG.fullmatch, head)):
+        told = dict(VALUE.findall(line[1]))  # in any order
+        name, size = told.get("ID", ""), position(told.get("length", ""))
         own = genome.find(name)
-        if own is not None and genome.sizes[own] != int(size):
-            found.append((name, int(size), genome.sizes[own]))
+        if own is not None and size is not None and genome.sizes[own] != size:
+            found.append((name, size, genome.sizes[own]))
     return found
 
 
