@@ -69,7 +69,11 @@ nucleoscope view chr22 --genome chr22.fa --region chr22_20M:700001-704000 --vari
 The model is the one that the demo explains, which sees 201 bases and learnt human splice sites. A score is what
 the letter that is there does to the number of donors that the model expects (its probabilities, summed), against
 the mean of all four. Seconds are those of one core on a machine others used, with the first call, which traces
-the model (about 10 s); peaks are those of the process. Without `--bases` chromosomes are scanned whole.
+the model (about 10 s); peaks are those of the process.
+
+For this page BASES bases of each genome were scanned (of chr22 from 20 Mb on, else from the beginning), by
+`--bases`, an option of the benchmark alone, whose commands stand below. `nucleoscope scan` as above scans all of
+`chr22.fa`; `python -m benchmarks.scan_example` without `--bases` does the whole of all three.
 
 | genome | bases scanned, of | s | bases a s | bigWig, MB | peak, MB | of the 100 strongest sites at a GT |
 |---|---:|---:|---:|---:|---:|---:|"""
@@ -189,7 +193,8 @@ def step(name: str, folder: Path, ecoli: Path | None, count: int) -> dict[str, A
 
 def page(held: dict[str, Any]) -> str:
     """The page, from what was measured."""
-    lines = [HEAD]
+    scanned_at = {f"{row['bases']:,}" for key in NAMES if (row := held["steps"].get(key))}
+    lines = [HEAD.replace("BASES", " or ".join(sorted(scanned_at)))]
     for key, told in NAMES.items():
         if row := held["steps"].get(key):
             peak_mb, at_gt = row["peak bytes"] / 1e6, row["strongest at a GT"]

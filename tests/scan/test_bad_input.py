@@ -203,6 +203,17 @@ def test_lines_of_every_kind(tmp_path: Path, text: bytes) -> None:
         assert list(lines(tmp_path / name, "BED")) == [(1, b"a"), (2, b"b"), (3, b"c")]
 
 
+def test_lines_that_end_in_cr_alone_are_told_once(genome: Path, tmp_path: Path) -> None:
+    bed = tmp_path / "r.bed"
+    bed.write_bytes(b"chr1\t0\t60\rchr1\t60\t120\r")
+    done = run("scan", genome, tmp_path / "o", "--bed", bed)
+    assert done.exit_code == 1
+    assert "end in CR alone" in done.output
+    (tmp_path / "v.vcf").write_bytes(HEAD.replace(b"\n", b"\r"))
+    with pytest.raises(ValueError, match="end in CR alone"):
+        list(lines(tmp_path / "v.vcf", "VCF"))
+
+
 def test_positions_and_names() -> None:
     assert [position(t) for t in ("0", "12", "", "-1", "+1", "1_0", " 1", "9" * 19)] == [
         0, 12, *[None] * 6,

@@ -97,7 +97,7 @@ def test_an_index_may_lie_elsewhere(
         ("g.fa", b"ACGT\n", "cannot be read as FASTA|holds no sequences"),
         ("g.fa", b"", "g.fa"),
         ("g.fa.gz", gzip.compress(b">a\nACGT\n" * 500, mtime=0)[:-20], "no gzip file, or damaged"),
-        ("g.fa.gz", b">a\nACGT\n", "no gzip file, or damaged"),
+        ("g.fa.gz", b"no such thing at all\n", "cannot be read as FASTA|holds no sequences"),
         ("g.2bit", b"no such thing at all", "cannot be read as 2bit"),
     ],
 )
@@ -107,6 +107,14 @@ def test_files_that_are_no_genome(tmp_path: Path, name: str, content: bytes, mes
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=message):
         open_genome(tmp_path / name, tmp_path)
+
+
+def test_plain_fasta_may_be_called_gz(tmp_path: Path) -> None:
+    told: list[str] = []
+    path = write_fasta(tmp_path / "g.fa.gz")
+    with open_genome(path, tmp_path, told.append) as held:
+        assert held.bases("chr1", 3, 9) == CHR1[3:9]
+    assert not told
 
 
 def test_a_genome_that_became_shorter_is_noticed(tmp_path: Path) -> None:

@@ -76,9 +76,8 @@ def bgzipped(path: Path, scratch: Path, held: contextlib.ExitStack, beside: bool
 def fasta(
     path: Path, scratch: Path, held: contextlib.ExitStack, note: Note, beside: bool
 ) -> Opened:
-    """Plain FASTA and its index; a gzipped file is unpacked first."""
-    packed = path.suffix in (".gz", ".bgz") or _is_gzipped(path)
-    plain = _decompressed(path, scratch, note) if packed else path
+    """Plain FASTA and its index; a file that begins as gzip does is unpacked first, whatever its name."""
+    plain = _decompressed(path, scratch, note) if _is_gzipped(path) else _well_named(path, scratch)
     with plain.open("rb") as file:
         if file.read(3) == codecs.BOM_UTF8:
             raise ValueError(
@@ -106,6 +105,16 @@ def fasta(
 
 def _up_to_date(index: Path, file: Path) -> bool:
     return index.exists() and index.stat().st_mtime >= file.stat().st_mtime
+
+
+def _well_named(path: Path, scratch: Path) -> Path:
+    """The plain file itself, or a link to it where its name says gzip: pyfaidx goes by that."""
+    if path.suffix.lower() not in (".gz", ".bgz"):
+        return path
+    link = scratch / f"{path.name}.plain"
+    with contextlib.suppress(FileExistsError):  # of a worker or a run before
+        link.symlink_to(path.resolve())
+    return link
 
 
 def _decompressed(path: Path, scratch: Path, note: Note) -> Path:
