@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -116,6 +118,68 @@ def test_an_additive_model_closes_an_additive_gap() -> None:
     for wrong in ({"labels": labels}, {"labels": labels[:200] / 0}, {"ridge": 0.0}):
         with pytest.raises(ValueError, match=r"labels: a finite|ridge=0\.0"):
             additive_model(**({"X": X[:200], "labels": labels[:200]} | wrong))
+
+
+@pytest.mark.parametrize("count", [30, 400])  # fewer and more sequences than weights
+def test_an_additive_logistic_model_is_the_least_loss(count: int) -> None:
+    X = letters(count).double()
+    labels = torch.rand(count, generator=torch.Generator().manual_seed(1)).double().round()
+    made = additive_model(X, labels, loss="logistic", ridge=0.3)
+    weight, bias = made.weight.double().requires_grad_(), made.bias.double().requires_grad_()
+    said = (X * weight).sum((1, 2)) + bias
+    loss = nn.functional.binary_cross_entropy_with_logits(said, labels, reduction="sum")
+    for slope in torch.autograd.grad(loss + 0.3 * weight.square().sum(), (weight, bias)):
+        assert slope.abs().max() < 1e-5 * count
+    flat = additive_model(X, labels, loss="logistic", ridge=1e9)(X.float())
+    assert float(flat.mean()) == pytest.approx(float(torch.logit(labels.mean())), abs=1e-4)
+    assert flat.std() < 1e-3
+    sure = additive_model(X, (X[:, 0, 3] > 0), loss="logistic", ridge=1e-6)(X.float())[:, 0]
+    assert ((sure > 0) == (X[:, 0, 3] > 0)).all()  # two classes without an overlap
+
+
+def test_an_additive_truth_in_logits_does_not_fire() -> None:
+    X = letters(1200)
+    weight = torch.randn(4, X.shape[2], generator=torch.Generator().manual_seed(2)) / 2
+
+    class True_(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return (x * weight).sum((1, 2))[:, None]
+
+    chance = torch.sigmoid(
+        True_()(X)[:, 0]
+    )  # labels that are their own chance: no noise but the fit's
+    made = additive_model(X[:900], chance[:900], loss="logistic", ridge=1e-3)
+    found = loss_gap(True_().eval(), X[900:], chance[900:], made, loss="logistic")
+    assert found.values["gap"] < 1e-3
+    assert found.values["closed"] > 0.99
+    wrong = additive_model(X[:900], chance[:900])
+    with pytest.raises(ValueError, match=r"fitted for loss='squared'.*loss='logistic'\)"):
+        loss_gap(True_().eval(), X[900:], chance[900:], wrong, loss="logistic")
+    with pytest.raises(ValueError, match="fitted for loss='logistic'"):
+        loss_gap(True_().eval(), X[900:], chance[900:], made)
+    loss_gap(True_().eval(), X[900:], chance[900:], made, loss=lambda a, b: (a - b).abs())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "message"),
+    [
+        ({"labels": [0.0, 1.0] * 6}, TypeError, "got list; use torch.as_tensor"),
+        ({"labels": None}, TypeError, "got NoneType"),
+        ({"labels": torch.zeros(12).numpy()}, TypeError, "got ndarray"),
+        ({"labels": torch.zeros(12, dtype=torch.cfloat)}, TypeError, "real numbers"),
+        ({"loss": "hinge"}, ValueError, "loss='hinge': use 'squared' or 'logistic'"),
+        ({"loss": "logistic", "labels": torch.arange(12)}, ValueError, "from 0 to 11"),
+        ({"loss": "logistic", "labels": torch.ones(12)}, ValueError, "of one class"),
+        ({"ridge": "1"}, TypeError, "ridge='1'"),
+        ({"ridge": float("nan")}, ValueError, "ridge=nan"),
+        ({"X": letters(12).numpy()}, TypeError, "X"),
+    ],
+)
+def test_bad_input_of_an_additive_model(
+    wrong: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        additive_model(**({"X": letters(12), "labels": torch.tensor([0.0, 1.0] * 6)} | wrong))
 
 
 def test_bad_gap_input() -> None:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nucleoscope.diagnostics.additive_model import AdditiveModel
 from nucleoscope.diagnostics.asking import Asking, asking
 from nucleoscope.diagnostics.finding import Finding
 from nucleoscope.engine.read import Func
@@ -49,7 +50,7 @@ def loss_gap(
     """How much loss is paid for a model that can be read, with an interval.
 
     A model that is transparent by construction (additive in motifs, say) needs no explanation; where there is
-    none, `additive_model` of the training sequences is one to begin with. The gap is the mean over held-out
+    none, `additive_model` of the training sequences, with the same `loss`, is one to begin with. The gap is the mean over held-out
     sequences of its loss less the network's. Both are asked about the same sequences, so
     the bootstrap draws sequences and not losses: Var(a - b) = Var a + Var b - 2 Cov(a, b), and what is hard
     for both drops out. `closed` is the share of the null deviance (the loss of the best constant, less the
@@ -64,8 +65,8 @@ def loss_gap(
 
     values: gap, low, high, transparent, unconstrained, null (mean losses), closed. In the loss' own units.
 
-    Raises TypeError or ValueError for models, X, labels or losses that cannot be meant, and for fewer than 8
-    sequences. Source: the percentile bootstrap, Efron 1979.
+    Raises TypeError or ValueError for models, X, labels or losses that cannot be meant, an `additive_model` of
+    another loss, and fewer than 8 sequences. Source: the percentile bootstrap, Efron 1979.
 
     Equivalent to::
 
@@ -82,6 +83,11 @@ def loss_gap(
     of = LOSSES.get(loss) if isinstance(loss, str) else loss
     if of is None:
         raise ValueError(f"loss={loss!r}: use {', '.join(map(repr, LOSSES))} or a function")
+    if loss in LOSSES and isinstance(transparent, AdditiveModel) and transparent.loss != loss:
+        raise ValueError(
+            f"transparent: it was fitted for loss={transparent.loss!r}, and what it says means nothing to "
+            f"loss={loss!r}; fit it anew: additive_model(X, labels, loss={loss!r})"
+        )
     mine, theirs = _losses(asked, labels, of), _losses(read, labels, of)
     apart = theirs - mine
     source = torch.Generator().manual_seed(random_state)
