@@ -12,7 +12,16 @@ import torch
 from torch import Tensor
 
 from nucleoscope import dinucleotide_shuffle
-from nucleoscope.evaluate import Background, Case, Data, Explained, Metric, Pair, metrics
+from nucleoscope.evaluate import (
+    Background,
+    Case,
+    Data,
+    Explained,
+    Metric,
+    Pair,
+    background,
+    metrics,
+)
 from nucleoscope.evaluate.metrics import removal
 from tests.evaluate.closed_forms import UNIFORM, Additive, Either, additive_case, case, letters
 
@@ -356,3 +365,44 @@ def test_the_lift_of_an_order_at_random() -> None:
     expected = (harmonic + (many - 1) / (length - 1) * (1 - harmonic)) * length / many
     assert expected == pytest.approx(3.4, abs=0.1)
     assert metrics.AUPRCLift().found(scores, marked).mean() == pytest.approx(expected, rel=0.1)
+
+
+class Shifted(Additive):
+    """The same effects, around another answer."""
+
+    by = 0.0
+
+    def forward(self, X: Tensor) -> Tensor:
+        return super().forward(X) + self.by
+
+
+@pytest.mark.parametrize("metric", [metrics.Deletion, metrics.Insertion, metrics.ABPC])
+def test_shares_of_next_to_nothing_are_undefined(metric: Callable[..., Metric]) -> None:
+    """A sequence whose answer is all but that of its background: a share of the rest is noise."""
+    model, X = Shifted(L), letters(N, L)
+    with torch.no_grad():  # of the second sequence the letters add up to 1e-5, what others say
+        weight = model.weight
+        weight -= weight.mean(0)
+        weight += (X[1] - 0.25) * (1e-5 - float((X[1] * weight).sum())) / (0.75 * L)
+    known = case(model, X, model.exact(X))
+    assert float(known.value[1]) == pytest.approx(1e-5)
+    model.by = 0.1
+    found = metric(background=UNIFORM)(known)
+    assert found.isnan().tolist() == [False, True, False, False, False]
+    model.by = 0.0  # next to nothing is of the answers' own size
+    assert not metric(background=UNIFORM)(known).isnan().any()
+
+
+@pytest.mark.parametrize("metric", [metrics.ABPC(), metrics.Insertion(), metrics.Monotonicity()])
+def test_walks_go_by_blocks_of_sequences(metric: Metric, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, held = metric(wobbly()), []
+    monkeypatch.setattr(background, "HELD", 2 * 8 * 4 * L)  # two sequences with their draws
+    start = background.Walk.__init__
+
+    def counted(self: Any, case: Case, first: Tensor, *others: Tensor) -> None:
+        start(self, case, first, *others)
+        held.append(self._now.numel())
+
+    monkeypatch.setattr(background.Walk, "__init__", counted)
+    assert close(metric(wobbly()), whole)
+    assert max(held) <= background.HELD

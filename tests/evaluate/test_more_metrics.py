@@ -348,3 +348,14 @@ def test_a_shift_that_moves_the_answer_means_something_else() -> None:
     further = metrics.MaxSensitivity("shift", extent=3, draws=3)(site)
     either = torch.stack([(X[:, :, 5 - by] == X[:, :, 5]).all(1) for by in (1, 2, 3)]).any(0)
     assert torch.equal(~further.isnan(), either)
+
+
+def test_explainers_that_draw_by_row_draw_alike_for_a_shift() -> None:
+    """Noise of the row's place: a sequence whose neighbours are left out would get another's."""
+    X = letters(40, L)
+    noise = torch.randn(40, 1, generator=torch.Generator().manual_seed(0)).double().abs() + 1
+    by_row = asked(Site(), lambda _, X: noise[: len(X)].expand(-1, L), X)
+    found = metrics.MaxSensitivity("shift", extent=1, draws=2)(by_row)
+    same = (X[:, :, 4] == X[:, :, 5]).all(1)
+    assert torch.equal(~found.isnan(), same)
+    assert close(found[same], torch.zeros(int(same.sum())).double())

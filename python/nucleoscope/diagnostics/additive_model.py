@@ -91,10 +91,12 @@ def _labels(labels: Tensor, count: int) -> Tensor:
     return labels.detach().double()
 
 
-def _squared(F: Tensor, y: Tensor, ridge: float) -> tuple[Tensor, Tensor]:  # [N, P], [N] -> [P], []
+def _squared(
+    features: Tensor, y: Tensor, ridge: float
+) -> tuple[Tensor, Tensor]:  # [N, P], [N] -> [P], []
     """Of features whose mean is 0."""
-    held = ridge * torch.eye(F.shape[1]).to(F)
-    return torch.linalg.solve(F.T @ F + held, F.T @ (y - y.mean())), y.mean()
+    held = ridge * torch.eye(features.shape[1]).to(features)
+    return torch.linalg.solve(features.T @ features + held, features.T @ (y - y.mean())), y.mean()
 
 
 def _logistic(
@@ -102,9 +104,8 @@ def _logistic(
 ) -> tuple[Tensor, Tensor]:  # [N, P], [N] -> [P], []
     """By Newton's method, a step halved until it gains what it must: the loss is convex, and has one least."""
     if not ((y >= 0) & (y <= 1)).all():
-        raise ValueError(
-            f"labels: for loss='logistic' they lie in [0, 1]; these go from {float(y.min()):g} to {float(y.max()):g}"
-        )
+        ends = f"from {float(y.min()):g} to {float(y.max()):g}"
+        raise ValueError(f"labels: for loss='logistic' they lie in [0, 1]; these go {ends}")
     if not 0 < float(y.mean()) < 1:
         raise ValueError(
             "labels: all are of one class, and their log-odds infinite; give sequences of both"

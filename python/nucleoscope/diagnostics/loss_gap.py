@@ -50,8 +50,8 @@ def loss_gap(
     """How much loss is paid for a model that can be read, with an interval.
 
     A model that is transparent by construction (additive in motifs, say) needs no explanation; where there is
-    none, `additive_model` of the training sequences, with the same `loss`, is one to begin with. The gap is the mean over held-out
-    sequences of its loss less the network's. Both are asked about the same sequences, so
+    none, `additive_model` of the training sequences, with the same `loss`, is one to begin with. The gap is
+    the mean over held-out sequences of its loss less the network's. Both are asked about the same sequences, so
     the bootstrap draws sequences and not losses: Var(a - b) = Var a + Var b - 2 Cov(a, b), and what is hard
     for both drops out. `closed` is the share of the null deviance (the loss of the best constant, less the
     network's) that the transparent model closes. A gap may be below 0.
@@ -83,7 +83,11 @@ def loss_gap(
     of = LOSSES.get(loss) if isinstance(loss, str) else loss
     if of is None:
         raise ValueError(f"loss={loss!r}: use {', '.join(map(repr, LOSSES))} or a function")
-    if loss in LOSSES and isinstance(transparent, AdditiveModel) and transparent.loss != loss:
+    if (
+        isinstance(loss, str)
+        and isinstance(transparent, AdditiveModel)
+        and transparent.loss != loss
+    ):
         raise ValueError(
             f"transparent: it was fitted for loss={transparent.loss!r}, and what it says means nothing to "
             f"loss={loss!r}; fit it anew: additive_model(X, labels, loss={loss!r})"

@@ -98,11 +98,17 @@ def without(case: Case, taken: Tensor, background: Background) -> Tensor:  # [N,
     return made
 
 
+def blocks(drawn: Tensor) -> list[slice]:  # [N, K, 4, L]
+    """Rows of few enough sequences that no more than `HELD` numbers of them are edited at a time."""
+    rows = max(1, HELD // drawn[0].numel())
+    return [slice(first, first + rows) for first in range(0, len(drawn), rows)]
+
+
 class Walk:
     """Sequences whose positions go over into others, in an order; a step edits what is new in it alone.
 
-    start, end: ``[N, K, 4, L]``, K of each sequence, over which answers are averaged. order: ``[N, L]``, which
-    position is next.
+    It holds as much as is given: give `blocks` of sequences. start, end: ``[N, K, 4, L]``, K of each sequence,
+    over which answers are averaged. order: ``[N, L]``, which position is next.
     """
 
     def __init__(self, case: Case, start: Tensor, end: Tensor, order: Tensor) -> None:
@@ -131,4 +137,9 @@ def change(case: Case, background: Background) -> Tensor:  # [N]
 
 def ground(case: Case, drawn: Tensor) -> Tensor:  # [N, K, 4, L] -> [N]
     """The mean answer for what is drawn."""
-    return case.ask(drawn.flatten(0, 1)).view(drawn.shape[:2]).mean(1)
+    return as_asked(case, drawn).mean(1)
+
+
+def as_asked(case: Case, drawn: Tensor) -> Tensor:  # [N, K, 4, L] -> [N, K]
+    """The answer for each that is drawn."""
+    return case.ask(drawn.flatten(0, 1)).view(drawn.shape[:2])

@@ -71,9 +71,11 @@ class MaxSensitivity:
             shifted = torch.cat([new, X[:, :, :-by]], 2)
             same = (case.ask(shifted) - value).abs() <= MEANS_THE_SAME * value.abs()
             moved = torch.full_like(value, torch.nan)
-            if same.any():  # the others are not explained for nothing
-                again = case.again(shifted[same.to(X.device)]).positions
-                moved[same] = _size(again[:, by:] - scores[same, :-by])
+            if (
+                same.any()
+            ):  # all are explained: one that draws by row draws for each what it drew before
+                again = case.again(shifted).positions
+                moved = torch.where(same, _size(again[:, by:] - scores[:, :-by]), moved)
             return moved
         if case.data.planted is None:
             return torch.full((len(X),), torch.nan, dtype=torch.float64)

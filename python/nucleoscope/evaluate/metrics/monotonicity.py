@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from nucleoscope.evaluate.background import Background, Walk, as_numbers
+from nucleoscope.evaluate.background import Background, Walk, as_numbers, blocks
 from nucleoscope.evaluate.case import Case
 from nucleoscope.evaluate.metrics.metric import at_least
 from nucleoscope.evaluate.metrics.removal import turns
@@ -37,20 +37,29 @@ class Monotonicity:
 
     def __call__(self, case: Case) -> Tensor:
         """[N], 1 or 0."""
-        X, drawn = case.data.X, self.background.of(case)
-        walk = Walk(case, drawn, X[:, None].expand_as(drawn), turns(case, -case.scores))
-        still = torch.arange(len(X))  # whose answer has not fallen: no other is asked again
-        before = torch.full((len(X),), -torch.inf, dtype=torch.float64)
-        largest = torch.zeros(len(X), dtype=torch.float64)
-        for count in torch.linspace(0, case.data.length, self.steps + 1).round().unique().long():
-            now = walk.to(int(count))
-            largest = torch.maximum(largest, now.abs())
-            kept = now >= before - ROUNDING * largest
-            still, before, largest = still[kept], now[kept], largest[kept]
-            if not len(still):
-                break
-            walk.keep(kept)
-        return torch.zeros(len(X), dtype=torch.float64).index_fill_(0, still, 1.0)
+        drawn, order = self.background.of(case), turns(case, -case.scores)
+        ends = case.data.X[:, None].expand_as(drawn)
+        counts = torch.linspace(0, case.data.length, self.steps + 1).round().unique().long()
+        return torch.cat([
+            never_falls(Walk(case, drawn[rows], ends[rows], order[rows]), len(drawn[rows]), counts)
+            for rows in blocks(drawn)
+        ])  # fmt: skip
+
+
+def never_falls(walk: Walk, many: int, counts: Tensor) -> Tensor:  # [K + 1] -> [N]
+    """1 for each of the walk's `many` sequences whose answer never falls on the way, else 0."""
+    still = torch.arange(many)  # whose answer has not fallen: no other is asked again
+    before = torch.full((many,), -torch.inf, dtype=torch.float64)
+    largest = torch.zeros(many, dtype=torch.float64)
+    for count in counts:
+        now = walk.to(int(count))
+        largest = torch.maximum(largest, now.abs())
+        kept = now >= before - ROUNDING * largest
+        still, before, largest = still[kept], now[kept], largest[kept]
+        if not len(still):
+            break
+        walk.keep(kept)
+    return torch.zeros(many, dtype=torch.float64).index_fill_(0, still, 1.0)
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nucleoscope.evaluate.background import Background, Walk, ground
+from nucleoscope.evaluate.background import Background, Walk, as_asked, blocks
 from nucleoscope.evaluate.case import Case
 from nucleoscope.evaluate.metrics.metric import at_least
+
+NEXT_TO_NOTHING = 1e-3  # of the largest answer, for the sequence or a draw of its background
 
 
 @dataclass(frozen=True)
 class _Removal:
-    """steps: how many times a part of the positions goes; background: what comes in their place."""
+    """steps: how many times a part of the positions goes; background: what comes in their place.
+
+    A sequence does next to nothing where f(x) - E f(b) is below a thousandth of the largest of |f(x)| and |f(b)|:
+    there draws and rounding decide what a share of it is.
+    """
 
     steps: int = 16
     background: Background = field(default_factory=Background)
@@ -28,14 +34,17 @@ class _Removal:
         """Shares of the positions [K + 1], and for each order what is left of f(x) - f(b), [N, K + 1].
 
         "deletion" takes the most important first, "insertion" leaves them, "least" takes the least important
-        first. Importance is the score, with its sign turned round where the sequence lowers the answer; ties go
-        in an order drawn from the seed.
+        first. NaN where the sequence does next to nothing. Importance is the score, with its sign turned round
+        where the sequence lowers the answer; ties go in an order drawn from the seed.
         """
         length, X = case.data.length, case.data.X[:, None]
         counts = torch.linspace(0, length, self.steps + 1).round().unique().long()
         drawn = self.background.of(case)
-        base = ground(case, drawn)
-        change = case.value - base
+        answers = as_asked(case, drawn)
+        base, value = answers.mean(1), case.value
+        change = value - base
+        least = NEXT_TO_NOTHING * torch.maximum(value.abs(), answers.abs().amax(1))
+        does = (change.abs() >= least) & (change != 0)
         order = turns(case, case.scores * torch.where(change < 0, -1.0, 1.0)[:, None])
         walks = {
             "deletion": (X, drawn, order),
@@ -44,10 +53,19 @@ class _Removal:
         }
         made = []
         for start, end, way in (walks[name] for name in orders):
-            walk = Walk(case, start, end.expand(-1, drawn.shape[1], -1, -1), way)
-            left = torch.stack([walk.to(int(count)) for count in counts], 1) - base[:, None]
-            made.append(torch.where(change[:, None] != 0, left / change[:, None], torch.nan))
+            end = end.expand(-1, drawn.shape[1], -1, -1)
+            parts = [
+                walked(Walk(case, start[rows], end[rows], way[rows]), counts)
+                for rows in blocks(drawn)
+            ]
+            left = torch.cat(parts) - base[:, None]
+            made.append(torch.where(does[:, None], left / change[:, None], torch.nan))
         return counts.double() / length, made
+
+
+def walked(walk: Walk, counts: Tensor) -> Tensor:  # [K + 1] -> [N, K + 1]
+    """The answers of a walk on its way."""
+    return torch.stack([walk.to(int(count)) for count in counts], 1)
 
 
 def turns(case: Case, importance: Tensor) -> Tensor:  # [N, L] -> [N, L]
@@ -79,7 +97,8 @@ class Deletion(_Removal):
     """The area under what is left of f(x) - E f(b) while the most important positions go first.
 
     1 before any went, 0 when all did; below a half where few positions carry the answer. Positions that oppose
-    it go last, and the curve may leave [0, 1]. NaN where the sequence does nothing.
+    it go last, and the curve may leave [0, 1]. NaN where the sequence does next to nothing (a change below a
+    thousandth of the answers' own size).
 
     Source: Samek et al. 2017 (IEEE TNNLS 28, 2660); Petsiuk et al. 2018 (BMVC, arXiv 1806.07421).
     """
@@ -98,7 +117,7 @@ class Deletion(_Removal):
 class Insertion(_Removal):
     """The area under f(x) - E f(b) while the most important positions come first into the background.
 
-    0 before any came, 1 when all did. NaN where the sequence does nothing. Source: as of `Deletion`.
+    0 before any came, 1 when all did. NaN as of `Deletion`. Source: as of `Deletion`.
     """
 
     name: ClassVar[str] = "insertion"
@@ -115,7 +134,7 @@ class Insertion(_Removal):
 class ABPC(_Removal):
     """The area between the curves of taking the least and the most important positions first.
 
-    0 for scores in any order at random; NaN where the sequence does nothing.
+    0 for scores in any order at random; NaN as of `Deletion`.
 
     Source: Blücher et al. 2024; M4, Li et al. 2023 (NeurIPS).
     """
