@@ -1,0 +1,73 @@
+"""Puts what scans take into docs/scan.md from the committed results.
+
+python -m benchmarks.report_scans
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "scan.md"
+RESULTS = ROOT / "benchmarks" / "results"
+GAP = 100_000  # of the stretch of chr22 are N, where nothing is substituted
+BEGIN, END = "<!-- scans: begin -->", "<!-- scans: end -->"
+
+
+def scanned(name: str, of: dict[str, Any]) -> list[str]:
+    """A row of a stretch that was scanned."""
+    net = "a net of one layer" if name.startswith("light") else "the shipped net"
+    where = "chr22" if name.startswith("chr22") else "E. coli"
+    bases = of["bases"] - (GAP if name == "chr22:whole" else 0)
+    return [
+        f"{bases:,} bases of {where}, {net}", f"{bases / of['seconds']:,.0f}",
+        f"{1e6 * of['seconds'] / bases:.1f}", f"{of['peak bytes'] / 1e6:,.0f} MB",
+    ]  # fmt: skip
+
+
+def table(scans: dict[str, Any], variants: dict[str, Any]) -> str:
+    """Stretches, and below them variants and what is not the method's."""
+    cases = scans["cases"]
+    heads = ["all substitutions of", "bases a second", "µs a base", "peak memory"]
+    rows = [heads, ["---", *["---:"] * 3]]
+    rows += [scanned(name, of) for name, of in cases.items() if "bases" in of]
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    lines.append("")
+    if "bookkeeping" in cases:
+        lines.append(
+            f"- Reading, writing and bookkeeping are {cases['bookkeeping']['beside it']:.1%} of a scan."
+        )
+    for count, of in variants["counts"].items():
+        lines.append(
+            f"- {int(count):,} variants of dbSNP by a SpliceAI-10k shape: {of['seconds a variant']:.3f} s each, "
+            f"**{of['factor']:.1f}x** two passes each ({of['factor with the first call']:.1f}x with the "
+            f"first call, which traces the model), largest difference {of['largest difference']:.0e}."
+        )
+    lines += [
+        "",
+        (
+            f"Seconds of one core of an {scans['processor']} ({scans['instruction_set']}), torch "
+            f"{scans['torch']}; a base has three substitutions. `python -m benchmarks.scans`, "
+            "`python -m benchmarks.scan_variants`, and "
+            "`python -m benchmarks.report_scans` for this table."
+        ),
+    ]
+    return "\n".join(lines)
+
+
+def filled(page: str) -> str:
+    """The page with its table between the marks made anew."""
+    before, _, rest = page.partition(BEGIN)
+    _, found, after = rest.partition(END)
+    if not found:
+        raise ValueError(f"{PAGE}: {BEGIN} and {END} must stand around the table")
+    read = (
+        json.loads((RESULTS / f"{name}.json").read_text()) for name in ("scans", "scan_variants")
+    )
+    return f"{before}{BEGIN}\n{table(*read)}\n{END}{after}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(filled(PAGE.read_text("utf-8")), "utf-8")
