@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import filelock
 import numpy as np
@@ -19,6 +20,7 @@ import pytest
 import torch
 
 import nucleoscope
+from nucleoscope.scan import provenance
 from nucleoscope.scan.drive import drive
 from nucleoscope.scan.executors import Executor, Inline, Processes
 from nucleoscope.scan.folder import Folder
@@ -56,6 +58,12 @@ if __name__ == "__main__":
 @pytest.fixture
 def genome(tmp_path: Path) -> Path:
     return write_fasta(tmp_path / "g.fa", {"chr1": CHR1[:300]})
+
+
+@pytest.fixture(autouse=True)
+def nameless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests of commands give the same net a name, which another process does not know."""
+    monkeypatch.setattr(provenance, "_SOURCES", WeakKeyDictionary())
 
 
 def scan(genome: Path, out: Path, **more: Any) -> nucleoscope.Scan:
