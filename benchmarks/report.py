@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cases import CASES
+from benchmarks.marks import placed
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "saturation_mutagenesis.json"
@@ -27,7 +28,6 @@ SIDES = (
     "plain loop",
 )
 MARKS = "ᵃᵇᶜᵈ"
-BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 
 
 def best(medians: dict[str, float], side: str) -> tuple[str, float]:
@@ -108,10 +108,7 @@ def main() -> None:
         results = merged(results, json.loads(Path(path).read_text()))
     RESULTS.write_text(json.dumps(results, indent=4) + "\n")
     readme = ROOT / "README.md"
-    before, _, rest = readme.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    made = table(results)
-    readme.write_text(f"{before}{BEGIN}\n{made}\n{END}{after}")
+    readme.write_text(placed(readme.read_text("utf-8"), "table", table(results)), "utf-8")
 
 
 if __name__ == "__main__":

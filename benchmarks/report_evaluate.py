@@ -9,6 +9,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks.marks import placed
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "evaluate.md"
 RESULTS = ROOT / "benchmarks" / "results"
@@ -68,12 +70,7 @@ def filled(page: str) -> str:
         ("dropout", dropout, "dropout.json"),
         ("quantus", quantus, "evaluate_quantus.json"),
     ):
-        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-        before, _, rest = page.partition(begin)
-        _, found, after = rest.partition(end)
-        if not found:
-            raise ValueError(f"{PAGE}: {begin} and {end} must stand around the table")
-        page = f"{before}{begin}\n{make(json.loads((RESULTS / stored).read_text()))}\n{end}{after}"
+        page = placed(page, name, make(json.loads((RESULTS / stored).read_text())))
     return page
 
 

@@ -9,11 +9,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks.marks import placed
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "scan.md"
 RESULTS = ROOT / "benchmarks" / "results"
 GAP = 100_000  # of the stretch of chr22 are N, where nothing is substituted
-BEGIN, END = "<!-- scans: begin -->", "<!-- scans: end -->"
 
 
 def scanned(name: str, of: dict[str, Any]) -> list[str]:
@@ -59,14 +60,10 @@ def table(scans: dict[str, Any], variants: dict[str, Any]) -> str:
 
 def filled(page: str) -> str:
     """The page with its table between the marks made anew."""
-    before, _, rest = page.partition(BEGIN)
-    _, found, after = rest.partition(END)
-    if not found:
-        raise ValueError(f"{PAGE}: {BEGIN} and {END} must stand around the table")
     read = (
         json.loads((RESULTS / f"{name}.json").read_text()) for name in ("scans", "scan_variants")
     )
-    return f"{before}{BEGIN}\n{table(*read)}\n{END}{after}"
+    return placed(page, "scans", table(*read))
 
 
 if __name__ == "__main__":

@@ -71,9 +71,8 @@ class MaxSensitivity:
             shifted = torch.cat([new, X[:, :, :-by]], 2)
             same = (case.ask(shifted) - value).abs() <= MEANS_THE_SAME * value.abs()
             moved = torch.full_like(value, torch.nan)
-            if (
-                same.any()
-            ):  # all are explained: one that draws by row draws for each what it drew before
+            if same.any():
+                # All are explained: one that draws by row draws for each what it drew before.
                 again = case.again(shifted).positions
                 moved = torch.where(same, _size(again[:, by:] - scores[:, :-by]), moved)
             return moved
