@@ -21,6 +21,7 @@ from nucleoscope.models.enformer import Enformer
 from nucleoscope.models.epibert import EpiBERT
 from nucleoscope.models.factorized_basset import FactorizedBasset
 from nucleoscope.models.gen_net import GenNet
+from nucleoscope.models.knock_outs import knock_outs
 from nucleoscope.models.loading import load_ci_spliceai, load_weights
 from nucleoscope.models.m6aformer import M6AFormer
 from nucleoscope.models.mpra_dragonn import MPRADragoNN
@@ -31,7 +32,7 @@ from nucleoscope.models.receptive_motifs import receptive_motifs
 from nucleoscope.models.splice_ai import SpliceAI
 from nucleoscope.models.splice_net import SpliceNet, SpliceSiteCount
 from nucleoscope.models.term_contributions import term_contributions
-from nucleoscope.models.transparent import knock_outs, rlipp
+from nucleoscope.models.transparent import rlipp
 
 __all__ = [
     "CATALOG",

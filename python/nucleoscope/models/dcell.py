@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -90,28 +90,14 @@ class DCell(nn.Module):
         genes = self.ontology.annotated[term]
         return [(place[gene][0], row) for row in rows for gene in genes]
 
-    def rows(
-        self, x: Tensor, knocked: Iterable[str] = (), instead: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Genes and all states [size, N], before and behind BatchNorm; knocked-out terms' states are replaced.
-
-        `instead` [size] is what stands for them, zeros by default.
-        """
+    def rows(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Genes and all states [size, N], before and behind BatchNorm."""
         genes = x.T.contiguous()
         before = after = genes
-        out = [self.place[term] for term in knocked]
         parts = zip(self.own, self.mixed, self.joined, self.norms, strict=True)
         for own, mixed, joined, norm in parts:
-            found = mixed.columns(after) + joined.columns(own.columns(genes))  # type: ignore[operator]
-            bent = torch.tanh(found)
-            state = norm(bent.T).T
-            first = len(after)
-            for start, end in out:
-                if first <= start < first + len(state):
-                    held = state.new_zeros(end - start) if instead is None else instead[start:end]
-                    replaced = held[:, None].expand(-1, state.shape[1])
-                    state = torch.cat([state[: start - first], replaced, state[end - first :]])
-            before, after = torch.cat([before, bent]), torch.cat([after, state])
+            bent = torch.tanh(mixed.columns(after) + joined.columns(own.columns(genes)))  # type: ignore[operator]
+            before, after = torch.cat([before, bent]), torch.cat([after, norm(bent.T).T])
         return before, after
 
     def states(self, x: Tensor) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Reading a network in the shape of an ontology: what its terms know, and what it loses without one."""
+"""Reading a network in the shape of an ontology: what its terms know of the answer."""
 
 from __future__ import annotations
 
@@ -80,24 +80,6 @@ def power(of: Tensor, y: Tensor, penalty: float) -> float:
     if (ranks.amax(1) == ranks.amin(1)).any():
         return 0.0
     return float(torch.corrcoef(ranks)[0, 1])
-
-
-def knock_outs(model: DCell, x: Tensor) -> dict[str, Tensor]:
-    """What each term's state is worth: the answer with it held at its mean over x, less the answer, [N] a term.
-
-    Everything above the term is computed again. In the units of the answer; 0 where no path leads to the root.
-
-    Equivalent to::
-
-        model(x, with the term's units at their means) - model(x)
-    """
-    with torch.no_grad():
-        _, after = model.rows(x)
-        mean, answer = after.mean(1), model.answer(after)
-        return {
-            term: (model.answer(model.rows(x, (term,), mean)[1]) - answer)[:, 0]
-            for term in model.ontology.terms
-        }
 
 
 def _ranks(x: Tensor) -> Tensor:
