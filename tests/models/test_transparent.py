@@ -271,6 +271,19 @@ def test_each_layer_of_gen_net_adds_up(rule: str, regression: bool) -> None:
         )
 
 
+@pytest.mark.parametrize("rule", ["deep_lift", "integrated_gradients"])
+def test_a_drug_cell_s_terms_add_up(rule: str) -> None:
+    torch.manual_seed(3)
+    net = lively(DrugCell(small=True)).double()
+    x, drug = torch.randint(2, (5, 12)).double(), torch.rand(5, 16, dtype=torch.float64)
+    made = term_contributions(net, x, None, drug, rule=rule, steps=256)
+    want = (net(x, drug) - net(torch.zeros_like(x), drug))[:, 0]
+    off = {"rtol": 0, "atol": 1e-9 if rule == "deep_lift" else 2e-5}
+    torch.testing.assert_close(made.terms["cell"], want, **off)
+    torch.testing.assert_close(made.inputs.sum(1), want, **off)
+    assert want.abs().max() > 1e-3
+
+
 def test_what_has_no_term_contributions() -> None:
     net, x, start = two_sides()
     with pytest.raises(ValueError, match="rule='occlusion'"):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import islice
 from math import isfinite
 from numbers import Real
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ from nucleoscope.models.edge_linear import EdgeLinear
 from nucleoscope.models.gen_net import GenNet
 
 FUNCTIONS: dict[Any, str] = {torch.tanh: "tanh", torch.relu: "relu", torch.sigmoid: "sigmoid"}
-HELD = 256 << 20  # bytes of changes at once, if every unit changed
+HELD = 256 << 20  # bytes of changes at once, were every state to change
 Step = nn.Module | Tensor | Callable[[Tensor], Tensor]
 
 
@@ -104,7 +105,7 @@ class Held(NamedTuple):
     end: int  # from this row on they are what the answer is made of
     ends: int
     terms: dict[str, list[tuple[int, int]]]  # rows of each unit, or node, that is knocked out
-    inputs: dict[str | int, int]
+    inputs: dict[str, int] | range  # rows by name
 
     @property
     def products(self) -> int:
@@ -123,7 +124,7 @@ def _of_cell(net: DCell, x: Tensor) -> Held:
         levels.append(Level(ways, 0, first, z, "tanh", _scale(norm, len(z))))  # type: ignore[arg-type]
         first += len(z)
     terms = {term: [net.place[term]] for term in net.ontology.terms}
-    genes: dict[str | int, int] = {gene: net.place[gene][0] for gene in net.ontology.genes}
+    genes = {gene: net.place[gene][0] for gene in net.ontology.genes}
     return Held(rows, levels, *net.place[net.ontology.roots[0]], terms, genes)
 
 
@@ -140,8 +141,7 @@ def _of_gen_net(net: GenNet, x: Tensor) -> Held:
         below = state.T.contiguous()
         parts.append(below)
         reads, first = first, first + len(z)
-    variants: dict[str | int, int] = {i: i for i in range(net.length)}
-    return Held(torch.cat(parts), levels, reads, first, terms, variants)
+    return Held(torch.cat(parts), levels, reads, first, terms, range(net.length))
 
 
 def _scale(norm: nn.BatchNorm1d, units: int) -> Tensor:
@@ -157,7 +157,8 @@ def _worth(
     """The answer's change by each knock-out, [spans, N], and the products that an example took."""
     size, n = held.rows.shape
     out = [[tuple(map(Outgoing, way)) for way in level.ways] for level in held.levels]
-    block = max(1, HELD // (size * n * held.rows.element_size()))
+    states = size - held.levels[0].first
+    block = max(1, HELD // (states * n * held.rows.element_size()))
     made, total = [held.rows.new_zeros(0, n)], 0
     state = held.rows[held.end : held.ends].T
     for first in range(0, len(spans), block):
@@ -256,7 +257,7 @@ def _read(
     return net
 
 
-def _known(name: str, asked: Iterable[Any], there: dict[Any, Any]) -> list[Any]:
+def _known(name: str, asked: Iterable[Any], there: Collection[Any]) -> list[Any]:
     """The names that are asked for, all of which are there."""
     if isinstance(asked, str):
         raise TypeError(f"{name}={asked!r}: give a list of names, such as [{asked!r}]")
@@ -265,6 +266,6 @@ def _known(name: str, asked: Iterable[Any], there: dict[Any, Any]) -> list[Any]:
     if strange:
         raise ValueError(
             f"{name}: {len(strange)} that this model has not: {', '.join(map(repr, strange[:5]))}; it has "
-            f"{len(there)}, such as {', '.join(map(repr, list(there)[:3]))}"
+            f"{len(there)}, such as {', '.join(map(repr, islice(there, 3)))}"
         )
     return listed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from nucleoscope.models.dcell import DCell
+from nucleoscope.models.dcell import DCell, DrugCell
 from nucleoscope.models.gen_net import GenNet
 
+Norms = list[nn.Module]  # what the states come out of
 RULES = ("deep_lift", "integrated_gradients")
 # Functions that bend, and their slopes by their value: what a secant of no length becomes.
 BENT: dict[Any, Callable[[Tensor], Tensor]] = {
@@ -31,7 +32,7 @@ class Contributions(NamedTuple):
 
 
 def term_contributions(
-    model: DCell | GenNet,
+    model: DCell | DrugCell | GenNet,
     x: Tensor,  # [N, inputs]
     baseline: Tensor
     | None = None,  # [inputs] or [N, inputs]; zeros by default: nothing deleted, no allele
@@ -54,33 +55,37 @@ def term_contributions(
 
         sum(d answer / d state at midpoint k * (state at k + 1 - state at k) for k in range(steps)).sum(units)
     """
-    if not isinstance(model, DCell | GenNet):
-        raise TypeError(f"model: a {type(model).__name__}, where a DCell or GenNet is needed")
+    if not isinstance(model, DCell | DrugCell | GenNet):
+        raise TypeError(
+            f"model: a {type(model).__name__}, where a DCell, DrugCell or GenNet is needed"
+        )
+    net = model.cell if isinstance(model, DrugCell) else model
     if rule not in RULES:
         raise ValueError(f"rule={rule!r}: use one of {', '.join(map(repr, RULES))}")
     if model.training:
         raise ValueError("model: it is in training mode; call model.eval() first")
-    if x.ndim != 2 or x.shape[1] != model.length:
-        raise ValueError(f"x: shape {tuple(x.shape)}, where [N, {model.length}] is needed")
+    if x.ndim != 2 or x.shape[1] != net.length:
+        raise ValueError(f"x: shape {tuple(x.shape)}, where [N, {net.length}] is needed")
     start = torch.zeros_like(x) if baseline is None else baseline.expand_as(x).to(x)
     if steps < 1:
         raise ValueError(f"steps={steps}: points of the path, 1 or more")
-    own = _deep_lift(model, x, start, others) if rule == "deep_lift" else None
-    found = own or _conductance(model, x, start, others, steps)
+    norms = list(net.norms)
+    own = _deep_lift(model, norms, x, start, others) if rule == "deep_lift" else None
+    found = own or _conductance(model, norms, x, start, others, steps)
     with torch.no_grad():
         difference = (model(x, *others) - model(start, *others))[:, 0]
     *levels, inputs = found
-    return Contributions(_named(model, levels), inputs, difference)
+    return Contributions(_named(net, levels), inputs, difference)
 
 
 def _deep_lift(
-    model: nn.Module, x: Tensor, start: Tensor, others: tuple[Tensor, ...]
+    model: nn.Module, norms: Norms, x: Tensor, start: Tensor, others: tuple[Tensor, ...]
 ) -> list[Tensor]:
     """Of each level's units and of the inputs: multiplier times difference."""
-    with torch.no_grad(), _watched(model) as before, _Noted() as noted:
+    with torch.no_grad(), _watched(norms) as before, _Noted() as noted:
         model(start, *others)
     given = x.detach().clone().requires_grad_()
-    with _watched(model) as after, _Secants(noted.values):
+    with _watched(norms) as after, _Secants(noted.values):
         answer = model(given, *others)
     leaves = [*after, given]
     slopes = torch.autograd.grad(answer.sum(), leaves, materialize_grads=True)
@@ -89,13 +94,13 @@ def _deep_lift(
 
 
 def _conductance(
-    model: nn.Module, x: Tensor, start: Tensor, others: tuple[Tensor, ...], steps: int
+    model: nn.Module, norms: Norms, x: Tensor, start: Tensor, others: tuple[Tensor, ...], steps: int
 ) -> list[Tensor]:
     """Of each level's units and of the inputs: the path's integral of slope times change."""
 
     def at(share: float) -> tuple[list[Tensor], Tensor]:
         given = (start + share * (x - start)).requires_grad_()
-        with _watched(model) as states:
+        with _watched(norms) as states:
             answer = model(given, *others)
         return [*states, given], answer
 
@@ -120,10 +125,9 @@ def _named(model: DCell | GenNet, levels: list[Tensor]) -> dict[str, Tensor]:
 
 
 @contextmanager
-def _watched(model: nn.Module) -> Iterator[list[Tensor]]:
+def _watched(norms: Norms) -> Iterator[list[Tensor]]:
     """The states [N, units] as they are made, level by level."""
     states: list[Tensor] = []
-    norms: Iterable[nn.Module] = model.norms  # type: ignore[assignment]
     hooks = [norm.register_forward_hook(lambda _m, _i, made: states.append(made)) for norm in norms]
     try:
         yield states
