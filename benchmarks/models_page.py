@@ -13,6 +13,9 @@ import torch
 from torch import Tensor, nn
 
 import nucleoscope
+from benchmarks.transparent_page import HEAD as TERMS
+from benchmarks.transparent_page import NETWORKS
+from benchmarks.transparent_page import line as network
 from nucleoscope.models.catalog import CATALOG
 from tests.field import published
 from tests.truth import engine, largest, truth
@@ -32,10 +35,10 @@ fields and shapes are proved in `tests/models/test_catalog.py`, the sources are 
 | model | parameters | field, stride | letters | mutagenesis | gradient | IG | DeepLIFT | rollout | weights |
 |---|---:|---|---|---|---|---|---|---|---|
 """
-FOOT = """
-Networks in the shape of an ontology (`DCell`, `DrugCell`, `GenNet`) take genes or variants and not sequence:
-gradients are torch's own, and `rlipp`, `knock_outs` and `GenNet.path_weights` read their terms.
-"""
+HEAD += (
+    "| *source of truth* | papers and code | flipped bases | papers and code | the plain loop, float64 "
+    "| torch's autograd | its error bar | difference of outputs | rows of 1 | |\n"
+)
 
 
 def tried(run: Callable[[], str]) -> str:
@@ -129,10 +132,15 @@ def main(names: list[str]) -> None:
     """Run the named models, or all; each row is written as soon as it is known, and the others stay."""
     held = PAGE.read_text().splitlines(keepends=True) if PAGE.exists() else []
     rows = {row.split(" | ")[0].removeprefix("| "): row for row in held if row.startswith("| ")}
-    for name in names or list(CATALOG):
+    known = {**dict.fromkeys(CATALOG, line), **dict.fromkeys(NETWORKS, network)}
+    for name in names or list(known):
         torch.manual_seed(0)
-        rows[name] = line(name)
-        PAGE.write_text(HEAD + "".join(rows[n] for n in CATALOG if n in rows) + FOOT)
+        rows[name] = known[name](name)
+        parts = [
+            head + "".join(rows[n] for n in of if n in rows)
+            for head, of in ((HEAD, CATALOG), (TERMS, NETWORKS))
+        ]
+        PAGE.write_text("".join(parts))
 
 
 if __name__ == "__main__":
