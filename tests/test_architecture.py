@@ -71,6 +71,8 @@ LAW = {
         "engine.prepare",
         "engine.read",
         "engine.steady",
+        "engine.verify",
+        "methods",
         "naive.methods",
         lazily=(FACE,),
     ),

@@ -288,6 +288,18 @@ def span(bases: int, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "SPAN", bases)
 
 
+def asked_together(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bool]]:
+    """How many variants share each sequence, and whether its original is in float64, as they are asked."""
+    calls, real = [], strand.profiles
+
+    def counted(*args: Any, double: bool) -> Any:
+        calls.append((len(args[3]), double))
+        return real(*args, double=double)
+
+    monkeypatch.setattr(strand, "profiles", counted)
+    return calls
+
+
 def test_close_variants_share_a_sequence_and_have_the_same_scores(
     genome: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -307,16 +319,9 @@ def test_close_variants_share_a_sequence_and_have_the_same_scores(
         "around": 8,
         "scores": ("gain", "difference"),
     }
-    calls = []
-    real = nucleoscope.profile_effect
-
-    def counted(*args: Any, **more: Any) -> Any:
-        calls.append(len(args[2]))
-        return real(*args, **more)
-
-    monkeypatch.setattr(nucleoscope, "profile_effect", counted)
+    calls = asked_together(monkeypatch)
     assert nucleoscope.variants(net, genome, vcf, tmp_path / "o", **given).clean
-    assert calls == [1, 8]  # what it reads; then a group, the others by two runs of the model
+    assert calls == [(8, False)]  # the others by two runs of the model
     monkeypatch.setattr(variant_job._Opened, "_shared", lambda *_: [])
     assert nucleoscope.variants(net, genome, vcf, tmp_path / "w", **given).clean
     shared, alone = (
@@ -351,6 +356,24 @@ def test_a_shared_sequence_that_answers_otherwise_is_withheld(
         retries=0,
     )
     assert "Disagreement: the engine and the model disagree" in done.failed[0]
+
+
+@pytest.mark.parametrize("verify", [0, 2])
+def test_originals_are_in_float64_where_float32_fails_or_nothing_would_tell(
+    genome: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verify: int
+) -> None:
+    span(40, monkeypatch)
+    calls, both = asked_together(monkeypatch), strand.Strand._both
+
+    def rounded(*given: Any) -> Any:
+        return both(*given) * (1 if calls[-1][1] else 1.01)
+
+    monkeypatch.setattr(strand.Strand, "_both", rounded)
+    vcf = write(tmp_path / "v.vcf", *[at(p, 1, other(CHR1[p - 1])) for p in (100, 105, 110, 120)])
+    given: dict[str, Any] = {"length": 41, "target": 1, "around": 8, "scores": "gain", "retries": 0}
+    out = tmp_path / "o"
+    assert nucleoscope.variants(Peaks().eval(), genome, vcf, out, verify=verify, **given).clean
+    assert calls == ([(4, False)] if verify else []) + [(4, True)]
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ from nucleoscope.engine.table import Job, Table, jobs
 from nucleoscope.engine.target import Target
 from nucleoscope.engine.transfer import landed
 
-# Edits a sequence, from which on a float64 forward each is little beside them.
-MANY = 32
+# Multiply-adds in windows, in forwards, from which on one in float64 is little beside them.
+MUCH = 8
 
 Between = Callable[[int], None]  # hears how many edits were done
 Span = tuple[int, int]
@@ -86,9 +86,9 @@ def _pass(
     )
     most = max((job.numbers.shape[1] for job in made), default=1)
     plan = replace(make_plan(asked, held), letters=most)
-    few = len(table) < MANY * len(asked.sequences.letters)
-    if few and not double and plan.local and asked.device.type == "cpu":
-        plan = replace(plan, brief=asked.dtype == torch.float32)
+    if not double and plan.local and asked.device.type == "cpu" and asked.dtype == torch.float32:
+        forwards = len(asked.sequences.letters) * held.forward.work
+        plan = replace(plan, brief=_in_windows(plan, made) < MUCH * forwards)
     changing = np.flatnonzero(table.changing(asked.sequences.letters))
     whole, target = read if held.untraced else None, held.leaves.target()
     tiles = _tiles(plan, made)
@@ -120,6 +120,13 @@ def _pass(
         return replace(found, raw=raw)
     original = torch.cat([originals[first] for first in sorted(originals)])
     return Edited(raw, original, exact, plan.local, untraced=held.untraced, brief=plan.brief)
+
+
+def _in_windows(plan: Plan, made: list[Job]) -> float:
+    """Multiply-adds of all edits, roughly."""
+    return sum(
+        len(job.edits) * plan.load(job.edits.pieces, job.numbers.shape[1]).work for job in made
+    )
 
 
 def _read(run: Run, whole: Read | None, target: Target) -> Tensor:

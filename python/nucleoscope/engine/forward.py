@@ -87,6 +87,11 @@ class Forward:
         schemas = (getattr(n.target, "_schema", None) for n in self.graph.fx)
         return not any(schema is not None and schema.is_mutable for schema in schemas)
 
+    @cached_property
+    def work(self) -> float:
+        """Multiply-adds of one sequence's forward."""
+        return forward_work(self.graph)[0]
+
     def brief(self) -> Forward:
         """The same program for originals in float32, whose convolutions add short sums up."""
         if self._brief is None:

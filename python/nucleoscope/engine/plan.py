@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from nucleoscope.engine.batch_size import sites_per_batch
+from nucleoscope.engine.batch_size import Load, sites_per_batch
 from nucleoscope.engine.context import Context, context
 from nucleoscope.engine.cuts import Cut
 from nucleoscope.engine.forward import forward_work
@@ -232,10 +232,14 @@ class Plan:
         """How many sites a batch takes: what suits the device, and never more than the budget."""
         return self._batch([(site, site + 1)], self.letters)
 
+    def load(self, pieces: Pieces, many: int) -> Load:
+        """What one site of a batch comes to: the most of some of those that have these pieces."""
+        return site_load(self, pieces, many)
+
     def _batch(self, pieces: Pieces, many: int) -> int:
         budget = self.memory // 2 // self.workers  # the other half is for the originals
         count, one_chain = len(pieces[0][0]), len(self.stretches) == 1
-        load = site_load(self, pieces, many)
+        load = self.load(pieces, many)
         most = sites_per_batch(load, count, many, one_chain, budget, self.device)
         rounds = -(-count // (most * self.workers))
         return -(-count // (rounds * self.workers))  # so that all workers end together

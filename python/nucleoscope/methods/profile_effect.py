@@ -72,12 +72,23 @@ def profile_effect(
         first = position - around - (L - P) // 2
         change[:, first : first + 2 * around + 1]
     """
+    options = Options(target, None, layout, alphabet, precision, memory, verify, False, device)
+    variants = read_variants(sequence, position, ref, alt, alphabet)
+    return profiles(model, X, args, variants, around, options, double=not read_verify(verify))
+
+
+def profiles(
+    model: nn.Module, X: Tensor, args: tuple[Tensor, ...] | None, variants: Variants, around: int,
+    options: Options, *, double: bool,
+) -> Effects:  # fmt: skip
+    """`profile_effect`, with originals in float64, or without `double` in float32 where edits are few.
+
+    Then somebody must verify: float32 is not enough for every model.
+    """
     if isinstance(around, bool) or not isinstance(around, int) or around < 0:
         raise ValueError(f"around={around!r}: a number of bases, 0 or more")
-    options = Options(target, None, layout, alphabet, precision, memory, verify, False, device)
     with request(model, X, args, options, "profile_effect") as asked:
-        variants = read_variants(sequence, position, ref, alt, alphabet)
-        variants.check(asked.letters, alphabet)
+        variants.check(asked.letters, options.alphabet)
         same, shifting = np.flatnonzero(variants.same), np.flatnonzero(~variants.same)
         _check_anchors(variants, shifting)
         tracks = _tracks(asked.asked, asked.read, around)
@@ -85,15 +96,14 @@ def profile_effect(
         table = kept.table(np.arange(len(kept))) if len(kept) else nothing(asked.letters)
         spans = int(table.position.min()), int(table.position.max()) + 1
         placed = replace(asked.asked, start=spans[0], end=spans[1], near=tracks.near)
-        count = read_verify(verify)
-        found, checks = _by_deltas(placed, asked.read, tracks, table, kept, count)
+        count = read_verify(options.verify)
+        found, checks = _by_deltas(placed, asked.read, tracks, table, kept, count, double)
         before = tracks.before(found, variants)
         changes = torch.zeros_like(before)
         if len(kept):
             changes[torch.from_numpy(same)] = tracks.changes(found, kept)
         if len(shifted):
-            program = forward(placed, asked.read).forward
-            after = alternatives(placed, program, tracks.near, shifted)
+            after = alternatives(placed, asked.read, tracks.near, shifted)
             changes[torch.from_numpy(shifting)] = after.to(before) - before[shifting]
             if count:
                 one = hold(placed, tracks.near, shifted.part(0), after[:1], tracks.picks)
@@ -175,13 +185,11 @@ def _tracks(asked: Asked, read: Read, around: int) -> _Tracks:
 
 
 def _by_deltas(
-    asked: Asked, read: Read, tracks: _Tracks, table: Table, kept: Variants, count: int
-) -> tuple[Edited, tuple[Check, ...]]:
+    asked: Asked, read: Read, tracks: _Tracks, table: Table, kept: Variants, count: int, double: bool
+) -> tuple[Edited, tuple[Check, ...]]:  # fmt: skip
     """What the edits do, verified; with originals in float64 where float32 is not enough."""
-    for double in (
-        (False, True) if count else (True,)
-    ):  # verification tells whether float32 is enough
-        found = edited(asked, read, table, lambda _edits: None, double)
+    for finer in (True,) if double else (False, True):
+        found = edited(asked, read, table, lambda _edits: None, finer)
         if not torch.isfinite(found.raw).all():
             raise ValueError("model: some variants make its output NaN or infinite")
         try:

@@ -13,7 +13,8 @@ from nucleoscope.engine.cuts import Cut
 from nucleoscope.engine.forward import Forward
 from nucleoscope.engine.near import Near
 from nucleoscope.engine.partial import Partial
-from nucleoscope.engine.prepare import Asked
+from nucleoscope.engine.prepare import Asked, forward
+from nucleoscope.engine.read import Read
 from nucleoscope.engine.rows import Ints
 from nucleoscope.engine.verify import Disagreement
 from nucleoscope.methods.variant_effect import Variants
@@ -21,7 +22,7 @@ from nucleoscope.methods.variant_effect import Variants
 ROUNDING = 1e-4  # of the largest output: by how much two forwards of one sequence may differ
 
 
-def alternatives(asked: Asked, held: Forward, near: Near, variants: Variants) -> Tensor:
+def alternatives(asked: Asked, read: Read, near: Near, variants: Variants) -> Tensor:
     """The alternatives' outputs near each variant, laid beside the original's: [M, T, W], NaN beyond the ends.
 
     Each layer is made where the outputs that are looked at read it. Source of the layout: `engine.aligned`.
@@ -31,6 +32,9 @@ def alternatives(asked: Asked, held: Forward, near: Near, variants: Variants) ->
         after = model(X[n, :, :position] + one_hot(alt) + X[n, :, position + len(ref):])[:, target]
         aligned(after)[position - around :][: 2 * around + 1]
     """
+    held = forward(asked, read).forward
+    if asked.device.type == "cpu" and asked.dtype == torch.float32:
+        held = held.brief()  # faster than torch's convolutions, and a digit nearer to float64
     found = [
         _beside(_made(asked, held, near, one, inputs), near, one)
         for one, inputs in _edited(asked, variants)

@@ -15,6 +15,9 @@ from nucleoscope.engine.cache import doubled
 from nucleoscope.engine.prepare import Asked, ask
 from nucleoscope.engine.read import Read
 from nucleoscope.engine.steady import takes_one
+from nucleoscope.methods.editing import Options
+from nucleoscope.methods.profile_effect import profiles
+from nucleoscope.methods.variant_effect import read_variants
 from nucleoscope.naive.methods.full_float32 import full_float32
 from nucleoscope.scan.alleles import Allele
 from nucleoscope.scan.genome import Genome
@@ -53,20 +56,28 @@ class Strand:
         )  # fmt: skip
         return self._both(found.before.expand_as(found.changes), found.changes)
 
-    def one_sequence(self, alleles: list[Allele], span: int) -> Floats:
-        """The same of any alleles in one sequence for all, always of one length, so that it is traced once."""
-        import nucleoscope
-
+    def one_sequence(self, alleles: list[Allele], span: int, double: bool) -> Floats:
+        """The same of any alleles in one sequence for all, always of one length, so that it is traced once;
+        with `double` the original in float64."""
         job = self.job
         assert job.scoring.around is not None
         low = alleles[0].start - job.centre
         wide = job.lay.length + span
         bases = self.genome.bases(alleles[0].chromosome, low, low + wide)
-        found = nucleoscope.profile_effect(
-            self.model, self._hot([bases]), [0] * len(alleles),
-            [self._turned(a.start - low, len(a.ref), wide) for a in alleles], *self._letters(alleles),
-            around=job.scoring.around, **{**self._given(), "target": self._targets, "verify": 0},
+        options = Options(**{**self._given(), "target": self._targets, "verify": 0})
+        variants = read_variants(
+            [0] * len(alleles), [self._turned(a.start - low, len(a.ref), wide) for a in alleles],
+            *self._letters(alleles), options.alphabet,
         )  # fmt: skip
+        found = profiles(
+            self.model,
+            self._hot([bases]),
+            None,
+            variants,
+            job.scoring.around,
+            options,
+            double=double,
+        )
         both = self._both(found.before, found.changes)
         return (
             both[..., ::-1] if self.mirrored else both

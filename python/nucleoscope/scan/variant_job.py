@@ -14,6 +14,7 @@ import numpy.typing as npt
 from torch import nn
 
 from nucleoscope.engine.aligned import aligned
+from nucleoscope.engine.verify import Disagreement
 from nucleoscope.scan.aligned import stitched
 from nucleoscope.scan.alleles import Allele
 from nucleoscope.scan.genes import Genes
@@ -193,6 +194,12 @@ class _Opened:
 
     def _near(self, alleles: list[Allele]) -> Floats:
         """REF's output and its change where it is looked at, [2, M, T, W]."""
+        try:  # verification tells whether originals in float32 are enough
+            return self._verified(alleles, double=not self.job.parameters.get("verify", 2))
+        except Disagreement:
+            return self._verified(alleles, double=True)
+
+    def _verified(self, alleles: list[Allele], double: bool) -> Floats:
         shared = self._shared(alleles)
         together = [at for group in shared for at in group]
         alone = np.setdiff1d(np.arange(len(alleles)), together)
@@ -202,7 +209,7 @@ class _Opened:
 
         def in_one(group: list[int]) -> Floats:
             chosen = [alleles[at] for at in group]
-            return self._mean(lambda strand: strand.one_sequence(chosen, SPAN))
+            return self._mean(lambda strand: strand.one_sequence(chosen, SPAN, double))
 
         parts = [(group, in_one(group)) for group in shared]
         if len(deltas):
@@ -252,8 +259,6 @@ class _Opened:
 
     def _verify(self, alleles: list[Allele], found: Floats) -> None:
         """Hold variants of shared sequences to the model itself on windows of their own."""
-        import nucleoscope
-
         count = min(self.job.parameters.get("verify", 2), len(alleles))
         strongest = int(np.abs(found[1]).max((1, 2)).argmax())
         random = np.random.default_rng(0).permutation(len(alleles)).tolist()
@@ -263,6 +268,6 @@ class _Opened:
             off = np.abs(answers[1] - found[1, at]).max()
             allowed = VERIFIED * (np.abs(answers).max() + np.abs(found[1]).max())
             if not off <= allowed:
-                raise nucleoscope.Disagreement(
+                raise Disagreement(
                     f"the engine and the model disagree about {alleles[at]}: by {off:.1e}, allowed {allowed:.1e}"
                 )
