@@ -23,7 +23,15 @@ from nucleoscope.evaluate import (
     metrics,
 )
 from nucleoscope.evaluate.metrics import removal
-from tests.evaluate.closed_forms import UNIFORM, Additive, Either, additive_case, case, letters
+from tests.evaluate.closed_forms import (
+    UNIFORM,
+    Additive,
+    Either,
+    Rounded,
+    additive_case,
+    case,
+    letters,
+)
 
 N, L = 5, 23
 PLANTED = torch.zeros(N, L, dtype=torch.bool)
@@ -143,6 +151,27 @@ def test_a_gap_is_what_is_missed() -> None:
     assert close(gap("change"), every(1))
     assert close(gap("nothing"), change.abs())
     assert close(gap("scores"), change.abs() / (2 * exact.scores.abs().sum(1)))
+
+
+def test_what_a_batchs_size_rounds_is_no_change() -> None:
+    """A change that is rounding alone is none to be complete in, and no fall."""
+    X = letters(3, L).float()
+    X[:, :, 0] = torch.eye(4)[:3]  # A, C, G
+    known = case(Rounded(), X, torch.arange(L).double().expand(3, L))
+    complete = metrics.Completeness(background=Background("zeros"))(known)
+    assert complete.isnan().tolist() == [False, True, True]
+    level = metrics.Monotonicity(background=Background("zeros"))(known)
+    assert level.tolist() == [0, 1, 1]
+
+
+def test_draws_that_sequences_share_are_asked_about_once() -> None:
+    known = case(Rounded(), letters(6, L).float(), torch.ones(6, L).double())
+    for kind, asked in (
+        (Background("zeros"), 1), (UNIFORM, 1), (Background("random", 3), 3), (Background(draws=2), 12),
+    ):  # fmt: skip
+        known.model.asked.clear()
+        metrics.Completeness(background=kind)(known)
+        assert known.model.asked == [6, asked], kind
 
 
 def test_what_an_explainer_measures_from_is_what_it_must_add_up_to() -> None:

@@ -18,7 +18,7 @@ PLAIN = torch.randn(9, 37, generator=DRAW).double()
 MARKED = torch.rand(9, 37, generator=DRAW) < 0.3
 
 
-@pytest.mark.parametrize("values", [TIED, PLAIN, TIED.view(3, 3, 37)])
+@pytest.mark.parametrize("values", [TIED, PLAIN, TIED.view(3, 3, 37), torch.cat([PLAIN, TIED])])
 def test_ranks(values: torch.Tensor) -> None:
     assert np.array_equal(statistics.ranks(values), scipy.stats.rankdata(values.numpy(), axis=-1))
 

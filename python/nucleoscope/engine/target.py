@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ class Target:
 
     def __init__(self, target: Index | list[Index], shape: tuple[int, ...]) -> None:
         asked = target if isinstance(target, list) else [target]
-        numbers = torch.arange(int(np.prod(shape))).view(shape)
+        numbers = torch.arange(prod(shape)).view(shape)
         self.picks = [_pick(one, numbers) for one in asked]  # per target [K] flat indices
 
     @classmethod

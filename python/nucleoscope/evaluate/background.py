@@ -38,8 +38,10 @@ class Background:
         """Draws for every sequence, which follow from its letters and the case's seed, not from its place."""
         X = case.data.X
         if self.kind in ("uniform", "zeros"):
-            X = X if X.is_floating_point() else X.float()
-            return torch.full_like(X, 0.25 if self.kind == "uniform" else 0.0)[:, None]
+            column = as_numbers(X).new_full(
+                (1, 1, *X.shape[1:]), 0.25 if self.kind == "uniform" else 0.0
+            )
+            return column.expand(len(X), -1, -1, -1)
         if self.kind == "dinucleotide":
             # Explainers draw their baselines from the seed itself. Judged by the same shuffles, they would be
             # right about these alone, and look better than they are about all others.
@@ -114,7 +116,8 @@ class Walk:
     def __init__(self, case: Case, start: Tensor, end: Tensor, order: Tensor) -> None:
         end = as_numbers(end)
         self._case, self._end, self._order = case, end, order.to(end.device)
-        self._now = start.to(end.dtype).expand(len(end), end.shape[1], -1, -1).contiguous().clone()
+        now = start.to(end.dtype).expand(len(end), end.shape[1], -1, -1)
+        self._now = now.clone(memory_format=torch.contiguous_format)
         self._gone = 0
 
     def to(self, count: int) -> Tensor:
@@ -126,20 +129,13 @@ class Walk:
 
     def keep(self, rows: Tensor) -> None:
         """Go on with some of the sequences alone, bool [N]."""
+        if rows.all():
+            return
         there = rows.to(self._now.device)
         self._now, self._end, self._order = self._now[there], self._end[there], self._order[there]
 
 
-def change(case: Case, background: Background) -> Tensor:  # [N]
-    """What the whole sequence does: the answer for it less the mean answer for its background."""
-    return case.value - ground(case, background.of(case))
-
-
-def ground(case: Case, drawn: Tensor) -> Tensor:  # [N, K, 4, L] -> [N]
-    """The mean answer for what is drawn."""
-    return as_asked(case, drawn).mean(1)
-
-
 def as_asked(case: Case, drawn: Tensor) -> Tensor:  # [N, K, 4, L] -> [N, K]
-    """The answer for each that is drawn."""
-    return case.ask(drawn.flatten(0, 1)).view(drawn.shape[:2])
+    """The answer for each that is drawn. Draws that all sequences share, by `expand`, are asked about once."""
+    some = drawn[:1] if drawn.stride(0) == 0 else drawn
+    return case.ask(some.flatten(0, 1)).view(some.shape[:2]).expand(drawn.shape[:2])

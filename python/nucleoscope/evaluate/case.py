@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -54,7 +55,7 @@ class Explained:
                 f"{(count, length)} or {(count, size, length)}"
             )
         scores = made.detach().cpu().double()
-        if not torch.isfinite(scores).all():
+        if not np.isfinite(scores.numpy()).all():  # in one pass, where torch makes several
             where = (~torch.isfinite(scores)).flatten(1).any(1).nonzero()[:, 0].tolist()
             raise ValueError(
                 f"the explainer returned NaN or infinite scores for {len(where)} of {count} sequences, the first "
@@ -68,6 +69,7 @@ class Explained:
 
 
 Explain = Callable[[Any, Tensor], Explained]
+ULPS = 16  # units in the last place by which a batch's size may change an answer
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +100,11 @@ class Case:
     def value(self) -> Tensor:
         """The model's answer for the sequences as they are, [N]."""
         return self.ask(self.data.X.clone())  # which a model that edits its input may spoil
+
+    @property
+    def rounding(self) -> float:
+        """What two answers may differ by, of their size, where in another batch they would be the same."""
+        return ULPS * torch.finfo(home(self.model, self.data.X)[1]).eps
 
     def ask(self, X: Tensor) -> Tensor:
         """The model's answers as the data's target reads them, [B, 4, L] -> [B] float64 on the CPU.
@@ -151,7 +158,7 @@ def answers(model: Any, X: Tensor, target: Any, batch_size: int = 256) -> Tensor
         raise ValueError(
             f"target={target!r}: it names {made.shape[1]} numbers; metrics compare one"
         )
-    if not torch.isfinite(made).all():
+    if not np.isfinite(made.numpy()).all():
         raise ValueError("model: its answers hold NaN or infinite numbers")
     return made[:, 0]
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from nucleoscope.evaluate.background import Background, change
+from nucleoscope.evaluate.background import Background, as_asked
 from nucleoscope.evaluate.case import Case
 
 AGAINST = ("change", "scores", "nothing")
@@ -20,7 +20,8 @@ class Completeness:
 
     relative_to: "change" divides by the change's size, "scores" by Σ|φ|, "nothing" leaves the output's units.
     background: what b is; None: what the explainer says that it measures from, and dinucleotide shuffles
-    where it says nothing. NaN where the divisor is 0. A map may be complete and wrong: see `MapError`.
+    where it says nothing. NaN where the divisor is 0, or a change that is no more than the answers' rounding. A
+    map may be complete and wrong: see `MapError`.
 
     Source: completeness, Sundararajan et al. 2017 (ICML, PMLR 70, 3319).
     """
@@ -39,12 +40,16 @@ class Completeness:
 
     def __call__(self, case: Case) -> Tensor:
         """[N], 0 where nothing is missed."""
-        should = change(case, self.background or own_background(case))
-        missed = (case.scores.sum(1) - should).abs()
+        value = case.value
+        base = as_asked(case, (self.background or own_background(case)).of(case)).mean(1)
+        missed = (case.scores.sum(1) - (value - base)).abs()
         if self.relative_to == "nothing":
             return missed
-        size = should.abs() if self.relative_to == "change" else case.scores.abs().sum(1)
-        return torch.where(size > 0, missed / size, torch.nan)
+        if self.relative_to == "scores":
+            size = case.scores.abs().sum(1)
+            return torch.where(size > 0, missed / size, torch.nan)
+        size, least = (value - base).abs(), case.rounding * torch.maximum(value.abs(), base.abs())
+        return torch.where(size > least, missed / size, torch.nan)
 
 
 def own_background(case: Case) -> Background:

@@ -14,7 +14,7 @@ from nucleoscope.evaluate.metrics.metric import at_least
 from nucleoscope.evaluate.metrics.removal import turns
 from nucleoscope.evaluate.statistics import spearman, with_truth
 
-ROUNDING = 1e-9  # of the largest answer so far: what a step may fall by and count as level
+LEVEL = 1e-9  # of the largest answer so far: what a step may fall by at least and count as level
 
 
 @dataclass(frozen=True)
@@ -40,21 +40,26 @@ class Monotonicity:
         drawn, order = self.background.of(case), turns(case, -case.scores)
         ends = case.data.X[:, None].expand_as(drawn)
         counts = torch.linspace(0, case.data.length, self.steps + 1).round().unique().long()
-        return torch.cat([
-            never_falls(Walk(case, drawn[rows], ends[rows], order[rows]), len(drawn[rows]), counts)
-            for rows in blocks(drawn)
-        ])  # fmt: skip
+        level = max(LEVEL, case.rounding)
+        made = []
+        for rows in blocks(drawn):
+            walk = Walk(case, drawn[rows], ends[rows], order[rows])
+            made.append(never_falls(walk, len(drawn[rows]), counts, level))
+        return torch.cat(made)
 
 
-def never_falls(walk: Walk, many: int, counts: Tensor) -> Tensor:  # [K + 1] -> [N]
-    """1 for each of the walk's `many` sequences whose answer never falls on the way, else 0."""
+def never_falls(walk: Walk, many: int, counts: Tensor, level: float) -> Tensor:  # [K + 1] -> [N]
+    """1 for each of the walk's `many` sequences whose answer never falls on the way, else 0.
+
+    level: what a step may fall by, of the largest answer so far, and not have fallen.
+    """
     still = torch.arange(many)  # whose answer has not fallen: no other is asked again
     before = torch.full((many,), -torch.inf, dtype=torch.float64)
     largest = torch.zeros(many, dtype=torch.float64)
     for count in counts:
         now = walk.to(int(count))
         largest = torch.maximum(largest, now.abs())
-        kept = now >= before - ROUNDING * largest
+        kept = now >= before - level * largest
         still, before, largest = still[kept], now[kept], largest[kept]
         if not len(still):
             break

@@ -103,8 +103,8 @@ class RelevanceRank(_Planted):
         ordered = torch.from_numpy(np.sort(scores.numpy(), 1))  # numpy sorts values alone, faster
         edge = ordered.gather(1, scores.shape[1] - many)
         above, tied = scores > edge, scores == edge
-        share = (many - above.sum(1, keepdim=True)).double() / tied.sum(1, keepdim=True)
-        return ((above + tied * share) * marked).sum(1) / many[:, 0]
+        share = (many[:, 0] - above.sum(1)).double() / tied.sum(1)  # of the ties, that comes in
+        return ((above & marked).sum(1) + (tied & marked).sum(1) * share) / many[:, 0]
 
 
 @dataclass(frozen=True)
