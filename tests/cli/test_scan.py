@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
@@ -48,6 +49,23 @@ def test_another_method_has_its_own_defaults(genome: str, tmp_path: Path) -> Non
     assert done.exit_code == 0, done.output
     again = ("--resume", "--verify", "3")
     assert "saliency takes no verify" in run("scan", *given, *more, *again).output
+
+
+def test_a_linear_trunk(genome: str, tmp_path: Path) -> None:
+    model = ("--model", "tests.scan.genomes:attending_net", "--target", "1", "--genome", genome)
+    (tmp_path / "r.bed").write_text("1\t0\t60\n1\t100\t160\n")
+    given = (*model, "--bed", str(tmp_path / "r.bed"), "--length", "60", "--trunk", "linear")
+    done = run("scan", *given, "--out", str(tmp_path / "o"), "--npz")
+    assert done.exit_code == 0, done.output
+    assert "APPROXIMATE (linear trunk) but for" in done.output
+    assert (tmp_path / "o/trunk.tsv").read_text().count("regions 0 to 1") == 1
+    assert np.load(tmp_path / "o/scores.npz")["exact"].shape == (2, 60)
+    refused = run("scan", *given, "--out", str(tmp_path / "p"), "--reverse-complement")
+    assert refused.exit_code == 1
+    assert "leave trunk out" in refused.output
+    (tmp_path / "v.vcf").write_text("##fileformat=VCFv4.2\n")
+    more = ("--vcf", str(tmp_path / "v.vcf"), "--length", "60", "--trunk", "linear")
+    assert "No such option" in run("variants", *model, *more).output
 
 
 def test_rejects_show_in_the_exit_code(genome: str, tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from functools import cache
 from pathlib import Path
 
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 ODD = 1003  # no multiple of any stride
 
@@ -48,3 +49,26 @@ def dense_net(length: int) -> nn.Module:
     return nn.Sequential(
         nn.Conv1d(4, 5, 3), nn.ReLU(), nn.Flatten(), nn.Linear(5 * (length - 2), 2)
     ).eval()
+
+
+class Attending(nn.Module):
+    """A convolution and a pool, and attention over all that they leave, which is the trunk."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.mix = nn.Conv1d(4, 8, 5, padding=2), nn.Linear(8, 8)
+        self.out = nn.Linear(8, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = F.max_pool1d(F.relu(self.conv(x)), 2).transpose(1, 2)
+        q = self.mix(h)
+        h = h + F.scaled_dot_product_attention(q, q, h)
+        made: Tensor = self.out(h).mean(1)
+        return made
+
+
+@cache
+def attending_net() -> nn.Module:
+    """Of any length, with a trunk."""
+    return Attending().eval()

@@ -25,6 +25,7 @@ from nucleoscope.cli.requests import (
     of_scores,
     of_shifts,
     of_strands,
+    of_trunk,
 )
 from nucleoscope.scan.provenance import models_of
 from nucleoscope.scan.regions import Region
@@ -37,13 +38,7 @@ from nucleoscope.scan.shipping import listed
 @of_method
 @of_strands
 @of_shifts
-@click.option(
-    "--trunk",
-    type=click.Choice(["exact", "linear"]),
-    default="exact",
-    show_default=True,
-    help="linear: an approximation of models that end in attention, its error measured.",
-)
+@of_trunk
 @of_scores
 def mutagenesis(
     models: tuple[str, ...], weights: tuple[Path, ...], trust: bool, fasta: Path, bed: Path | None,

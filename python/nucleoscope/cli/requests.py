@@ -55,6 +55,12 @@ SHIFTS = (
         help="The mean over the sequence moved by so many bases; repeat for several.",
     ),
 )  # fmt: skip
+TRUNK = (
+    click.option(
+        "--trunk", type=click.Choice(["exact", "linear"]), default="exact", show_default=True,
+        help="linear: an approximation of models that end in attention, its error measured.",
+    ),
+)  # fmt: skip
 READING = (
     click.option(
         "--target", "targets", type=options.target, multiple=True, metavar="INDEX",
@@ -133,6 +139,11 @@ def of_strands(command: Command) -> Command:
 def of_shifts(command: Command) -> Command:
     """Give a command the option of moved sequences."""
     return _with(command, SHIFTS)
+
+
+def of_trunk(command: Command) -> Command:
+    """Give a command the option of a linear trunk."""
+    return _with(command, TRUNK)
 
 
 def of_method(command: Command) -> Command:

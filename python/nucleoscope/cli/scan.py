@@ -13,7 +13,14 @@ import nucleoscope
 from nucleoscope.cli import options
 from nucleoscope.cli.failures import one_message, plain_warnings, prompt_interrupt
 from nucleoscope.cli.loading import load_models
-from nucleoscope.cli.requests import asked, of_method, of_models, of_shifts, of_strands
+from nucleoscope.cli.requests import (
+    asked,
+    of_method,
+    of_models,
+    of_shifts,
+    of_strands,
+    of_trunk,
+)
 from nucleoscope.cli.running import EPILOG, GENOME, end, note, of_run, shown
 from nucleoscope.scan import estimate, export
 
@@ -26,7 +33,7 @@ def bases(ctx: click.Context, param: click.Parameter, text: str | None) -> tuple
     return (int(written[1]), int(written[2])) if text else None
 
 
-OPEN = ("device", "center", "precision", "verify", "reverse_complement", "shifts")
+OPEN = ("device", "center", "precision", "verify", "reverse_complement", "shifts", "trunk")
 
 
 @click.command(epilog=EPILOG)
@@ -56,6 +63,7 @@ OPEN = ("device", "center", "precision", "verify", "reverse_complement", "shifts
 )  # fmt: skip
 @of_strands
 @of_shifts
+@of_trunk
 @of_method
 @of_run
 @click.option("--bigwig", is_flag=True, help="Write scores.bw too, a track a target.")
@@ -77,7 +85,8 @@ def scan(
     """Score regions, or a whole genome, with your own model.
 
     OUT holds a manifest, a checkpoint for every shard that is done, rejects.tsv, and at the end
-    scores.zarr. Killed at any point, a scan resumes, and its store is the same byte for byte.
+    scores.zarr. Killed at any point, a scan resumes, and its store is the same byte for byte. With
+    --trunk linear trunk.tsv says what the scores are off by, and `exact` in the store which are not.
     """
     if out is None and not only_estimate:
         raise click.UsageError("give --out FOLDER, or --estimate")

@@ -18,6 +18,7 @@ from nucleoscope.scan.genome import Genome, open_genome
 from nucleoscope.scan.letters import one_hot
 from nucleoscope.scan.shipping import listed
 from nucleoscope.scan.tiling import Tiling
+from nucleoscope.scan.trunk import Told, told
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 Runner = Callable[[Sequence[str]], Arrays]  # the lines of a shard -> its arrays
@@ -70,7 +71,8 @@ class RegionJob:
     threads: int
 
     def open(self, held: ExitStack) -> Runner:
-        """Opens the genome; the runner gives `scores`, their `axes`, and `which` lines they are of."""
+        """Opens the genome; the runner gives `scores`, their `axes`, and `which` lines they are of; by a linear
+        trunk also which sites are `exact`, and what each call says of the others (`trunk`)."""
         genome = held.enter_context(open_genome(self.genome, self.scratch, beside=False))
         made = _Opened(self, genome)
         return made.rows if self.tiling is None else made.tiles
@@ -82,6 +84,7 @@ class _Opened:
     genome: Genome
     positions: dict[int, int] = field(default_factory=dict)  # of the output, by length of window
     axes: tuple[str, ...] = ()  # of the method's scores
+    told: Told | None = None  # of the last call, by a linear trunk
 
     def rows(self, lines: Sequence[str]) -> Arrays:
         """All pieces of one length in one call: scores [piece, ..., site]."""
@@ -90,19 +93,28 @@ class _Opened:
         scores = self._scores(bases, [f"{p.chromosome}:{p.start + 1}-{p.end}" for p in pieces])
         for row, sequence in enumerate(bases):
             scores[row][..., self._unscored(sequence)] = np.nan
-        return {"which": np.arange(len(pieces)), "scores": scores, "axes": np.array(self.axes)}
+        made = {"which": np.arange(len(pieces)), "scores": scores, "axes": np.array(self.axes)}
+        if self.told:
+            made |= {"exact": self.told.exact, "trunk": self.told.figures[None]}
+        return made
 
     def tiles(self, lines: Sequence[str]) -> Arrays:
         """Piece by piece, each in its window: scores [..., site], one piece after the other."""
-        found, which = [], []
+        found, which, exact, trunk = [], [], [], []
         for index, piece in enumerate(map(Piece.read, lines)):
             scores = self._tile(piece)
             if scores is not None:
                 found.append(scores)
                 which.append(index)
+                if self.told:
+                    exact.append(self.told.exact[0])
+                    trunk.append(self.told.figures)
         scores = np.concatenate(found, -1) if found else np.zeros((0,), np.float32)
         axes = np.array(self.axes[1:])  # without that of sequences
-        return {"which": np.array(which, np.int64), "scores": scores, "axes": axes}
+        made = {"which": np.array(which, np.int64), "scores": scores, "axes": axes}
+        if trunk:
+            made |= {"exact": np.concatenate(exact), "trunk": np.stack(trunk)}
+        return made
 
     def _tile(self, piece: Piece) -> npt.NDArray[Any] | None:
         assert self.job.tiling is not None
@@ -132,7 +144,7 @@ class _Opened:
         method = getattr(nucleoscope, self.job.method)
         sited = "start" in inspect.signature(method).parameters
         result = method(self.job.model, X, **(sites if sited else {}), **given)
-        self.axes = result.axes
+        self.axes, self.told = result.axes, told(result)
         scores: npt.NDArray[Any] = result.scores.cpu().numpy().copy()
         return scores if sited else scores[..., slice(sites.get("start"), sites.get("end"))]
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import nn
 
+from nucleoscope.scan import trunk
 from nucleoscope.scan.folder import Folder
 from nucleoscope.scan.genome import Genome, digest, open_genome
 from nucleoscope.scan.job import PLANNED, RegionJob
@@ -24,6 +25,7 @@ from nucleoscope.scan.tiling import Tiling, exact_tiling, fixed_tiling
 MEMORY = (
     1 << 30
 )  # bytes a worker: what is free decides batches, and so the last bits, so it is none of ours
+NO_TRUNK = "trunk='linear': this model has no trunk: deltas go all the way to its output, exactly. Leave trunk out"
 PLANNED_BASES = 2048  # a plan's windows are the same for any length: of so many
 
 
@@ -66,6 +68,8 @@ class Request:
             )
         if "reverse_target" in self.parameters:
             self._check_reverse_target("reverse_target" in names)
+        if "trunk" in names and trunk.is_linear(self.parameters):
+            trunk.check(self.parameters, listed(self.model))
         unknown = [n for n in self.parameters if n not in names or n in ("model", "X", "args")]
         if unknown or {"start", "end"} & set(self.parameters):
             raise TypeError(
@@ -127,7 +131,8 @@ def prepare(request: Request, folder: Folder, note: Callable[[str], None]) -> Re
             sieve = Sieve(genome, request.length, tiling)
             facts = {
                 **told, "coordinates": request.along, "sizes": dict(genome.sizes),
-                "threads": request.threads, "provenance": provenance,
+                "threads": request.threads, "trunk": trunk.is_linear(request.parameters),
+                "provenance": provenance,
             }  # fmt: skip
             folder.prepare(
                 sieve.items(_any(asked(request.regions, genome), request)),
@@ -148,6 +153,9 @@ def _any(found: Iterator[Region | Reject], request: Request) -> Iterator[Region 
 
 
 def _tiling(request: Request, genome: Genome) -> Tiling | None:
+    wide = request.window or request.length
+    if wide and trunk.is_linear(request.parameters):
+        _check_trunk(request, wide)
     if request.along == "regions":
         return None
     if request.window:
@@ -161,7 +169,20 @@ def _tiling(request: Request, genome: Genome) -> Tiling | None:
     sides = [asked]
     if both and request.parameters.get("reverse_target") is not None:
         sides.append({**asked, "target": request.parameters["reverse_target"]})
-    return exact_tiling(listed(request.model), X, request.cell, both, shift, sides)
+    made = exact_tiling(listed(request.model), X, request.cell, both, shift, sides)
+    if trunk.is_linear(request.parameters):
+        raise ValueError(NO_TRUNK)
+    return made
+
+
+def _check_trunk(request: Request, bases: int) -> None:
+    """Raise ValueError where deltas go all the way through the model, before a shard is begun."""
+    import nucleoscope
+
+    asked = {k: v for k, v in request.given().items() if k in PLANNED}
+    X = one_hot(["A" * bases], asked.get("alphabet", "ACGT"), asked.get("layout", "NCL"))
+    if nucleoscope.plan(listed(request.model)[0], X, **asked).local:
+        raise ValueError(NO_TRUNK)
 
 
 def _asked(request: Request, tiling: Tiling | None) -> dict[str, Any]:
@@ -186,5 +207,6 @@ def _meaning(request: Request, tiling: Tiling | None) -> dict[str, str]:
     return {
         "coordinates": request.along,
         "scores": "changes of the target, "
-        + ("summed over the output's positions" if summed else f"as {request.method} gives them"),
+        + ("summed over the output's positions" if summed else f"as {request.method} gives them")
+        + (", APPROXIMATE but where `exact` says so" * trunk.is_linear(request.parameters)),
     }

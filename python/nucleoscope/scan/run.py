@@ -21,6 +21,7 @@ from nucleoscope.scan.job import Job
 from nucleoscope.scan.progress import Progress
 from nucleoscope.scan.request import Request, prepare
 from nucleoscope.scan.sources import Regions
+from nucleoscope.scan.trunk import TABLE, summary
 
 PREPARING = 3600  # seconds that other members of an array job wait for the first to prepare
 
@@ -39,6 +40,7 @@ class Scan:
     done: int
     failed: dict[int, str]  # shard: reason
     rejects: dict[str, int]  # reason: how many
+    trunk: str = ""  # by a linear trunk: what is approximate, and by how much
 
     @property
     def clean(self) -> bool:
@@ -47,6 +49,7 @@ class Scan:
 
     def __str__(self) -> str:
         lines = [f"{self.done:,} of {self.shards:,} shards done: {self.store or self.out}"]
+        lines += [self.trunk] if self.trunk else []
         if self.rejects:
             kinds = ", ".join(f"{count:,} {kind}" for kind, count in self.rejects.items())
             lines.append(f"Left out: {kinds}; {self.out / 'rejects.tsv'} says which.")
@@ -98,7 +101,8 @@ def scan(
     out
         A folder, new or empty, or with ``resume``; nothing is written outside it.
     method, parameters
-        A method of nucleoscope by its name, and what it takes besides the model and X.
+        A method of nucleoscope by its name, and what it takes besides the model and X. With ``trunk="linear"``
+        `exact` in the store marks exact sites, and `trunk.tsv` has the certificate of each window or shard.
     coordinates
         ``"regions"``: each is a sequence of its own, all of one length, and a row of the store.
         ``"genome"``: scores lie along the chromosomes, as though each had been one sequence, whatever the
@@ -249,10 +253,10 @@ def standing(folder: Folder) -> Scan:
     """How the scan in a folder stands."""
     done = sum(folder.is_done(n) for n in range(len(folder)))
     name = "variants.vcf.gz" if folder.manifest["coordinates"] == "variants" else "scores.zarr"
-    failed, store = dict(folder.failures()), folder.path / name
+    store = folder.path / name if (folder.path / name).exists() else None
     return Scan(
-        folder.path, store if store.exists() else None, len(folder), done, failed,
-        folder.manifest["rejects"],
+        folder.path, store, len(folder), done, dict(folder.failures()), folder.manifest["rejects"],
+        summary(folder.path / TABLE) if store else "",
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from zarr.errors import ZarrUserWarning
 
 from nucleoscope.scan.folder import Folder
 from nucleoscope.scan.job import Piece
+from nucleoscope.scan.trunk import TABLE, summary, write
 
 STORE = "scores.zarr"
 SITES_A_CHUNK = 1 << 16
@@ -27,7 +28,8 @@ def assemble(folder: Folder) -> Path:
     """Write `scores.zarr` from all checkpoints, shard by shard in flat memory.
 
     Regions: `scores` [region, ..., site] with `chromosome`, `start` and `end`. Genome: one array
-    [..., site] a chromosome below `chromosomes`. What was not scored is NaN. Raises ValueError where
+    [..., site] a chromosome below `chromosomes`. What was not scored is NaN. By a linear trunk, `exact`: the sites
+    whose scores are, [region, site] or [site] a chromosome; and `trunk.tsv` in the folder. Raises ValueError where
     shards are neither done nor recorded as failed.
     """
     failed = folder.given_up()
@@ -40,6 +42,9 @@ def assemble(folder: Folder) -> Path:
     else:
         _chromosomes(folder, root, done)
     root.attrs.update(folder.manifest["provenance"])
+    if folder.manifest.get("trunk"):
+        write(folder.path / TABLE, _calls(folder, done))
+        root.attrs["trunk"] = summary(folder.path / TABLE)
     root.attrs["failed_shards"] = {str(n): reason for n, reason in failed.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ZarrUserWarning)  # that other readers pass it over
@@ -57,7 +62,7 @@ def _pieces(folder: Folder, numbers: list[int]) -> Iterator[tuple[list[Piece], M
 
 
 def _rows(folder: Folder, root: zarr.Group, done: list[int]) -> None:
-    count, scores = int(folder.manifest["items"]), None
+    count, scores, exact = int(folder.manifest["items"]), None, None
     names = list(folder.manifest["sizes"])
     numbers = {name: number for number, name in enumerate(names)}
     places: npt.NDArray[np.int64] = np.zeros((3, count), np.int64)
@@ -69,7 +74,13 @@ def _rows(folder: Folder, root: zarr.Group, done: list[int]) -> None:
         if scores is None:
             shape, chunk = (count, *block.shape[1:]), (len(block), *block.shape[1:])
             scores = _array(root, "scores", shape, chunk, arrays)
-        scores[pieces[0].row : pieces[0].row + len(pieces)] = block
+        at = slice(pieces[0].row, pieces[0].row + len(pieces))
+        scores[at] = block
+        if "exact" in arrays:
+            if exact is None:
+                shape, chunk = (count, block.shape[-1]), (len(block), block.shape[-1])
+                exact = _marks(root, "exact", shape, chunk, ["sequence", "site"])
+            exact[at] = arrays["exact"]
     for name, values in zip(("chromosome", "start", "end"), places, strict=True):
         root.create_array(name, data=values)
     root["chromosome"].attrs["names"] = names
@@ -78,6 +89,7 @@ def _rows(folder: Folder, root: zarr.Group, done: list[int]) -> None:
 def _chromosomes(folder: Folder, root: zarr.Group, done: list[int]) -> None:
     sizes, group = folder.manifest["sizes"], root.create_group("chromosomes")
     arrays: dict[str, zarr.Array[Any]] = {}
+    marks: dict[str, zarr.Array[Any]] = {}
     for pieces, made in _pieces(folder, done):
         scores, at = made["scores"], 0
         for piece in pieces:
@@ -88,6 +100,11 @@ def _chromosomes(folder: Folder, root: zarr.Group, done: list[int]) -> None:
                 arrays[name] = _array(group, safe_name(name), (*lead, sizes[name]), chunk, made)
                 arrays[name].attrs["name"] = name
             arrays[name][..., piece.start : piece.end] = scores[..., at : at + wide]
+            if "exact" in made:
+                if name not in marks:
+                    given = (sizes[name],), (min(SITES_A_CHUNK, sizes[name]),), ["site"]
+                    marks[name] = _marks(root.require_group("exact"), safe_name(name), *given)
+                marks[name][piece.start : piece.end] = made["exact"][at : at + wide]
             at += wide
 
 
@@ -103,6 +120,27 @@ def _array(
         name, shape=shape, chunks=chunks, dtype=like["scores"].dtype, fill_value=np.nan,
         dimension_names=axes,
     )  # fmt: skip
+
+
+def _marks(
+    group: zarr.Group, name: str, shape: tuple[int, ...], chunks: tuple[int, ...], axes: list[str]
+) -> zarr.Array[Any]:
+    """Which sites are exact; what was not scored is not."""
+    return group.create_array(
+        name, shape=shape, chunks=chunks, dtype=np.bool_, fill_value=False, dimension_names=axes
+    )
+
+
+def _calls(folder: Folder, done: list[int]) -> Iterator[tuple[int, str, npt.NDArray[np.float64]]]:
+    """(shard, where, figures) of each call by a linear trunk: of a piece, or of a shard's regions together."""
+    for number, (pieces, arrays) in zip(done, _pieces(folder, done), strict=True):
+        figures = arrays.get("trunk", ())
+        if len(figures) == len(pieces):
+            named = [f"{p.chromosome}:{p.start + 1}-{p.end}" for p in pieces]
+        else:
+            named = [f"regions {pieces[0].row} to {pieces[-1].row}"] * len(figures)
+        for where, each in zip(named, figures, strict=True):
+            yield number, where, each
 
 
 def safe_name(name: str) -> str:

@@ -159,6 +159,11 @@ class Request:
 
         self.scoring.check()
         known = set(inspect.signature(nucleoscope.variant_effect).parameters) - FIXED
+        if "trunk" in self.parameters:
+            raise TypeError(
+                "variants takes no trunk: alleles are few to a window, and are scored exactly. Leave trunk out; "
+                "scan(trunk='linear') screens every base"
+            )
         unknown = sorted(set(self.parameters) - known)
         if unknown:
             raise TypeError(
