@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -304,3 +305,9 @@ def build(name: str) -> nn.Module:
     torch.manual_seed(0)
     maker, length, _, _ = ZOO[name]
     return lively(maker(length))
+
+
+@functools.cache
+def shared(name: str) -> nn.Module:
+    """The same, one net for all tests that change nothing of it: it is traced once."""
+    return build(name)

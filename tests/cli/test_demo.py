@@ -137,6 +137,7 @@ def test_table_is_aligned(both: Callable[[str], list[SpliceSite]]) -> None:
     assert all(line == line.rstrip() for line in lines)
 
 
+@pytest.mark.slow
 def test_both_strands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nucleoscope.cli.demo.SAMPLED_EDITS", 2)
     done = demo(tmp_path, "--strand", "both", "--length", "600")
@@ -168,6 +169,7 @@ def test_folder_that_is_a_file(tmp_path: Path) -> None:
     assert "is a file" in done.output
 
 
+@pytest.mark.slow
 def test_an_untrained_net_finds_no_introns() -> None:
     """The biology comes from the weights, not from how sites are looked for."""
     name, bases, start = load_sequence()

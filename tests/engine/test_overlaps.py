@@ -22,7 +22,9 @@ PRE: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-@pytest.mark.parametrize("length", [13, 16, 20, 33])
+@pytest.mark.parametrize(
+    "length", [13, 33, *(pytest.param(n, marks=pytest.mark.slow) for n in (16, 20))]
+)
 @pytest.mark.parametrize("dilation", [4, 5])
 @pytest.mark.parametrize("pre", PRE)
 def test_both_strands_behind_a_dilation(length: int, dilation: int, pre: str) -> None:

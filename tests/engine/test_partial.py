@@ -87,7 +87,7 @@ def made(
     return sum(c.count for c, _ in cuts), sum(a.length for _, a in cuts if a is not None)
 
 
-@pytest.mark.parametrize("which", [0, 3])
+@pytest.mark.parametrize("which", [3, pytest.param(0, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", NETS)
 def test_originals_are_those_of_a_whole_forward(name: str, which: int) -> None:
     model, X = net(name), sequences(2, LENGTH)

@@ -65,7 +65,9 @@ def net(between: Between, seed: int) -> nn.Module:
     return made.eval()
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))]
+)
 @pytest.mark.parametrize("name", NEAR)
 def test_near_a_pole(name: str, seed: int) -> None:
     assert_exact(net(NEAR[name], seed), sequences(1, 40, seed=seed), local=False)

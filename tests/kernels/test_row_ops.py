@@ -82,6 +82,7 @@ def test_every_shape(op: str, dtype: torch.dtype) -> None:
         OPS[op](module, count + DTYPES.index(dtype), shape, dtype)
 
 
+@pytest.mark.slow
 def test_blocks_of_a_gpu(twins: dict[str, int]) -> None:
     """Many programs, with lines and channels left over."""
     twins["BLOCK_LINES"] = 16
@@ -154,7 +155,8 @@ def test_a_chain_is_its_definition(name: str, dtype: torch.dtype) -> None:
     assert_close(chain.run(delta_chain, asked), chain, asked)
 
 
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
 def test_a_chain_of_every_op(seed: int) -> None:
     torch.manual_seed(seed)
     chain = Chain(3, 2, torch.float64)

@@ -296,7 +296,10 @@ nucleoscope.saturation_mutagenesis(model, X)
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send to a process")
 @pytest.mark.usefixtures("hears_interrupts")
-@pytest.mark.parametrize("seam", [False, True], ids=["deltas", "tail"])
+@pytest.mark.parametrize(
+    "seam",
+    [pytest.param(False, id="deltas"), pytest.param(True, marks=pytest.mark.slow, id="tail")],
+)
 def test_ctrl_c(seam: bool) -> None:
     extra = ["nn.Softmax(2)"] if seam else []
     job = subprocess.Popen(

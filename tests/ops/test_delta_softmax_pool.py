@@ -125,7 +125,7 @@ def test_equals_naive(shape: Any, dtype: torch.dtype, device: torch.device) -> N
             assert_right(case | {"given": None, "rows_in": None})
 
 
-@pytest.mark.parametrize("threads_used", [1, 2])
+@pytest.mark.parametrize("threads_used", [2, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("isa", _C.available_isas())
 def test_every_instruction_set_and_thread_count(isa, dtype, threads_used, threads) -> None:
