@@ -23,17 +23,17 @@ RESULTS = Path(__file__).parent / "results" / "transparent.json"
 TERMS, GENES, EACH, UNITS, EXAMPLES, ROUNDS = 2086, 3008, 28, 6, 64, 7
 
 
-def drawn() -> Ontology:
-    """A random ontology with one root, at most six levels deep, of the published size."""
+def drawn(terms: int = TERMS, each: int = EACH) -> Ontology:
+    """A random ontology with one root, at most six levels deep, by default of the published size."""
     rng = random.Random(0)
     depth = {"t0": 0}
     parents, annotations = [], []
-    for i in range(1, TERMS):
+    for i in range(1, terms):
         over = rng.choice([t for t, d in depth.items() if d < 5])
         depth[f"t{i}"] = depth[over] + 1
         parents.append((over, f"t{i}"))
     for term in depth:
-        annotations += [(term, f"g{g}") for g in rng.sample(range(GENES), EACH)]
+        annotations += [(term, f"g{g}") for g in rng.sample(range(GENES), each)]
     annotations += [("t0", f"g{g}") for g in range(GENES)]
     return ontology(parents, annotations, [f"g{g}" for g in range(GENES)])
 

@@ -19,7 +19,11 @@ from nucleoscope.models.edge_linear import EdgeLinear
 from nucleoscope.models.gen_net import GenNet
 
 FUNCTIONS: dict[Any, str] = {torch.tanh: "tanh", torch.relu: "relu", torch.sigmoid: "sigmoid"}
-HELD = 256 << 20  # bytes of changes at once, were every state to change
+HELD = (
+    256 << 20
+)  # bytes at once: of changes, were every state to change, and of the edges that they go along
+EDGE = 48  # bytes of an edge's places while a level is carried
+FEW = 16  # knock-outs of the first block, which says how many edges one takes
 Step = nn.Module | Tensor | Callable[[Tensor], Tensor]
 
 
@@ -158,15 +162,18 @@ def _worth(
     size, n = held.rows.shape
     out = [[tuple(map(Outgoing, way)) for way in level.ways] for level in held.levels]
     states = size - held.levels[0].first
-    block = max(1, HELD // (states * n * held.rows.element_size()))
+    most = max(1, HELD // (states * n * held.rows.element_size()))
+    first, block = 0, min(FEW, most)
     made, total = [held.rows.new_zeros(0, n)], 0
     state = held.rows[held.end : held.ends].T
-    for first in range(0, len(spans), block):
+    while first < len(spans):
         some = spans[first : first + block]
         changes, products = _up(held, out, _first(held, some, fixed))
         ends = changes.within(held.end, held.ends).dense(len(some), state.shape[1])
         made.append(_answer(state, ends, tail))
         total += products
+        first += len(some)
+        block = max(1, min(most, 2 * block, HELD * len(some) // max(1, products * EDGE)))
     return torch.cat(made), total
 
 
