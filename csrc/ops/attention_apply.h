@@ -4,8 +4,9 @@
 #include "support/isa.h"
 
 // Rows times attention. A strip of queries against all keys is held as e = 2^(logit - reference)
-// until its sums are known; then every target's sums over queries, of r / sum * e, go on by it. So
-// each logit is made once, and the log-sum-exp comes of the very numbers that are handed on.
+// until its sums are known; then every target's sums over queries, of r / sum * e, go on by it,
+// while the next strip takes its place. So each logit is made once, and the log-sum-exp comes of
+// the very numbers that are handed on.
 
 namespace nucleoscope {
 

@@ -54,7 +54,8 @@ void attention_mean(const AttentionMean& call, int threads) {
             if (call.share[h] == 0) continue;
             const std::int64_t head = (b * of.H + h) * of.Lq;
             strip.sweep(of.query + head * of.D, all_queries.data() + i, many,
-                        keys.data() + h / (of.H / of.G) * packed, Scoring(of, b, h));
+                        keys.data() + h / (of.H / of.G) * packed, Scoring(of, b, h),
+                        [](std::int64_t) {});
             for (std::int64_t row = 0; row < many; ++row) call.lse[head + i + row] = strip.lse(row);
             add(strip, call.share[h], of.Lk, out);
           }

@@ -7,7 +7,8 @@
 
 // One walk over sequences and heads that the attention ops share: keys are packed once a group of
 // heads; the queries of a head go by in strips, dealt out to the threads in turn, each with sums of
-// its own, which are added in the order of the threads.
+// its own, which are added in the order of the threads. A strip is too long for the near caches: it
+// is handed on panel by panel while the next one takes its place, so that memory is passed once.
 
 namespace nucleoscope::NUCLEOSCOPE_ISA {
 
@@ -73,16 +74,19 @@ void for_strips(const Attention& of, const Handed* to, int threads, Each& each) 
         targets.clear();
         for (std::int64_t i = member * strip_depth; i < count; i += members * strip_depth) {
           const std::int64_t many = count - i < strip_depth ? count - i : strip_depth;
-          strip.sweep(of.query + bh * of.Lq * of.D, asked.data() + i, many, keys.data(), scoring);
+          strip.sweep(of.query + bh * of.Lq * of.D, asked.data() + i, many, keys.data(), scoring,
+                      [&](std::int64_t p) { targets.add(p + 1); });
+          targets.add(panels);
           each.strip(strip, member, b, h);
           if (!to) continue;
-          targets.add(strip, [&](std::int64_t m, std::int64_t row) {
+          targets.take(strip, [&](std::int64_t m, std::int64_t row) {
             const float share = 1.0f / strip.total(row);
             const float* r = to->r;
             if (!r) return share;
             return share * r[b * to->strides[0] + h * to->strides[1] + m * of.Lq + strip.at(row)];
           });
         }
+        targets.add(panels);
       }
     });
     if (!to) continue;

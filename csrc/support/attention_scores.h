@@ -20,14 +20,18 @@ class Scoring {
         cap_(call.softcap * log2_e),
         window_only_(!mask_ && !bias_ && !table_ && !call.slopes && cap_ == 0) {}
 
-  /// The logits of queries at[0], at[1], ... (ascending) and the keys from `column` on; -inf behind
-  /// the last key.
-  void operator()(Products<tile_rows>& tile, const std::int32_t* at, std::int64_t column) const {
+  /// Whether products are logits as they are, of queries at[0], at[1], ... (ascending) and the keys
+  /// from `column` on.
+  bool plain(const std::int32_t* at, std::int64_t column) const {
     const std::int64_t nearest = column - at[tile_rows - 1] - call_.first;
     const std::int64_t farthest = column + tile_columns - 1 - at[0] - call_.first;
     const bool all_seen = nearest >= -call_.behind && farthest <= call_.ahead;
-    if (window_only_ && all_seen && column + tile_columns <= call_.Lk) return;
-#pragma GCC unroll 8
+    return window_only_ && all_seen && column + tile_columns <= call_.Lk;
+  }
+
+  /// The logits of the same, in their place; -inf behind the last key.
+  __attribute__((noinline)) void operator()(Products<tile_rows>& tile, const std::int32_t* at,
+                                            std::int64_t column) const {
     for (int r = 0; r < tile_rows; ++r) score(tile.sums[r], at[r], column);
   }
 

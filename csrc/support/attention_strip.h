@@ -58,20 +58,28 @@ class Strip {
         alive_(reinterpret_cast<std::int32_t*>(reference_ + depth)),
         at_(alive_ + depth) {}
 
-  /// Takes `count` queries of a head, ascending, and sums them up against its packed keys.
+  /// Takes `count` queries of a head, ascending, and sums them up against its packed keys. Panel p
+  /// of the strip before, and those behind it, are whole until before(p) returns.
+  template <class Before>
   void sweep(const float* query, const std::int32_t* at, std::int64_t count, const float* keys,
-             const Scoring& scoring) {
+             const Scoring& scoring, const Before& before) {
     take(query, at, count);
     const std::int64_t size = call_.D * tile_columns;
-    for (std::int64_t p = begin_; p < end_; ++p)
+    for (std::int64_t p = begin_; p < end_; ++p) {
+      before(p);
       for (std::int64_t t = 0; t < used_; t += tile_rows) {
-        const float* panel = keys + p * size;
+        look_ahead(keys, p + 1 < end_ ? p + 1 : begin_, t);
         Products<tile_rows> tile;
-        tile.multiply(call_.D, query_ + t * call_.D, panel);
-        scoring(tile, at_ + t, p * tile_columns);
-        if (p == begin_ || exceeds(tile, t)) move(tile, t, p);
-        gather(tile, t, p);
+        tile.multiply(call_.D, query_ + t * call_.D, keys + p * size);
+        const bool plain = scoring.plain(at_ + t, p * tile_columns);
+        if (plain && p != begin_ && !exceeds(tile, t)) [[likely]] {
+          gather(tile, t, p);
+        } else {
+          Products<tile_rows> other = tile;  // whose address is taken; that of `tile` never is
+          settle(other, t, p, scoring);
+        }
       }
+    }
   }
 
   std::int64_t count() const { return count_; }  // queries
@@ -80,8 +88,8 @@ class Strip {
   std::int64_t end() const { return end_; }
   std::int64_t at(std::int64_t row) const { return at_[row]; }  // its query
   const Row& row(std::int64_t row) const { return rows_[row]; }
-  /// Of e, [used, columns].
-  float* panel(std::int64_t p) { return e_ + (p - begin_) * depth_ * tile_columns; }
+  /// Of e, [used, columns]: in the same place for every strip.
+  float* panel(std::int64_t p) { return e_ + p * depth_ * tile_columns; }
 
   float total(std::int64_t row) const { return total_of(rows_[row].sum); }
   float lse(std::int64_t row) const {  // in nats
@@ -101,6 +109,7 @@ class Strip {
   void take(const float* query, const std::int32_t* at, std::int64_t count) {
     count_ = count;
     used_ = (count + tile_rows - 1) / tile_rows * tile_rows;
+    share_ = call_.D * tile_rows / used_;
     const float scale = call_.scale * log2_e;
     for (std::int64_t i = 0; i < used_; ++i) {
       at_[i] = at[i < count ? i : count - 1];
@@ -119,6 +128,20 @@ class Strip {
     for (std::int64_t i = 0; i < used_; ++i) alive_[i] = static_cast<std::int32_t>(begin_);
   }
 
+  /// Asks for what the next panel will read, the keys of `next` by equal shares of the tiles. (The
+  /// processor looks ahead by itself, but not beyond a page of memory, which is a panel or two. As
+  /// a call it would be taken for one without effect, and left out.)
+  inline __attribute__((always_inline)) void look_ahead(const float* keys, std::int64_t next,
+                                                        std::int64_t t) const {
+    constexpr std::int64_t line = 16, lines = tile_rows * tile_columns / line;
+    const float* key = keys + (next * call_.D + t / tile_rows * share_) * tile_columns;
+    for (std::int64_t k = 0; k < share_ * tile_columns; k += line) __builtin_prefetch(key + k);
+    if (!e_) return;
+    const float* e = e_ + (next * depth_ + t) * tile_columns;
+#pragma GCC unroll 16
+    for (std::int64_t i = 0; i < lines; ++i) __builtin_prefetch(e + i * line);
+  }
+
   bool exceeds(const Products<tile_rows>& tile, std::int64_t t) const {
     Vector<float> above = all<float>(lowest);
 #pragma GCC unroll 8
@@ -129,6 +152,14 @@ class Strip {
       above = quick_larger(above, top - all(reference_[t + r]));
     }
     return any_above(above, all<float>(most));
+  }
+
+  /// The tile on its long way: not inlined, or it would keep the sums of the short one in memory.
+  __attribute__((noinline)) void settle(Products<tile_rows>& tile, std::int64_t t, std::int64_t p,
+                                        const Scoring& scoring) {
+    if (!scoring.plain(at_ + t, p * tile_columns)) scoring(tile, at_ + t, p * tile_columns);
+    if (p == begin_ || exceeds(tile, t)) move(tile, t, p);
+    gather(tile, t, p);
   }
 
   void move(const Products<tile_rows>& tile, std::int64_t t, std::int64_t p) {
@@ -181,6 +212,7 @@ class Strip {
 
   const Attention& call_;
   std::int64_t depth_, count_ = 0, used_ = 0, begin_ = 0, end_ = 0;
+  std::int64_t share_ = 0;  // rows of a panel of keys that a tile asks for ahead
   float *e_, *query_;
   Row* rows_;
   float* reference_;

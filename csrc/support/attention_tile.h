@@ -17,32 +17,46 @@ constexpr int tile_rows = 6,
 #endif
 constexpr std::int64_t tile_columns = tile_vectors * lanes<float>;
 
+/// Keeps a vector until here, after its last product: GCC would write that product over it rather
+/// than over the sum, and then move the sum.
+inline void keep(Vector<float> value) {
+#if defined(__x86_64__)
+  asm volatile("" : : "v"(value));
+#elif defined(__aarch64__)
+  asm volatile("" : : "w"(value));
+#else
+  asm volatile("" : : "m"(value));
+#endif
+}
+
 template <int R>
 struct Products {
-  Vector<float> sums[R][tile_vectors];
+  Vector<float> sums[R][tile_vectors] = {};
 
-  /// sums = rows [depth, R] transposed, times columns [depth, tile_columns].
+  /// sums += rows [depth, R] transposed, times columns [depth, tile_columns].
   inline __attribute__((always_inline)) void multiply(std::int64_t depth, const float* rows,
                                                       const float* columns) {
-#pragma GCC unroll 8
-    for (int i = 0; i < R; ++i)
+    for (std::int64_t k = 0; k < depth; ++k, rows += R, columns += tile_columns)
+      step(rows, columns);
+  }
+
+  /// The same, one row and one line of columns at a time.
+  inline __attribute__((always_inline)) void step(const float* rows, const float* columns) {
+    Vector<float> column[tile_vectors];
 #pragma GCC unroll 3
-      for (int v = 0; v < tile_vectors; ++v) sums[i][v] = Vector<float>{};
-    for (std::int64_t k = 0; k < depth; ++k, rows += R, columns += tile_columns) {
-      Vector<float> column[tile_vectors];
-#pragma GCC unroll 3
-      for (int v = 0; v < tile_vectors; ++v) {
-        column[v] = load(columns + v * lanes<float>);
-        hold(column[v]);
-      }
-#pragma GCC unroll 8
-      for (int i = 0; i < R; ++i) {
-        const Vector<float> row = all<float>(rows[i]);
-#pragma GCC unroll 3
-        for (int v = 0; v < tile_vectors; ++v)
-          sums[i][v] = multiply_add(sums[i][v], row, column[v]);
-      }
+    for (int v = 0; v < tile_vectors; ++v) {
+      column[v] = load(columns + v * lanes<float>);
+      hold(column[v]);
     }
+#pragma GCC unroll 8
+    for (int i = 0; i < R; ++i) {
+      const Vector<float> row = all<float>(rows[i]);
+#pragma GCC unroll 3
+      for (int v = 0; v < tile_vectors; ++v) sums[i][v] = multiply_add(sums[i][v], row, column[v]);
+      keep(row);
+    }
+#pragma GCC unroll 3
+    for (int v = 0; v < tile_vectors; ++v) keep(column[v]);
   }
 };
 
