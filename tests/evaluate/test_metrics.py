@@ -376,9 +376,9 @@ def test_ties_do_not_go_from_left_to_right() -> None:
     firsts = [int(removal.turns(replace(tied, seed=s), tied.scores)[0, 0]) for s in range(200)]
     assert abs(sum(firsts) / len(firsts) - (L - 1) / 2) < 2  # six standard errors of a mean are 2.8
     ordered = tied.scores + torch.arange(L)
-    assert torch.equal(removal.turns(tied, ordered)[0], torch.arange(L).flip(0))
+    assert torch.equal(removal.turns(tied, -ordered)[0], torch.arange(L).flip(0))
     ordered[1, :3] = 5  # in one sequence some are alike: the others keep their order
-    mixed = removal.turns(tied, ordered)
+    mixed = removal.turns(tied, -ordered)
     assert torch.equal(mixed[0], torch.arange(L).flip(0))
     assert torch.equal(mixed[1].sort().values, torch.arange(L))
     assert torch.equal(mixed[1, :10], torch.arange(L).flip(0)[:10])

@@ -26,8 +26,7 @@ class Target:
 
     def __init__(self, target: Index | list[Index], shape: tuple[int, ...]) -> None:
         asked = target if isinstance(target, list) else [target]
-        numbers = torch.arange(prod(shape)).view(shape)
-        self.picks = [_pick(one, numbers) for one in asked]  # per target [K] flat indices
+        self.picks = [_pick(one, shape) for one in asked]  # per target [K] flat indices
 
     @classmethod
     def side_by_side(cls, targets: list[tuple[int, Target]]) -> Target:
@@ -99,8 +98,10 @@ class Reader:
         return torch.einsum("wsec,wsct->set", delta.values, weights)
 
 
-def _pick(target: Index, numbers: Tensor) -> Tensor:
-    shape = tuple(numbers.shape)
+def _pick(target: Index, shape: tuple[int, ...]) -> Tensor:
+    if type(target) is int and len(shape) == 1 and -shape[0] <= target < shape[0]:
+        return torch.tensor([target % shape[0]])  # the common one, without a list of all numbers
+    numbers = torch.arange(prod(shape)).view(shape)
     if target is None:
         return numbers.flatten()
     if isinstance(target, bool):

@@ -129,8 +129,6 @@ class Walk:
 
     def keep(self, rows: Tensor) -> None:
         """Go on with some of the sequences alone, bool [N]."""
-        if rows.all():
-            return
         there = rows.to(self._now.device)
         self._now, self._end, self._order = self._now[there], self._end[there], self._order[there]
 

@@ -37,7 +37,7 @@ class Monotonicity:
 
     def __call__(self, case: Case) -> Tensor:
         """[N], 1 or 0."""
-        drawn, order = self.background.of(case), turns(case, -case.scores)
+        drawn, order = self.background.of(case), turns(case, case.scores)
         ends = case.data.X[:, None].expand_as(drawn)
         counts = torch.linspace(0, case.data.length, self.steps + 1).round().unique().long()
         level = max(LEVEL, case.rounding)
@@ -56,10 +56,13 @@ def never_falls(walk: Walk, many: int, counts: Tensor, level: float) -> Tensor: 
     still = torch.arange(many)  # whose answer has not fallen: no other is asked again
     before = torch.full((many,), -torch.inf, dtype=torch.float64)
     largest = torch.zeros(many, dtype=torch.float64)
-    for count in counts:
-        now = walk.to(int(count))
+    for count in counts.tolist():
+        now = walk.to(count)
         largest = torch.maximum(largest, now.abs())
         kept = now >= before - level * largest
+        before = now
+        if kept.all():
+            continue
         still, before, largest = still[kept], now[kept], largest[kept]
         if not len(still):
             break

@@ -45,7 +45,7 @@ class _Removal:
         change = value - base
         least = NEXT_TO_NOTHING * torch.maximum(value.abs(), answers.abs().amax(1))
         does = (change.abs() >= least) & (change != 0)
-        order = turns(case, case.scores * torch.where(change < 0, -1.0, 1.0)[:, None])
+        order = turns(case, case.scores * torch.where(change < 0, 1.0, -1.0)[:, None])
         walks = {
             "deletion": (X, drawn, order),
             "insertion": (drawn, X, order),
@@ -65,25 +65,23 @@ class _Removal:
 
 def walked(walk: Walk, counts: Tensor) -> Tensor:  # [K + 1] -> [N, K + 1]
     """The answers of a walk on its way."""
-    return torch.stack([walk.to(int(count)) for count in counts], 1)
+    return torch.stack([walk.to(count) for count in counts.tolist()], 1)
 
 
-def turns(case: Case, importance: Tensor) -> Tensor:  # [N, L] -> [N, L]
-    """Which position's turn it is, the most important first.
+def turns(case: Case, values: Tensor) -> Tensor:  # [N, L] -> [N, L]
+    """Which position's turn it is, the least value first.
 
     Ties come in an order drawn from the seed: from left to right, a map of few distinct scores would be judged by
     where in the sequence its zeros lie.
     """
-    order = np.argsort(
-        -importance.numpy(), 1
-    )  # the fastest; where no two are alike there is one order only
-    made = torch.from_numpy(order)
-    ordered = importance.gather(1, made)
+    # numpy's is the fastest; where no two are alike there is one order only
+    made = torch.from_numpy(np.argsort(values.numpy(), 1))
+    ordered = values.gather(1, made)
     tied = (ordered[:, 1:] == ordered[:, :-1]).any(1)
     if tied.any():
-        mixed = torch.randperm(importance.shape[1], generator=case.draws(3))
-        some = importance[tied][:, mixed]
-        made[tied] = mixed[some.argsort(dim=1, descending=True, stable=True)]
+        mixed = torch.randperm(values.shape[1], generator=case.draws(3))
+        some = values[tied][:, mixed]
+        made[tied] = mixed[some.argsort(dim=1, stable=True)]
     return made
 
 

@@ -48,8 +48,8 @@ class ROAD:
         whole = torch.ones(1, case.data.length, dtype=torch.bool)
         ground = without(case, whole, Background("dinucleotide", self.draws))[:, 0]
         change = case.value - ground
-        importance = case.scores * torch.where(change < 0, -1.0, 1.0)[:, None]
-        place = turns(case, importance).argsort(1)
+        order = turns(case, case.scores * torch.where(change < 0, 1.0, -1.0)[:, None])
+        place = order.argsort(1)
         left = torch.zeros_like(change)
         for share in self.shares:
             taken = place < max(1, min(case.data.length - 1, round(share * case.data.length)))
