@@ -51,6 +51,17 @@ def test_another_method_has_its_own_defaults(genome: str, tmp_path: Path) -> Non
     assert "saliency takes no verify" in run("scan", *given, *more, *again).output
 
 
+@pytest.mark.parametrize("method", ["attention_rollout", "attention_relevance"])
+def test_attention_takes_what_is_said_alone(genome: str, tmp_path: Path, method: str) -> None:
+    given = ("--model", "tests.scan.genomes:reading_net", "--genome", genome, "--method", method)
+    target = ("--target", "1") if method == "attention_relevance" else ()
+    (tmp_path / "r.bed").write_text("1\t0\t60\n")
+    done = run(
+        "scan", *given, *target, "--bed", str(tmp_path / "r.bed"), "--out", str(tmp_path / "o")
+    )
+    assert done.exit_code == 0, done.output
+
+
 def test_a_linear_trunk(genome: str, tmp_path: Path) -> None:
     model = ("--model", "tests.scan.genomes:attending_net", "--target", "1", "--genome", genome)
     (tmp_path / "r.bed").write_text("1\t0\t60\n1\t100\t160\n")

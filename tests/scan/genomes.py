@@ -54,18 +54,25 @@ def dense_net(length: int) -> nn.Module:
 class Attending(nn.Module):
     """A convolution and a pool, and attention over all that they leave, which is the trunk."""
 
-    def __init__(self) -> None:
+    def __init__(self, pooled: int = 2) -> None:
         super().__init__()
+        self.pooled = pooled
         torch.manual_seed(0)
         self.conv, self.mix = nn.Conv1d(4, 8, 5, padding=2), nn.Linear(8, 8)
         self.out = nn.Linear(8, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = F.max_pool1d(F.relu(self.conv(x)), 2).transpose(1, 2)
+        h = F.max_pool1d(F.relu(self.conv(x)), self.pooled).transpose(1, 2)
         q = self.mix(h)
         h = h + F.scaled_dot_product_attention(q, q, h)
         made: Tensor = self.out(h).mean(1)
         return made
+
+
+@cache
+def reading_net() -> nn.Module:
+    """The same without the pool: a token a base."""
+    return Attending(1).eval()
 
 
 @cache

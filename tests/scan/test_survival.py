@@ -23,7 +23,7 @@ import nucleoscope
 from nucleoscope.scan import provenance
 from nucleoscope.scan.drive import drive
 from nucleoscope.scan.executors import Executor, Inline, Processes
-from nucleoscope.scan.folder import Folder
+from nucleoscope.scan.folder import Folder, Shard
 from nucleoscope.scan.job import Arrays
 from nucleoscope.scan.progress import Progress
 from nucleoscope.scan.run import visible_gpus
@@ -287,6 +287,37 @@ def test_a_killed_worker_loses_nothing(tmp_path: Path, start: Callable[[Any], Ex
     assert [n for n in range(9) if not folder.is_done(n)] == [5]
     assert dict(folder.failures()) == {5: "ValueError: five is never done"}
     assert all(folder.read(n)["number"] == n for n in range(9) if n != 5)
+
+
+@pytest.mark.slow
+def test_two_scans_may_use_one_scheduler() -> None:
+    distributed = pytest.importorskip("distributed", reason="dask distributed runs the workers")
+    pytest.importorskip("cloudpickle", reason="the jobs are of a local class")
+    from nucleoscope.scan.clusters import Dask
+
+    class Constant:
+        threads = 1
+
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        def open(self, held: ExitStack) -> Callable[[Sequence[str]], Arrays]:  # noqa: ARG002
+            return lambda _lines: {"number": np.array([self.number])}
+
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+    ) as cluster:
+        both = [Dask(Constant(n), 1, cluster.scheduler_address) for n in (1, 2)]
+        for executor in (*both, both[0]):
+            executor.submit(Shard(0, ("a",), 1))
+            (found,) = executor.outcomes()
+            assert found.arrays is not None
+            assert found.arrays["number"].tolist() == [both.index(executor) + 1]
+        for executor in both:
+            executor.close()
+        with distributed.Client(cluster) as client:
+            plugins = client.run(lambda dask_worker: list(dask_worker.plugins))
+        assert not any("nucleoscope" in name for names in plugins.values() for name in names)
 
 
 @pytest.mark.slow

@@ -17,10 +17,13 @@ import nucleoscope
 from nucleoscope.scan import annotate, estimate_variants, laying, merge, strand, variant_job
 from nucleoscope.scan.alleles import Allele
 from nucleoscope.scan.letters import one_hot
+from nucleoscope.scan.reading import variants_in
+from nucleoscope.scan.regions import Region
 from tests.scan.genomes import CHR1, GENOME, bases, dense_net, write_fasta
 from tests.scan.test_vcf import write
 
 pysam = pytest.importorskip("pysam", reason="pysam writes VCF")
+pyarrow = pytest.importorskip("pyarrow", reason="pyarrow writes Parquet")
 parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow writes Parquet")
 
 
@@ -381,6 +384,7 @@ def test_originals_are_in_float64_where_float32_fails_or_nothing_would_tell(
     [
         ({"scores": ("sum",)}, "name some of"),
         ({"scores": ()}, "name some of"),
+        ({"scores": ("gain", "gain"), "around": 3}, "name each once"),
         ({"scores": "gain"}, "give around="),
         ({"around": -1}, "may be negative"),
         ({"colour": 3}, "takes no colour; of variant_effect it takes alphabet"),
@@ -694,3 +698,14 @@ def test_long_chromosomes_have_an_index_of_their_own_kind(
     index = str(tmp_path / "o/variants.vcf.gz.csi")
     with pysam.VariantFile(str(tmp_path / "o/variants.vcf.gz"), index_filename=index) as file:
         assert [record.pos for record in file.fetch("chr1", 250, 350)] == [300]
+
+
+def test_a_variant_without_a_score_is_not_drawn(tmp_path: Path) -> None:
+    """One that lies in no gene has none."""
+    table = tmp_path / "variants.parquet"
+    columns = {
+        "chromosome": ["1", "1"], "position": [5, 7], "id": [".", "."], "ref": ["A", "C"], "alt": ["C", "G"],
+        "line": [1, 2], "gene": [None, 0.5],
+    }  # fmt: skip
+    parquet.write_table(pyarrow.table(columns), table)
+    assert list(variants_in(table, Region("chr1", 0, 10, ""))) == [(6, "C>G", 0.5)]

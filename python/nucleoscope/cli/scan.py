@@ -33,7 +33,16 @@ def bases(ctx: click.Context, param: click.Parameter, text: str | None) -> tuple
     return (int(written[1]), int(written[2])) if text else None
 
 
-OPEN = ("device", "center", "precision", "verify", "reverse_complement", "shifts", "trunk")
+OPEN = (
+    "device",
+    "center",
+    "hypothetical",
+    "precision",
+    "verify",
+    "reverse_complement",
+    "shifts",
+    "trunk",
+)
 
 
 @click.command(epilog=EPILOG)
@@ -97,6 +106,7 @@ def scan(
     ):  # it has defaults of its own, and may lack some
         source = click.get_current_context().get_parameter_source
         unsaid = {name for name in OPEN if source(name) is click.core.ParameterSource.DEFAULT}
+        unsaid |= set() if targets else {"target"}
         common = {k: v for k, v in common.items() if k not in unsaid}
     with one_message(traceback, "\n(--traceback shows where.)"), plain_warnings():
         net = load_models(models, weights, trust, device)

@@ -75,7 +75,10 @@ def view(
         if not asked:
             raise click.UsageError("scores lie along chromosomes: give --region chr1:1,001-2,000")
         facts = Folder(folder).manifest["provenance"]
-        with TemporaryDirectory() as scratch, open_genome(genome, Path(scratch)) as held:
+        with (
+            TemporaryDirectory() as scratch,
+            open_genome(genome, Path(scratch), beside=False) as held,
+        ):
             panels = [_panel(store, held, region, target, variants, motifs) for region in asked]
         made = page(
             panels,

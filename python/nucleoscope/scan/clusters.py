@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from uuid import uuid4
 
 from distributed import Client, Future, LocalCluster, Worker, WorkerPlugin, get_worker, wait
 from distributed.scheduler import KilledWorker
@@ -14,7 +15,6 @@ from nucleoscope.scan.folder import Shard
 from nucleoscope.scan.job import Arrays, Job, Runner, run_with_threads
 from nucleoscope.scan.shipping import packed
 
-PLUGIN = "nucleoscope-scan"
 PATIENCE = 30  # seconds
 
 
@@ -32,7 +32,8 @@ class Dask:
             )
         self._workers = workers
         self._client = Client(address or self._cluster, set_as_default=False)
-        self._client.register_plugin(Shipped(packed(job)), name=PLUGIN)
+        self._plugin = f"nucleoscope-scan-{uuid4()}"  # another scan may use the same scheduler
+        self._client.register_plugin(Shipped(packed(job)), name=self._plugin)
         self._running: dict[Future[Arrays], Shard] = {}
 
     @property
@@ -42,7 +43,7 @@ class Dask:
 
     def submit(self, shard: Shard) -> None:
         """Queue it."""
-        future = self._client.submit(run_shard, shard.lines, pure=False)
+        future = self._client.submit(run_shard, self._plugin, shard.lines, pure=False)
         self._running[future] = shard
 
     def outcomes(self) -> Iterator[Outcome]:
@@ -55,7 +56,10 @@ class Dask:
     def close(self) -> None:
         """Give up what is in flight; a cluster of our own ends, another one goes on without the job."""
         self._client.cancel(list(self._running))
-        if self._cluster is not None:
+        if self._cluster is None:
+            with suppress(OSError, TimeoutError):  # a scheduler that is gone has it no more
+                self._client.unregister_worker_plugin(self._plugin)
+        else:
             with suppress(
                 TimeoutError
             ):  # a worker that is just starting anew cannot be told to end
@@ -85,8 +89,8 @@ class Shipped(WorkerPlugin):
         return run_with_threads(*self._opened, lines)
 
 
-def run_shard(lines: tuple[str, ...]) -> Arrays:
-    """Run a shard on the Dask worker that this is called on."""
-    shipped = get_worker().plugins[PLUGIN]
+def run_shard(plugin: str, lines: tuple[str, ...]) -> Arrays:
+    """Run a shard on the Dask worker that this is called on, by the job that has this name there."""
+    shipped = get_worker().plugins[plugin]
     assert isinstance(shipped, Shipped)
     return shipped.run(lines)

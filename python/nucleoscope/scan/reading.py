@@ -74,7 +74,7 @@ def rows_of(store: Path, most: int) -> list[Region]:
 
 
 def variants_in(table: Path, region: Region) -> Iterator[tuple[int, str, float]]:
-    """(0-based position, REF>ALT, first score) of the variants of a `variants.parquet` in a region."""
+    """(0-based position, REF>ALT, first score) of a `variants.parquet`'s in a region that have that score."""
     import pyarrow.parquet
 
     names = [region.chromosome, other_name(region.chromosome)]
@@ -86,7 +86,8 @@ def variants_in(table: Path, region: Region) -> Iterator[tuple[int, str, float]]
     )  # fmt: skip
     score = found.column_names[6]
     for row in found.to_pylist():
-        yield row["position"] - 1, f"{row['ref']}>{row['alt']}", float(row[score])
+        if row[score] is not None:  # of a gene: the variant lies in none
+            yield row["position"] - 1, f"{row['ref']}>{row['alt']}", float(row[score])
 
 
 def motif_matches(meme: Path, bases: str) -> Iterator[tuple[int, int, str, str, float]]:

@@ -37,6 +37,8 @@ class Scoring:
         unknown = [name for name in self.scores if name not in EVERY]
         if unknown or not self.scores:
             raise ValueError(f"scores={self.scores}: name some of {', '.join(EVERY)}")
+        if len(set(self.scores)) < len(self.scores):
+            raise ValueError(f"scores={self.scores}: name each once")
         profiles = [name for name in self.scores if name in OF_PROFILES]
         if profiles and self.around is None:
             raise ValueError(
