@@ -74,6 +74,7 @@ LAW = {
         "engine.verify",
         "methods",
         "naive.methods",
+        "reading",
         lazily=(FACE,),
     ),
     "evaluate": room(

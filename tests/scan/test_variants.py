@@ -709,3 +709,14 @@ def test_a_variant_without_a_score_is_not_drawn(tmp_path: Path) -> None:
     }  # fmt: skip
     parquet.write_table(pyarrow.table(columns), table)
     assert list(variants_in(table, Region("chr1", 0, 10, ""))) == [(6, "C>G", 0.5)]
+
+
+def test_a_model_in_training_mode_is_left_as_it_is(genome: Path, tmp_path: Path) -> None:
+    net = nn.Sequential(nn.Conv1d(4, 3, 3, padding=1), nn.BatchNorm1d(3))
+    before = copy.deepcopy(net.state_dict())
+    vcf = write(tmp_path / "v.vcf", at(100, 1, other(CHR1[99])))
+    with pytest.raises(ValueError, match="it is in training mode"):
+        nucleoscope.variants(
+            net, genome, vcf, tmp_path / "o", length=41, target=1, around=3, scores="gain"
+        )
+    assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())

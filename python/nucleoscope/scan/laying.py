@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from nucleoscope.reading import read_model
 from nucleoscope.scan.letters import one_hot
 from nucleoscope.scan.shipping import listed
 from nucleoscope.scan.strand import track
@@ -49,7 +50,8 @@ def lay_of(request: Request) -> tuple[tuple[int, ...], Lay]:
 
 
 def _shape(model: nn.Module, X: torch.Tensor) -> tuple[int, ...]:
-    """Of the output for one sequence."""
+    """Of the output for one sequence; a model that cannot be explained is not run."""
+    read_model(model)
     like = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(()))
     with torch.no_grad():
         made = model(X.to(like))
