@@ -308,6 +308,6 @@ def build(name: str) -> nn.Module:
 
 
 @functools.cache
-def shared(name: str) -> nn.Module:
+def kept(name: str) -> nn.Module:
     """The same, one net for all tests that change nothing of it: it is traced once."""
     return build(name)

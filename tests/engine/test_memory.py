@@ -14,7 +14,7 @@ from nucleoscope.engine.groups import Group
 from nucleoscope.engine.run import Run
 from nucleoscope.engine.spread import Chunk
 from nucleoscope.engine.step import Edits
-from tests.nets import ZOO, shared
+from tests.nets import ZOO, kept
 from tests.parts import sequences
 from tests.truth import engine
 
@@ -56,7 +56,7 @@ def small_machine(monkeypatch: pytest.MonkeyPatch) -> Any:
     "error", KINDS, ids=["CUDA", "Python", "torch's CPU allocator", "driver", "cuBLAS", "Triton"]
 )
 def test_batches_are_halved_and_the_numbers_stay(error: Exception, small_machine: Any) -> None:
-    model, (_, length, target, _) = shared("bpnet"), ZOO["bpnet"]
+    model, (_, length, target, _) = kept("bpnet"), ZOO["bpnet"]
     X = sequences(3, length)
     whole = engine(model, X, target=target)
     tried = small_machine(5, error)
@@ -69,7 +69,7 @@ def test_batches_are_halved_and_the_numbers_stay(error: Exception, small_machine
 
 @pytest.mark.parametrize("name", ["squeeze_excite", "basset", "strands", "u_net"])
 def test_windows_of_a_half_are_those_of_the_whole(name: str, small_machine: Any) -> None:
-    model, (_, length, target, _) = shared(name), ZOO[name]
+    model, (_, length, target, _) = kept(name), ZOO[name]
     X = sequences(2, length)
     whole = engine(model, X, target=target)
     small_machine(3, KINDS[0])
@@ -82,7 +82,7 @@ def test_windows_of_a_half_are_those_of_the_whole(name: str, small_machine: Any)
 )
 def test_one_site_that_does_not_fit_says_what_to_do(error: Exception, small_machine: Any) -> None:
     small_machine(0, error)
-    model, (_, length, target, _) = shared("bpnet"), ZOO["bpnet"]
+    model, (_, length, target, _) = kept("bpnet"), ZOO["bpnet"]
     with pytest.raises(
         type(error), match=r"batch of one site does not fit.*cpu(.|\n)*device='cpu'"
     ):
@@ -91,14 +91,14 @@ def test_one_site_that_does_not_fit_says_what_to_do(error: Exception, small_mach
 
 def test_another_error_passes(small_machine: Any) -> None:
     tried = small_machine(0, RuntimeError("a kernel failed"))
-    model, (_, length, _, _) = shared("bpnet"), ZOO["bpnet"]
+    model, (_, length, _, _) = kept("bpnet"), ZOO["bpnet"]
     with pytest.raises(RuntimeError, match=r"^a kernel failed$"):
         engine(model, sequences(1, length), target=0)
     assert min(tried) > 1
 
 
 def test_originals_are_made_for_fewer_sequences(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, (_, length, target, _) = shared("bpnet"), ZOO["bpnet"]
+    model, (_, length, target, _) = kept("bpnet"), ZOO["bpnet"]
     X = sequences(7, length)
     whole = nucleoscope.saturation_mutagenesis(model, X, target=target)
     made, tried = Run.__init__, []

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import nucleoscope
-from tests.nets import ZOO, shared
+from tests.nets import ZOO, kept
 from tests.parts import conv, sequences
 from tests.truth import assert_close, engine, largest, truth
 
@@ -49,7 +49,7 @@ class Profile(nn.Module):
 
 def test_a_plan_says_why_a_net_gains_little() -> None:
     """Squeeze-excitation: what comes after the gate is done again for every edit."""
-    little = repr(nucleoscope.plan(shared("squeeze_excite"), sequences(1, 60)))
+    little = repr(nucleoscope.plan(kept("squeeze_excite"), sequences(1, 60)))
     assert re.search(
         r"4\d% of a forward lies behind the seam .* at most 2\.\dx can be gained", little
     )
@@ -71,7 +71,7 @@ def test_a_seam_is_named_with_its_op_and_line() -> None:
 
 @pytest.mark.parametrize("name", ["bpnet", "basset", "shared", "recurrent", "u_net"])
 def test_plans_print(name: str) -> None:
-    plan = nucleoscope.plan(shared(name), sequences(1, ZOO[name][1]), target=ZOO[name][2])
+    plan = nucleoscope.plan(kept(name), sequences(1, ZOO[name][1]), target=ZOO[name][2])
     text = repr(plan)
     assert len(text.splitlines()) > len(plan.order)
     assert plan.local == (not plan.graph.seams)
@@ -147,14 +147,14 @@ def test_a_batch_stays_within_the_budget() -> None:
 
 @pytest.mark.parametrize("name", ["basset", "strands", "attention"])
 def test_one_plan_gives_the_same_bits(name: str) -> None:
-    model, (_, length, target, _) = shared(name), ZOO[name]
+    model, (_, length, target, _) = kept(name), ZOO[name]
     X = sequences(2, length)
     assert torch.equal(engine(model, X, target=target), engine(model, X, target=target))
 
 
 @pytest.mark.parametrize("name", ["bpnet", "basset", "strands", "squeeze_excite"])
 def test_threads_change_nothing_beyond_rounding(name: str, threads: Any) -> None:
-    model, (_, length, target, local) = shared(name), ZOO[name]
+    model, (_, length, target, local) = kept(name), ZOO[name]
     X, scores = sequences(2, length), []
     for count in (1, 2):
         threads(count)
@@ -165,7 +165,7 @@ def test_threads_change_nothing_beyond_rounding(name: str, threads: Any) -> None
 
 @pytest.mark.parametrize("name", ["basset", "splice", "odd_steps"])
 def test_parts_make_up_the_whole(name: str) -> None:
-    model, (_, length, target, _) = shared(name), ZOO[name]
+    model, (_, length, target, _) = kept(name), ZOO[name]
     X = sequences(3, length)
     whole = engine(model, X, target=target)
     parts = torch.cat(
@@ -183,7 +183,7 @@ def test_parts_make_up_the_whole(name: str) -> None:
 @pytest.mark.usefixtures("poisoned_empty")
 @pytest.mark.parametrize("name", ["bpnet_valid", "basset", "strands", "odd_steps", "u_net"])
 def test_nothing_is_read_before_it_is_written(name: str) -> None:
-    model, (_, length, target, _) = shared(name), ZOO[name]
+    model, (_, length, target, _) = kept(name), ZOO[name]
     X = sequences(1, length)
     want = truth(model, X, target=target)
     assert_close(

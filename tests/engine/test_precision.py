@@ -13,7 +13,7 @@ from nucleoscope import ops
 from nucleoscope.engine import prepare
 from nucleoscope.engine.precision import ALLOWED
 from nucleoscope.naive import ops as naive
-from tests.nets import ZOO, shared
+from tests.nets import ZOO, kept
 from tests.parts import sequences
 from tests.truth import engine, largest
 
@@ -37,7 +37,7 @@ def naive_forms(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 def test_rounded_products_are_off_by_less_than_is_allowed(
     name: str, precision: str, naive_forms: list[Any]
 ) -> None:
-    model, (_, length, target, _) = shared(name), ZOO[name]
+    model, (_, length, target, _) = kept(name), ZOO[name]
     X = sequences(1, length)
     want = engine(model, X, target=target, precision="fp64")
     naive_forms.clear()
@@ -54,7 +54,7 @@ def test_rounded_products_are_off_by_less_than_is_allowed(
 
 
 def test_an_original_is_never_rounded(naive_forms: list[Any]) -> None:
-    model, (_, length, _, _) = shared("bpnet"), ZOO["bpnet"]
+    model, (_, length, _, _) = kept("bpnet"), ZOO["bpnet"]
     X = sequences(1, length)
     by = {
         precision: nucleoscope.saturation_mutagenesis(model, X, precision=precision).original

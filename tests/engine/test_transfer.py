@@ -13,7 +13,7 @@ import nucleoscope
 from nucleoscope.engine import batch_size, transfer
 from nucleoscope.engine.batch_size import Load, sites_per_batch
 from nucleoscope.engine.run import Run
-from tests.nets import ZOO, shared
+from tests.nets import ZOO, kept
 from tests.parts import sequences
 from tests.truth import engine
 
@@ -75,7 +75,7 @@ def test_answers_come_in_order_while_later_batches_are_made() -> None:
 
 @pytest.mark.parametrize("name", ["bpnet", "basset", "squeeze_excite", "splice"])
 def test_a_device_gets_the_same_numbers(name: str, pretended: list[int]) -> None:
-    model, (_, length, target, _) = shared(name), ZOO[name]
+    model, (_, length, target, _) = kept(name), ZOO[name]
     X = sequences(2, length)
     with pytest.MonkeyPatch.context() as here:
         here.setattr(transfer, "apart", lambda device: device.type != "cpu")
@@ -96,7 +96,7 @@ def test_a_batch_of_a_chain_is_one_copy(
     monkeypatch.setattr(
         Run, "_chunk", lambda *a: (batches.append(len(a[2])), whole(*a))[1]
     )  # fmt: skip
-    model, (_, length, _, _) = shared("bpnet"), ZOO["bpnet"]
+    model, (_, length, _, _) = kept("bpnet"), ZOO["bpnet"]
     engine(model, sequences(2, length), target=1)
     assert len(batches) > 3
     assert len(pretended) == len(batches)
@@ -113,7 +113,7 @@ def test_a_device_takes_all_sites_that_its_memory_holds() -> None:
 
 @pytest.mark.usefixtures("pretended")
 def test_more_sequences_make_larger_batches_on_a_device() -> None:
-    model, (_, length, _, _) = shared("bpnet"), ZOO["bpnet"]
+    model, (_, length, _, _) = kept("bpnet"), ZOO["bpnet"]
     plan = nucleoscope.plan(model, sequences(2, length), target=0, memory=1 << 34)
     sites = np.tile(np.arange(length), 50)
     assert plan.sites_per_batch(sites) == len(sites)

@@ -16,7 +16,7 @@ import nucleoscope
 from nucleoscope.engine.batches import Mixed
 from nucleoscope.engine.forward import Forward
 from nucleoscope.engine.windows import Lattice, Mirror, Stencil, clip, hull
-from tests.nets import ZOO, shared
+from tests.nets import ZOO, kept
 from tests.parts import Net, conv, sequences
 
 quick = settings(max_examples=200, deadline=None, derandomize=True, database=None)
@@ -252,7 +252,7 @@ def test_nothing_else_is_kept_away_from_the_ends(name: str) -> None:
 def test_nets_of_the_field(name: str) -> None:
     length = ZOO[name][1]
     assert_windows_hold(
-        shared(name), sequences(1, length), [0, 1, length // 2 - 1, length // 2, length - 1]
+        kept(name), sequences(1, length), [0, 1, length // 2 - 1, length // 2, length - 1]
     )
 
 

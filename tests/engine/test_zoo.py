@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.nets import ZOO, channels_last, controlled, shared
+from tests.nets import ZOO, channels_last, controlled, kept
 from tests.parts import lively, sequences
 from tests.truth import assert_exact
 
@@ -13,7 +13,7 @@ from tests.truth import assert_exact
 @pytest.mark.parametrize("name", ZOO)
 def test_net(name: str) -> None:
     _, length, target, local = ZOO[name]
-    assert_exact(shared(name), sequences(2, length), target=target, local=local)
+    assert_exact(kept(name), sequences(2, length), target=target, local=local)
 
 
 @pytest.mark.parametrize("name", ["bpnet", "splice", "strands", "squeeze_excite"])
@@ -23,7 +23,7 @@ def test_unknown_bases_and_a_range(name: str) -> None:
     X[0, :, 11:14] = 0
     X[1, :, 9] = 0.25
     X[1, :, 20] = torch.tensor([0.5, 0, 0.5, 0])
-    assert_exact(shared(name), X, target=target, start=8, end=25)
+    assert_exact(kept(name), X, target=target, start=8, end=25)
 
 
 def test_channels_last() -> None:

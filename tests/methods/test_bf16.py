@@ -7,7 +7,7 @@ import torch
 
 from nucleoscope import _C, saturation_mutagenesis
 from nucleoscope.ops import has_bf16
-from tests.nets import ZOO, shared
+from tests.nets import ZOO, kept
 from tests.ops.rows import instruction_set
 from tests.parts import sequences
 
@@ -19,7 +19,7 @@ needs_bf16 = pytest.mark.skipif(
 @needs_bf16
 @pytest.mark.parametrize("name", ["bpnet", "basset", "splice", "squeeze_excite"])
 def test_bf16_is_near_fp32_and_says_what_it_is(name: str) -> None:
-    model, (_, length, target, _) = shared(name), ZOO[name]
+    model, (_, length, target, _) = kept(name), ZOO[name]
     X = sequences(2, length)
     exact = saturation_mutagenesis(model, X, target=target, hypothetical=True)
     near = saturation_mutagenesis(model, X, target=target, hypothetical=True, precision="bf16")
@@ -33,7 +33,7 @@ def test_bf16_is_near_fp32_and_says_what_it_is(name: str) -> None:
 
 
 def test_bf16_is_refused_where_it_is_no_faster() -> None:
-    model, (_, length, _, _) = shared("bpnet"), ZOO["bpnet"]
+    model, (_, length, _, _) = kept("bpnet"), ZOO["bpnet"]
     with instruction_set("base"):
         assert not has_bf16()
         with pytest.raises(ValueError, match=r"precision='bf16'.*AVX512_BF16.*use 'fp32'"):
@@ -41,6 +41,6 @@ def test_bf16_is_refused_where_it_is_no_faster() -> None:
 
 
 def test_tf32_is_refused_where_there_is_none() -> None:
-    model, (_, length, _, _) = shared("bpnet"), ZOO["bpnet"]
+    model, (_, length, _, _) = kept("bpnet"), ZOO["bpnet"]
     with pytest.raises(ValueError, match=r"precision='tf32': only a GPU.*use 'fp32'"):
         saturation_mutagenesis(model, sequences(1, length), precision="tf32")

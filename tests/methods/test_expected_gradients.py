@@ -15,7 +15,7 @@ from nucleoscope.methods.smooth_grad import Noise
 from nucleoscope.naive.methods.expected_gradients import expected_gradients as naive
 from nucleoscope.naive.methods.smooth_grad import smooth_grad as naive_smooth
 from nucleoscope.reading import read_sequences
-from tests.nets import ZOO, shared
+from tests.nets import ZOO, kept
 from tests.parts import Net, conv, sequences
 from tests.truth import reading
 
@@ -42,7 +42,7 @@ def test_nodes_of_all_baselines_interleave(count: int, steps: int) -> None:
 @pytest.mark.parametrize("name", ["bpnet", "basset", "attention", "u_net"])
 def test_the_zoo_from_shuffles(name: str) -> None:
     _, length, target, _ = ZOO[name]
-    model, given = shared(name), sequences(2, length)
+    model, given = kept(name), sequences(2, length)
     starts = nucleoscope.dinucleotide_shuffle(given, n=5, random_state=3)
     nodes = interleaved(5, 2, 3).tolist()
     want = naive(model, given, starts, nodes=nodes, weights=[0.5, 0.5], read=reading(target))

@@ -16,7 +16,7 @@ from nucleoscope.engine.precision import ALLOWED
 from nucleoscope.engine.run import Run
 from nucleoscope.engine.spread import Chunk
 from nucleoscope.engine.step import Edits
-from tests.nets import ZOO, shared
+from tests.nets import ZOO, kept
 from tests.parts import lively, sequences
 from tests.truth import engine, largest, truth
 
@@ -31,7 +31,7 @@ Case = tuple[nn.Module, Tensor, Any]
 
 def case(name: str, count: int = 2) -> Case:
     """A net on the device, sequences on the CPU, a target."""
-    model, (_, length, target, _) = shared(name), ZOO[name]
+    model, (_, length, target, _) = kept(name), ZOO[name]
     return model.cuda(), sequences(count, length), target
 
 
