@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+import nucleoscope
 from nucleoscope.cli import main
-from tests.scan.genomes import GENOME, write_fasta
+from tests.scan.genomes import GENOME, reading_net, write_fasta
 
 zarr = pytest.importorskip("zarr", reason="scans are stored by zarr")
 GIVEN = ("--model", "tests.scan.genomes:pooled_net", "--target", "1", "--cell", "100")
@@ -60,6 +61,15 @@ def test_attention_takes_what_is_said_alone(genome: str, tmp_path: Path, method:
         "scan", *given, *target, "--bed", str(tmp_path / "r.bed"), "--out", str(tmp_path / "o")
     )
     assert done.exit_code == 0, done.output
+    given_there = {"target": 1} if target else {}
+    bed, out = tmp_path / "r.bed", tmp_path / "p"
+    wanted = nucleoscope.scan(reading_net(), genome, bed, out, method=method, **given_there)
+    found, there = (
+        np.asarray(zarr.open_group(store, mode="r")["scores"][:])
+        for store in (tmp_path / "o" / "scores.zarr", wanted.store)
+    )
+    np.testing.assert_array_equal(found, there)
+    assert np.abs(found).max() > 0
 
 
 def test_a_linear_trunk(genome: str, tmp_path: Path) -> None:
