@@ -86,7 +86,7 @@ def _pass(
     )
     most = max((job.numbers.shape[1] for job in made), default=1)
     plan = replace(make_plan(asked, held), letters=most)
-    if not double and plan.local and asked.device.type == "cpu" and asked.dtype == torch.float32:
+    if not double and plan.local and asked.short_sums:
         forwards = len(asked.sequences.letters) * held.forward.work
         plan = replace(plan, brief=_in_windows(plan, made) < MUCH * forwards)
     changing = np.flatnonzero(table.changing(asked.sequences.letters))

@@ -58,6 +58,11 @@ class Asked:
         """The model's inputs, in its own number type, on its own device."""
         return self.part(0, len(self.sequences.letters))
 
+    @property
+    def short_sums(self) -> bool:
+        """Whether a forward may be `Forward.brief`: there, our own convolutions in float32."""
+        return self.device.type == "cpu" and self.dtype == torch.float32
+
     def part(self, first: int, last: int) -> tuple[Tensor, ...]:
         """Those of sequences [first, last) alone: X may lie elsewhere and be larger than the device."""
         floats = (

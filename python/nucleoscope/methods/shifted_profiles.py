@@ -33,7 +33,7 @@ def alternatives(asked: Asked, read: Read, near: Near, variants: Variants) -> Te
         aligned(after)[position - around :][: 2 * around + 1]
     """
     held = forward(asked, read).forward
-    if asked.device.type == "cpu" and asked.dtype == torch.float32:
+    if asked.short_sums:
         held = held.brief()  # faster than torch's convolutions, and a digit nearer to float64
     found = [
         _beside(_made(asked, held, near, one, inputs), near, one)
