@@ -157,11 +157,11 @@ def test_a_full_disk_stops_the_scan_and_loses_nothing(
             raise OSError(errno.ENOSPC, "No space left on device")
         savez(file, **arrays)
 
-    monkeypatch.setattr(np, "savez", full)
-    with pytest.raises(OSError, match="No space left"):
-        scan(genome, tmp_path / "o")
+    with monkeypatch.context() as disk:
+        disk.setattr(np, "savez", full)
+        with pytest.raises(OSError, match="No space left"):
+            scan(genome, tmp_path / "o")
     assert len(list((tmp_path / "o/shards").iterdir())) == 2
-    monkeypatch.undo()
     assert contents(scan(genome, tmp_path / "o", resume=True).store) == contents(
         scan(genome, tmp_path / "whole").store
     )
