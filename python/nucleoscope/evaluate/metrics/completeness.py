@@ -18,7 +18,8 @@ AGAINST = ("change", "scores", "nothing")
 class Completeness:
     """What the sum of the scores misses of the change it should be: |Σφ - (f(x) - E f(b))|.
 
-    relative_to: "change" divides by the change's size, "scores" by Σ|φ|, "nothing" leaves the output's units.
+    relative_to: "change" divides by the change's size, "scores" by Σ|φ| or by that where it is larger, so that
+    little is not missed by saying little; "nothing" leaves the output's units.
     background: what b is; None: what the explainer says that it measures from, and dinucleotide shuffles
     where it says nothing. NaN where the divisor is 0, or a change that is no more than the answers' rounding. A
     map may be complete and wrong: see `MapError`.
@@ -46,7 +47,7 @@ class Completeness:
         if self.relative_to == "nothing":
             return missed
         if self.relative_to == "scores":
-            size = case.scores.abs().sum(1)
+            size = torch.maximum(case.scores.abs().sum(1), (value - base).abs())
             return torch.where(size > 0, missed / size, torch.nan)
         size, least = (value - base).abs(), case.rounding * torch.maximum(value.abs(), base.abs())
         return torch.where(size > least, missed / size, torch.nan)

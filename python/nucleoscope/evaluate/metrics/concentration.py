@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
 
 from nucleoscope.evaluate.case import Case
+from nucleoscope.evaluate.metrics.silence import or_silence
 from nucleoscope.evaluate.statistics import entropy, gini
 
 
 @dataclass(frozen=True)
 class Sparseness:
-    """The Gini coefficient of |φ|: 0 all positions alike, 1 - 1 / L one alone. NaN where all are 0.
+    """The Gini coefficient of |φ|: 0 all positions alike, 1 - 1 / L one alone.
+
+    0 where all are 0, the worst: no position stands out.
 
     Source: Chalasani et al. 2020 (ICML, PMLR 119, 1383).
     """
@@ -24,14 +28,15 @@ class Sparseness:
 
     def __call__(self, case: Case) -> Tensor:
         """[N]."""
-        return gini(case.scores)
+        return or_silence(gini(case.scores), case.scores, 0.0)
 
 
 @dataclass(frozen=True)
 class Complexity:
-    """The entropy of |φ| as shares, in nats: 0 one position alone, ln L all alike. NaN where all are 0.
+    """The entropy of |φ| as shares, in nats: 0 one position alone, ln L all alike.
 
-    Its exponential is how many positions carry the explanation.
+    ln L where all are 0, the worst: no position stands out. Its exponential is how many positions
+    carry the explanation.
 
     Source: Bhatt et al. 2020 (IJCAI, arXiv 2005.00631).
     """
@@ -42,4 +47,5 @@ class Complexity:
 
     def __call__(self, case: Case) -> Tensor:
         """[N]."""
-        return entropy(case.scores)
+        most = math.log(case.data.length)
+        return or_silence(entropy(case.scores), case.scores, most)

@@ -1,7 +1,8 @@
 """Do explanations of many sequences say the same things again and again, as motifs do?
 
 Both are of all sequences together: their mean over sequences is the published number, and what one sequence
-adds to it is its value. They depend on which sequences are asked about, unlike all other metrics.
+adds to it is its value. They depend on which sequences are asked about, unlike all other metrics. Sequences that
+the map says nothing of are not left out: of few that are left motifs would look the sharper the fewer they are.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from torch import Tensor
 
 from nucleoscope.evaluate.case import Case
 from nucleoscope.evaluate.metrics.metric import at_least
+from nucleoscope.evaluate.metrics.silence import says_nothing
+from nucleoscope.evaluate.statistics import constant
 
 BASES = ("orthonormal", "acme")
 
 
-def _shared(of_each: Tensor, prior: Tensor) -> Tensor:  # [N, K], [K] -> [N]
+def _shared(of_each: Tensor, p: Tensor, prior: Tensor) -> Tensor:  # [N, K], [K], [K] -> [N]
     """What each sequence adds to Σ p ln(p / q), where p is the mean of theirs."""
-    p = of_each.mean(0)
     terms = torch.where(p > 0, (p / prior).log(), 0.0)
     return of_each @ terms
 
@@ -32,7 +34,8 @@ class ThreeMerConsistency:
     """How unlike all 3-mers those are whose scores stand out: Σ p ln(p / q), in nats.
 
     p: 3-mers in stretches around the `share` of positions with the largest scores, 2 more on each side; q:
-    3-mers of the sequences throughout. 0 where those that stand out are like any others. NaN without any.
+    3-mers of the sequences throughout. 0 where those that stand out are like any others. Of a sequence
+    whose scores are all alike, positions stand out that are drawn from the seed.
 
     Source: Majdandzic et al. 2022 (MLCB, PMLR 200, 131), method 2.
     """
@@ -51,6 +54,8 @@ class ThreeMerConsistency:
         X, sizes = case.data.X.cpu().double(), _sizes(case)
         if X.shape[2] < 3:
             raise ValueError(f"X: 3-mers need 3 positions, there are {X.shape[2]}")
+        drawn = torch.rand(X.shape[2], generator=case.draws(4), dtype=torch.float64)
+        sizes = torch.where(constant(sizes)[:, None], drawn, sizes)
         edge = sizes.quantile(1 - self.share, dim=1, keepdim=True)
         top = ((sizes > edge) & (sizes > 0)).double()
         near = F.max_pool1d(top[:, None], 5, 1, 2)[:, 0]
@@ -61,10 +66,10 @@ class ThreeMerConsistency:
         counts = torch.zeros(len(X), 64, dtype=torch.float64)
         found = counts.scatter_add(1, which, inside * known)
         prior = counts.scatter_add(1, which, known).sum(0)
-        if not found.sum():
+        if not found.sum():  # no 3-mer fits into what stands out
             return torch.full((len(X),), torch.nan, dtype=torch.float64)
-        of_each = found / found.sum() * len(X)  # their mean is a distribution
-        return _shared(of_each, prior / prior.sum())
+        p = found.sum(0) / found.sum()
+        return _shared(found / found.sum() * len(X), p, prior / prior.sum())
 
 
 def _sizes(case: Case) -> Tensor:
@@ -81,7 +86,7 @@ class AngularConsistency:
     p: those boxes; q: their mean over neighbours up to `reach` away. Motifs give sharp peaks, noise none.
     compat: "acme" takes the published code's basis, whose second axis lacks a coordinate, so that angles are not
     what they are called; None takes an orthonormal one. NaN where the explainer says nothing of letters that are
-    not there.
+    not there; a sequence of which it says nothing adds 0, and the others are then counted among themselves.
 
     Source: Majdandzic et al. 2022 (MLCB, PMLR 200, 131), method 1.
     """
@@ -108,16 +113,14 @@ class AngularConsistency:
         count = len(case.data)
         if letters is None:
             return torch.full((count,), torch.nan, dtype=torch.float64)
-        box, weight = self._boxed(self._summed(letters))
-        total = weight.sum()
-        if not total:
-            return torch.full((count,), torch.nan, dtype=torch.float64)
-        of_each = torch.zeros(count, self.boxes**2, dtype=torch.float64)
-        of_each.scatter_add_(1, box, weight * count / total)
-        around = 2 * self.reach + 1
-        p = of_each.mean(0).view(1, 1, self.boxes, self.boxes)
-        smooth = F.avg_pool2d(p, around, 1, self.reach, count_include_pad=False).flatten()
-        return _shared(of_each, smooth)
+        summed = self._summed(letters)
+        box, weight = self._boxed(summed)
+        share = weight / weight.sum() if weight.any() else weight
+        of_each = torch.zeros(count, self.boxes**2, dtype=torch.float64).scatter_add_(1, box, share)
+        around, p = 2 * self.reach + 1, of_each.sum(0)
+        square = p.view(1, 1, self.boxes, self.boxes)
+        smooth = F.avg_pool2d(square, around, 1, self.reach, count_include_pad=False).flatten()
+        return _shared(of_each * (~says_nothing(summed)).sum(), p, smooth)
 
     @staticmethod
     def _summed(letters: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from nucleoscope.evaluate.case import Case
 from nucleoscope.evaluate.metrics.metric import at_least
+from nucleoscope.evaluate.metrics.silence import or_silence
 
 MEANS_THE_SAME = 0.1  # of the answer: what it may move by
 WAYS = ("shift", "reverse complement", "substitution")
@@ -24,8 +26,9 @@ class MaxSensitivity:
     that stay, unless the model's answer moves by more than a tenth: where what is asked for lies at a position,
     or a site leaves or comes in, the shifted sequence means something else. "reverse complement" asks about the
     other strand; "substitution" changes `extent` bases outside the planted positions and compares all others.
-    draws: how many x' are tried, one for the other strand. 0 is steady; NaN where all scores are 0, where every
-    shift moves the answer, or, by substitution, where nothing is planted.
+    draws: how many x' are tried, one for the other strand. 0 is steady; NaN where every shift moves the answer,
+    or, by substitution, where nothing is planted. Where all scores are 0 it is √2, which is what two maps of one
+    size are apart that have nothing to do with each other: a map that says nothing is steady at no cost.
 
     Source: Yeh et al. 2019 (NeurIPS, arXiv 1901.09392), on sequences in the place of noise.
     """
@@ -58,7 +61,8 @@ class MaxSensitivity:
         worst = torch.full_like(size, torch.nan)
         for draw in range(1 if self.by == "reverse complement" else self.draws):
             worst = torch.fmax(worst, self._moved(case, draw, value))  # of those that say something
-        return torch.where(size > 0, worst / size, torch.nan)
+        steady = or_silence(worst / size, case.scores, math.sqrt(2))
+        return torch.where(worst.isnan(), torch.nan, steady)
 
     def _moved(self, case: Case, draw: int, value: Tensor) -> Tensor:
         X, scores = case.data.X, case.scores

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from nucleoscope.evaluate.case import Case
+from nucleoscope.evaluate.metrics.silence import or_silence
 from nucleoscope.evaluate.statistics import auroc, average_precision
 
 
@@ -75,7 +76,8 @@ class AUPRCLift(_Planted):
 class RelevanceMass(_Planted):
     """The share of all relevance that lies on planted positions: of |φ|, or of the part that is not negative.
 
-    From 0 to 1; NaN where there is no relevance.
+    From 0 to 1. Without any relevance it is the planted positions' share of the length, which a map has that is
+    the same everywhere, and an order at random in the mean.
 
     Source: Arras et al. 2022 (Inf. Fusion 81, 14).
     """
@@ -85,7 +87,8 @@ class RelevanceMass(_Planted):
     def found(self, scores: Tensor, marked: Tensor) -> Tensor:
         """[N, L], [N, L] -> [N]."""
         mass = scores.clamp(min=0)
-        return (mass * marked).sum(1) / mass.sum(1)
+        share = (mass * marked).sum(1) / mass.sum(1)
+        return or_silence(share, mass, marked.double().mean(1))
 
 
 @dataclass(frozen=True)

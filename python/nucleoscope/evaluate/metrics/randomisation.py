@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from nucleoscope.evaluate.case import Case
 from nucleoscope.evaluate.metrics.metric import at_least
-from nucleoscope.evaluate.statistics import entropy, pearson, ranks
+from nucleoscope.evaluate.statistics import constant, entropy, pearson, ranks
 
 
 def randomised(model: nn.Module, seed: int) -> Iterator[tuple[str, nn.Module]]:
@@ -43,7 +43,8 @@ class MPRT:
     """Spearman's correlation of |φ| with the map of the model whose weights were redrawn, top layer first.
 
     The mean over layers, from the last alone to all of them. Low is good: a map that stays does not depend on
-    what was learnt. NaN where all maps are constant.
+    what was learnt. A map of one size everywhere, as one that says nothing, has 1, the worst: it knew nothing
+    to lose. Where the redrawn model's is so it has 0: nothing of the map is left.
 
     Source: the cascading test of Adebayo et al. 2018 (NeurIPS, arXiv 1810.03292).
     """
@@ -54,15 +55,17 @@ class MPRT:
 
     def __call__(self, case: Case) -> Tensor:
         """[N], from -1 to 1."""
-        return self.by_layer(case).nanmean(0)
+        return self.by_layer(case).mean(0)
 
     def by_layer(self, case: Case) -> Tensor:
         """The correlation at each layer, the last one first, [layers, N]; the unchanged model has no row."""
-        scores = ranks(case.scores.abs())
-        return torch.stack([
-            pearson(scores, ranks(case.again(case.data.X, model).positions.abs()))
-            for _, model in randomised(_module(case), case.seed)
-        ])  # fmt: skip
+        scores, made = ranks(case.scores.abs()), []
+        knew = ~constant(scores)
+        for _, model in randomised(_module(case), case.seed):
+            left = ranks(case.again(case.data.X, model).positions.abs())
+            found = torch.where(constant(left), 0.0, pearson(scores, left))
+            made.append(torch.where(knew, found, 1.0))
+        return torch.stack(made)
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,8 @@ class EfficientMPRT:
     """How much more entropy a map's histogram has when all weights are redrawn, relative to what it had.
 
     (H(φ of the random model) - H(φ)) / H(φ), each over `bins` bins of the map's own range. High is good: noise
-    explains nothing. NaN where H(φ) is 0.
+    explains nothing. 0 where H(φ) is 0, as where the model makes no difference: a map of one score everywhere
+    cannot show that it has learnt anything. A map with few other scores has a small H(φ), and so a large value.
 
     Source: Hedström et al. 2024 (arXiv 2405.02383).
     """
@@ -88,7 +92,7 @@ class EfficientMPRT:
         *_, (_, model) = randomised(_module(case), case.seed)  # all layers are redrawn
         before = self._entropy(case.scores)
         after = self._entropy(case.again(case.data.X, model).positions)
-        return torch.where(before > 0, (after - before) / before, torch.nan)
+        return torch.where(before > 0, (after - before) / before, 0.0)
 
     def _entropy(self, scores: Tensor) -> Tensor:
         low, high = scores.amin(1, keepdim=True), scores.amax(1, keepdim=True)

@@ -21,8 +21,9 @@ class SensitivityN:
     """The correlation, over random sets S of n positions, of Σ_S φ and f(x) - f(x without S); mean over n.
 
     sizes: how many n, spaced evenly in their logarithm from 1 to 0.8 L, or `at` names them. subsets: sets of each
-    size, the same for all sequences. A size at which either side is constant says nothing and is left out; NaN
-    where that is so at all sizes. But a map that is the same everywhere has 0 wherever effects differ.
+    size, the same for all sequences. A size at which either side is constant says nothing and is left out. But a
+    map has 0 that is the same everywhere, or that no set tells from one, wherever effects differ: it foretells
+    none of them. NaN where no effects differ.
     Attributions that are exact for an additive model give exactly 1.
 
     Raises ValueError for sizes that the sequences have not got.
@@ -44,18 +45,27 @@ class SensitivityN:
 
     def __call__(self, case: Case) -> Tensor:
         """[N], 1 where it is so."""
-        return self.by_size(case).nanmean(0)
+        found, differ = self._by_size(case)
+        silent = found.isnan().all(0) & differ.any(0)
+        return torch.where(silent, 0.0, found.nanmean(0))
 
     def by_size(self, case: Case) -> Tensor:
         """The correlation at each size, [sizes, N]."""
+        return self._by_size(case)[0]
+
+    def _by_size(self, case: Case) -> tuple[Tensor, Tensor]:
+        """The correlation at each size, and whether effects differ there, [sizes, N]."""
         chosen, draws = self.chosen(case.data.length), case.draws()
         order = torch.rand(len(chosen), self.subsets, case.data.length, generator=draws).argsort(-1)
         taken = order < torch.tensor(chosen)[:, None, None]  # each row of `order` is a permutation
         effects = case.value[:, None] - without(case, taken.flatten(0, 1), self.background)
         sums = case.scores @ taken.flatten(0, 1).double().T  # [N, sizes * subsets]
         shape = (len(case.data), len(chosen), self.subsets)
-        silent = constant(case.scores)[:, None] & ~constant(effects.view(shape))
-        return torch.where(silent, 0.0, pearson(sums.view(shape), effects.view(shape))).T
+        sums, effects = sums.view(shape), effects.view(shape)
+        spread, rounded = effects.amax(2) - effects.amin(2), case.rounding * case.value.abs()
+        differ = (spread > rounded[:, None]) & ~constant(effects)
+        found = torch.where(constant(case.scores)[:, None], 0.0, pearson(sums, effects))
+        return torch.where(differ, found, torch.nan).T, differ.T
 
     def chosen(self, length: int) -> list[int]:
         """The sizes of the sets, in sequences of this length."""
