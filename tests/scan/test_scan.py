@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 import nucleoscope
-from nucleoscope.scan import InUse, estimate, export, merge
+from nucleoscope.scan import InUse, estimate, export, job, merge
 from nucleoscope.scan.letters import one_hot
 from tests.scan.genomes import CHR1, GENOME, dense_net, pooled_net, write_fasta
 
@@ -194,16 +194,27 @@ def test_a_scan_with_nothing_but_rejects_ends_well(genome: Path, tmp_path: Path)
     assert estimate(dense_net(60), genome, bed, target=0).bases == 0
 
 
-def test_a_shard_that_fails_is_recorded_and_tried_again_on_resume(tmp_path: Path) -> None:
-    genome = write_fasta(tmp_path / "g.fa", {"a": CHR1[:100], "b": "ACGT!" * 20, "c": CHR1[:70]})
-    done = nucleoscope.scan(pooled_net(), genome, None, tmp_path / "o", target=1, shard_bases=100)
-    assert (done.done, list(done.failed)) == (2, [1])
-    assert "b:1-100 has '!' at its position 5" in done.failed[1]
+def test_a_shard_that_fails_is_recorded_and_tried_again_on_resume(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    genome = write_fasta(tmp_path / "g.fa", {"a": CHR1[:100], "b": CHR1[:90], "c": CHR1[:70]})
+    given: dict[str, Any] = {"target": 1, "shard_bases": 100}
+    tile = job._Opened._tile
+
+    def failing(opened: Any, piece: Any) -> Any:
+        if piece.chromosome == "b":
+            raise RuntimeError("out of memory")
+        return tile(opened, piece)
+
+    with monkeypatch.context() as device:
+        device.setattr(job._Opened, "_tile", failing)
+        done = nucleoscope.scan(pooled_net(), genome, None, tmp_path / "o", **given)
+    assert (done.done, done.failed) == (2, {1: "RuntimeError: out of memory"})
     assert set(zarr.open_group(done.store, mode="r")["chromosomes"]) == {"a", "c"}
-    again = nucleoscope.scan(
-        pooled_net(), genome, None, tmp_path / "o", target=1, shard_bases=100, resume=True
-    )
-    assert list(again.failed) == [1]
+    again = nucleoscope.scan(pooled_net(), genome, None, tmp_path / "o", resume=True, **given)
+    assert again.clean
+    whole = nucleoscope.scan(pooled_net(), genome, None, tmp_path / "whole", **given)
+    assert contents(again.store) == contents(whole.store)
 
 
 def test_parts_of_a_scan_and_their_merge(genome: Path, tmp_path: Path) -> None:
@@ -234,6 +245,30 @@ def test_one_writer_at_a_time(genome: Path, tmp_path: Path) -> None:
     folder.make()
     with folder.lock("part-1-of-1"), pytest.raises(InUse, match="another process is writing"):
         nucleoscope.scan(pooled_net(), genome, None, tmp_path / "o", **SMALL)
+
+
+@pytest.mark.parametrize(
+    ("held", "ours", "message"),
+    [
+        ("part-2-of-3", (1, 1), r"shard 2/3 of an array job .*\(i, 3\)"),
+        ("part-2-of-3", (1, 2), r"shard 1/2\) would do some of the same"),
+        ("part-1-of-1", (2, 3), r"doing all shards .* until it has ended\.$"),
+    ],
+)
+def test_no_shard_is_done_by_two(
+    genome: Path, tmp_path: Path, held: str, ours: tuple[int, int], message: str
+) -> None:
+    """Resumed as a whole, or in other parts, beside a process that is at some."""
+    from nucleoscope.scan.folder import Folder
+
+    out, given = tmp_path / "o", SMALL | {"resume": True}
+    nucleoscope.scan(pooled_net(), genome, None, out, shard=(3, 3), **SMALL)
+    with Folder(out).lock(held):
+        with pytest.raises(InUse, match=message):
+            nucleoscope.scan(pooled_net(), genome, None, out, shard=ours, **given)
+        if held == "part-2-of-3":
+            nucleoscope.scan(pooled_net(), genome, None, out, shard=(1, 3), **given)
+    assert nucleoscope.scan(pooled_net(), genome, None, out, **given).clean
 
 
 def test_a_folder_is_gone_on_with_only_by_the_same_scan(genome: Path, tmp_path: Path) -> None:

@@ -14,7 +14,15 @@ import torch
 from torch import nn
 
 import nucleoscope
-from nucleoscope.scan import annotate, estimate_variants, laying, merge, strand, variant_job
+from nucleoscope.scan import (
+    annotate,
+    estimate_variants,
+    laying,
+    merge,
+    strand,
+    variant_job,
+    variant_runner,
+)
 from nucleoscope.scan.alleles import Allele
 from nucleoscope.scan.letters import one_hot
 from nucleoscope.scan.reading import variants_in
@@ -287,7 +295,7 @@ def test_a_file_of_rejects_only_and_an_empty_one(genome: Path, tmp_path: Path) -
 
 def span(bases: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let sequences that are shared be as short as this."""
-    for module in (variant_job, laying):
+    for module in (variant_runner, laying):
         monkeypatch.setattr(module, "SPAN", bases)
 
 
@@ -325,7 +333,7 @@ def test_close_variants_share_a_sequence_and_have_the_same_scores(
     calls = asked_together(monkeypatch)
     assert nucleoscope.variants(net, genome, vcf, tmp_path / "o", **given).clean
     assert calls == [(8, False)]  # the others by two runs of the model
-    monkeypatch.setattr(variant_job._Opened, "_shared", lambda *_: [])
+    monkeypatch.setattr(variant_runner.Opened, "_shared", lambda *_: [])
     assert nucleoscope.variants(net, genome, vcf, tmp_path / "w", **given).clean
     shared, alone = (
         parquet.read_table(tmp_path / f"{n}/variants.parquet").to_pydict() for n in "ow"
@@ -431,9 +439,10 @@ def test_negative_outputs_have_no_ratio_and_no_profile(genome: Path, tmp_path: P
     for score, why in (("log_ratio", "not negative"), ("js", "logits=True")):
         done = nucleoscope.variants(
             net, genome, vcf, tmp_path / score, length=21, target=0, around=5, scores=score,
-            pseudocount=0, retries=0,
+            pseudocount=0,
         )  # fmt: skip
-        assert why in done.failed[0]
+        assert done.rejects == {"negative output": 1}
+        assert why in (tmp_path / score / "rejects.tsv").read_text()
     done = nucleoscope.variants(
         net, genome, vcf, tmp_path / "o", length=21, target=0, around=5, scores="js", logits=True
     )

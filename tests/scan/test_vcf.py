@@ -55,8 +55,9 @@ def test_lines_come_back() -> None:
 
 
 def test_left_alignment_passes_blocks_of_the_genome() -> None:
-    bases = "G" + "CA" * 200 + "T"
-    late = Allele(0, 0, "c", 400, "A", "ACA")
+    """However far: a repeat of 3,000 bases, as microsatellites and satellites have it."""
+    bases = "G" + "CA" * 1500 + "T"
+    late = Allele(0, 0, "c", 3000, "A", "ACA")
     normal = late.normal(lambda lo, hi: bases[lo:hi])
     assert (normal.start, normal.ref, normal.alt) == (0, "G", "GCA")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-REACH = 1000  # bases that a variant is moved through repeats at most
 STEP = 64  # bases that are looked at a time
 
 
@@ -36,6 +35,9 @@ class Allele:
         record, number, start, ref, alt, chromosome = line.split("\t", 5)
         return Allele(int(record), int(number), chromosome, int(start), ref, alt)
 
+    def __str__(self) -> str:
+        return f"{self.chromosome}:{self.start + 1} {self.ref}>{self.alt}"
+
     def line(self) -> str:
         """As a line of `items.tsv`."""
         parts = (self.record, self.number, self.start, self.ref, self.alt, self.chromosome)
@@ -51,15 +53,14 @@ class Allele:
         if self.same_length:
             return self._trimmed()
         start, ref, alt, before = self.start, self.ref, self.alt, ""
-        low = max(start - REACH, 0)
         while True:
             if ref and alt and ref[-1] == alt[-1]:
                 ref, alt = ref[:-1], alt[:-1]
             elif ref and alt:
                 break
-            elif start > low:
+            elif start > 0:
                 if not before:
-                    before = bases(max(start - STEP, low), start).upper()
+                    before = bases(max(start - STEP, 0), start).upper()
                 start, before, base = start - 1, before[:-1], before[-1]
                 ref, alt = base + ref, base + alt
             else:  # nothing is left of it: the base behind stands in

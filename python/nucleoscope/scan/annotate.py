@@ -97,8 +97,9 @@ def scored(folder: Folder, failed: dict[int, str]) -> Iterator[tuple[Allele, npt
     """Every allele that was scored, in the order of the VCF, with its numbers."""
     for number in range(len(folder)):
         if number not in failed:
-            lines, scores = folder.shard(number).lines, folder.read(number)["scores"]
-            yield from zip(map(Allele.read, lines), scores.reshape(len(scores), -1), strict=True)
+            lines, held = folder.shard(number).lines, folder.read(number)
+            for at, numbers in zip(held["which"], held["scores"], strict=True):
+                yield Allele.read(lines[at]), numbers.ravel()
 
 
 def _table(folder: Folder, failed: dict[int, str]) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import shutil
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +20,12 @@ import numpy as np
 import numpy.typing as npt
 
 from nucleoscope.files import whole_file
+from nucleoscope.scan import rejects
 from nucleoscope.scan.job import Arrays
+from nucleoscope.scan.ownership import MARK, PARTIAL, SCRATCH_MARK, SHARD, is_ours, remove
 from nucleoscope.scan.regions import Reject
 
 FORMAT = 1  # of the folder; another one is refused
-MARK = ".of-nucleoscope"  # in the folder: what is called as ours are is ours
-SCRATCH_MARK = "of-nucleoscope"  # in its scratch folder: that may be removed
-PARTIAL = re.compile(
-    r"\.(manifest\.json|items\.tsv|rejects\.tsv|trunk\.tsv|shards\.npy|variants\.parquet|scores\.(parquet|npz|h5ad))"
-    r"\.[0-9]+\.partial"
-)
-SHARD = re.compile(r"[0-9]{7,}\.(npz|json)|\.[0-9]{7,}\.(npz|json)\.[0-9]+\.partial")
-UNPREPARED = re.compile(  # NFS leaves the last of these of a file that is open yet
-    r"items\.tsv|rejects\.tsv|shards\.npy|(prepare|merge|part-[0-9]+-of-[0-9]+)\.lock|\.nfs[0-9a-f]+"
-)
 
 
 @dataclass(frozen=True)
@@ -72,10 +64,10 @@ class Folder:
         """
         self.claim()
         if self.manifest_file.exists():
-            others = [] if not self.scratch.exists() or _is_ours(self.scratch) else ["scratch"]
+            others = [] if not self.scratch.exists() or is_ours(self.scratch) else ["scratch"]
             _ = self.manifest  # refused if no scan's
         else:
-            others = sorted(each.name for each in self.path.iterdir() if not _is_ours(each))
+            others = sorted(each.name for each in self.path.iterdir() if not is_ours(each))
         if others:
             raise self._of_others(others[0])
         for folder in (self.path / "shards", self.path / "failed", self.scratch):
@@ -141,18 +133,17 @@ class Folder:
         One pass in flat memory; the manifest is written last, so that it vouches for the others.
         """
         table: list[list[int]] = []
-        rejects: Counter[str] = Counter()
+        kinds: Counter[str] = Counter()
         offset = 0
         with (
             whole_file(self.path / "items.tsv") as lines,
             whole_file(self.rejects_file) as refused,
         ):
-            refused.write(b"where\treason\tdetail\n")
+            refused.write(rejects.HEAD)
             for item in items:
                 if isinstance(item, Reject):
-                    rejects[item.kind] += 1
-                    written = "\t".join(map(_plain, (item.origin, item.kind, item.detail)))
-                    refused.write(f"{written}\n".encode())
+                    kinds[item.kind] += 1
+                    refused.write(rejects.row(item))
                     continue
                 line, weight = item
                 if not table or table[-1][2] + weight > most:
@@ -163,7 +154,7 @@ class Folder:
         with whole_file(self.path / "shards.npy") as file:
             np.save(file, np.array(table, np.int64).reshape(-1, 3))
         count = sum(row[1] for row in table)
-        held = {"format": FORMAT, "items": count, "rejects": dict(rejects), **facts}
+        held = {"format": FORMAT, "items": count, "rejects": dict(kinds), **facts}
         with whole_file(self.manifest_file) as file:
             file.write(json.dumps(held, indent=1).encode())
 
@@ -184,6 +175,32 @@ class Folder:
         with np.load(self.checkpoint(number), allow_pickle=False) as held:
             return dict(held)
 
+    def rejects(self) -> dict[str, int]:
+        """How many items of each kind were left out: before shards began, or by those that are done."""
+        counts = Counter(self.manifest["rejects"])
+        counts.update(each.kind for each in self._refused())
+        return dict(counts)
+
+    def tell_refused(self) -> None:
+        """Put what shards refused as they ran behind what was rejected before, in `rejects.tsv`."""
+        refused = list(self._refused())
+        known = sum(self.manifest["rejects"].values())
+        if refused == list(rejects.behind(self.rejects_file, known)):
+            return
+        with self.rejects_file.open("rb") as before, whole_file(self.rejects_file) as file:
+            file.writelines(islice(before, 1 + known))
+            file.writelines(map(rejects.row, refused))
+
+    def _refused(self) -> Iterator[Reject]:
+        """What shards refused as they ran, in their order."""
+        if self.complete:
+            yield from rejects.behind(self.rejects_file, sum(self.manifest["rejects"].values()))
+            return
+        for number in filter(self.is_done, range(len(self))):
+            with np.load(self.checkpoint(number), allow_pickle=False) as held:
+                if "refused" in held:
+                    yield from rejects.told(held["refused"])
+
     def is_done(self, number: int) -> bool:
         """Whether a shard's checkpoint is there, to its end."""
         path = self.checkpoint(number)
@@ -198,12 +215,12 @@ class Folder:
         """The store holds every shard: say so, then remove the checkpoints and what was unpacked."""
         (self.path / "complete").touch()
         for folder in (self.path / "shards", self.path / "failed"):
-            _remove(folder, SHARD)
+            remove(folder, SHARD)
             with contextlib.suppress(OSError):  # gone, or something of others is in it
                 folder.rmdir()
         if (self.scratch / SCRATCH_MARK).exists():
             shutil.rmtree(self.scratch, ignore_errors=True)
-        _remove(self.path, PARTIAL)  # of processes that were killed as they wrote
+        remove(self.path, PARTIAL)  # of processes that were killed as they wrote
 
     def fail(self, number: int, reason: str) -> None:
         """Record a shard that was tried often enough."""
@@ -230,26 +247,3 @@ class Folder:
                 f"{len(missing):,} of {len(self):,} shards are not done yet: {some}. Run them, or resume."
             )
         return failed
-
-
-def _is_ours(path: Path) -> bool:
-    """Whether a run that has no manifest yet made it, in a folder that has our mark."""
-    if path.is_symlink():
-        return False
-    if path.name in ("shards", "failed") and path.is_dir():
-        return all(SHARD.fullmatch(each.name) for each in path.iterdir())
-    if path.name == "scratch" and path.is_dir():
-        return (path / SCRATCH_MARK).exists() or not any(path.iterdir())
-    named = path.name == MARK or UNPREPARED.fullmatch(path.name) or PARTIAL.fullmatch(path.name)
-    return bool(named) and path.is_file()
-
-
-def _remove(folder: Path, named: re.Pattern[str]) -> None:
-    """Its files of such names, and no others."""
-    for path in folder.iterdir() if folder.is_dir() else ():
-        if named.fullmatch(path.name) and path.is_file():
-            path.unlink(missing_ok=True)
-
-
-def _plain(text: str) -> str:
-    return text.replace("\t", "\\t").replace("\n", "\\n").encode("utf-8", "replace").decode()

@@ -12,10 +12,13 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from nucleoscope.scan import rejects
 from nucleoscope.scan.genome import Genome, open_genome
 from nucleoscope.scan.letters import one_hot
+from nucleoscope.scan.regions import Reject
+from nucleoscope.scan.rejects import Refused
 from nucleoscope.scan.shipping import listed
 from nucleoscope.scan.tiling import Tiling
 from nucleoscope.scan.trunk import Told, told
@@ -56,6 +59,9 @@ class Piece:
         """As a line of `items.tsv`."""
         return f"{self.row}\t{self.start}\t{self.end}\t{self.chromosome}"
 
+    def __str__(self) -> str:
+        return f"{self.chromosome}:{self.start + 1}-{self.end}"
+
 
 @dataclass(frozen=True)
 class RegionJob:
@@ -71,8 +77,9 @@ class RegionJob:
     threads: int
 
     def open(self, held: ExitStack) -> Runner:
-        """Opens the genome; the runner gives `scores`, their `axes`, and `which` lines they are of; by a linear
-        trunk also which sites are `exact`, and what each call says of the others (`trunk`)."""
+        """Opens the genome; the runner gives `scores`, their `axes`, and `which` lines they are of, and which of
+        the others are `refused`; by a linear trunk also which sites are `exact`, and what each call says of the
+        others (`trunk`)."""
         genome = held.enter_context(open_genome(self.genome, self.scratch, beside=False))
         made = _Opened(self, genome)
         return made.rows if self.tiling is None else made.tiles
@@ -88,21 +95,33 @@ class _Opened:
 
     def rows(self, lines: Sequence[str]) -> Arrays:
         """All pieces of one length in one call: scores [piece, ..., site]."""
-        pieces = [Piece.read(line) for line in lines]
-        bases = [self.genome.bases(p.chromosome, p.start, p.end) for p in pieces]
-        scores = self._scores(bases, [f"{p.chromosome}:{p.start + 1}-{p.end}" for p in pieces])
-        for row, sequence in enumerate(bases):
-            scores[row][..., self._unscored(sequence)] = np.nan
-        made = {"which": np.arange(len(pieces)), "scores": scores, "axes": np.array(self.axes)}
-        if self.told:
+        which, unscored, shown, refused = [], [], [], []
+        for index, piece in enumerate(map(Piece.read, lines)):
+            bases = self.genome.bases(piece.chromosome, piece.start, piece.end)
+            try:
+                shown.append(self._hot(bases, str(piece)))
+            except Refused as why:
+                refused.append(why.of(str(piece)))
+            else:
+                which.append(index)
+                unscored.append(self._unscored(bases))
+        scores = self._scores(torch.cat(shown)) if shown else np.zeros((0,), np.float32)
+        for row, sites in enumerate(unscored):
+            scores[row][..., sites] = np.nan
+        made = self._made(which, scores, self.axes, refused)
+        if shown and self.told:
             made |= {"exact": self.told.exact, "trunk": self.told.figures[None]}
         return made
 
     def tiles(self, lines: Sequence[str]) -> Arrays:
         """Piece by piece, each in its window: scores [..., site], one piece after the other."""
-        found, which, exact, trunk = [], [], [], []
+        found, which, exact, trunk, refused = [], [], [], [], []
         for index, piece in enumerate(map(Piece.read, lines)):
-            scores = self._tile(piece)
+            try:
+                scores = self._tile(piece)
+            except Refused as why:
+                refused.append(why.of(str(piece)))
+                continue
             if scores is not None:
                 found.append(scores)
                 which.append(index)
@@ -110,11 +129,22 @@ class _Opened:
                     exact.append(self.told.exact[0])
                     trunk.append(self.told.figures)
         scores = np.concatenate(found, -1) if found else np.zeros((0,), np.float32)
-        axes = np.array(self.axes[1:])  # without that of sequences
-        made = {"which": np.array(which, np.int64), "scores": scores, "axes": axes}
+        made = self._made(which, scores, self.axes[1:], refused)  # no axis of sequences
         if trunk:
             made |= {"exact": np.concatenate(exact), "trunk": np.stack(trunk)}
         return made
+
+    def _made(
+        self,
+        which: list[int],
+        scores: npt.NDArray[Any],
+        axes: tuple[str, ...],
+        refused: list[Reject],
+    ) -> dict[str, npt.NDArray[Any]]:
+        return {
+            "which": np.array(which, np.int64), "scores": scores, "axes": np.array(axes, np.str_),
+            "refused": rejects.kept(refused),
+        }  # fmt: skip
 
     def _tile(self, piece: Piece) -> npt.NDArray[Any] | None:
         assert self.job.tiling is not None
@@ -128,19 +158,32 @@ class _Opened:
         # A sequence that is moved needs more sites than it is moved by; those beside the piece are cut off.
         more = max((abs(each) for each in self.job.parameters.get("shifts", (0,))), default=0)
         low, high = max(start - more, 0), min(end + more, len(bases))
-        found = self._scores([bases], [f"{name}:{lo + 1}-{hi}"], start=low, end=high)[0]
+        X = self._hot(bases, f"{name}:{lo + 1}-{hi}")
+        try:
+            found = self._scores(X, start=low, end=high)[0]
+        except ValueError as error:
+            if tiling.whole(lo, hi, self.genome.sizes[name]):
+                raise Refused(
+                    "too short",
+                    f"the model does not take the {hi:,} bases that {name} has: {error}",
+                ) from error
+            raise
         scores: npt.NDArray[Any] = found[..., start - low : end - low]
         if tiling.joined:  # a mean over the window's positions, which are not the chromosome's
             scores *= np.float32(self._positions(bases))
         scores[..., unscored] = np.nan
         return scores
 
-    def _scores(self, bases: list[str], names: list[str], **sites: int) -> npt.NDArray[Any]:
+    def _hot(self, bases: str, name: str) -> Tensor:
+        """One sequence as the model takes it. Raises Refused where it cannot be read."""
+        given = self.job.parameters
+        axes = given.get("alphabet", "ACGT"), given.get("layout", "NCL")
+        return one_hot([bases], *axes, names=[name])
+
+    def _scores(self, X: Tensor, **sites: int) -> npt.NDArray[Any]:
         import nucleoscope
 
         given = dict(self.job.parameters)
-        axes = given.get("alphabet", "ACGT"), given.get("layout", "NCL")
-        X = one_hot(bases, *axes, names=names)
         method = getattr(nucleoscope, self.job.method)
         sited = "start" in inspect.signature(method).parameters
         result = method(self.job.model, X, **(sites if sited else {}), **given)
@@ -154,8 +197,7 @@ class _Opened:
             import nucleoscope
 
             asked = {k: v for k, v in self.job.parameters.items() if k in PLANNED}
-            axes = asked.get("alphabet", "ACGT"), asked.get("layout", "NCL")
-            X = one_hot([bases], *axes)
+            X = self._hot(bases, "the window")
             plans = [nucleoscope.plan(model, X, **asked) for model in listed(self.job.model)]
             lengths = {plan.output_axes.length for plan in plans}
             if len(lengths) > 1:

@@ -11,7 +11,8 @@ from nucleoscope.reading import read_model
 from nucleoscope.scan.letters import one_hot
 from nucleoscope.scan.shipping import listed
 from nucleoscope.scan.strand import track
-from nucleoscope.scan.variant_job import SPAN, Lay
+from nucleoscope.scan.variant_job import Lay
+from nucleoscope.scan.variant_runner import SPAN
 
 if TYPE_CHECKING:
     from nucleoscope.scan.variants import Request

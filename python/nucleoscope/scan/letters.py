@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nucleoscope.scan.rejects import Refused
+
 IUPAC = {
     "R": "AG", "Y": "CT", "S": "CG", "W": "AT", "K": "GT", "M": "AC",
     "B": "CGT", "D": "AGT", "H": "ACT", "V": "ACG",
@@ -26,8 +28,8 @@ def one_hot(
 ) -> Tensor:
     """[N, 4, L], or [N, L, 4] for layout NLC, of sequences of one length, in either case.
 
-    N is a column of zeros, and a IUPAC code equal parts of its letters. Raises ValueError for any
-    other letter, naming it and its place; `names` are what the sequences are called there.
+    N is a column of zeros, and a IUPAC code equal parts of its letters. Raises Refused, a ValueError, for
+    any other letter, naming it and its place; `names` are what the sequences are called there.
     """
     columns = np.full((256, len(alphabet)), np.nan, np.float32)
     columns[ord("N")] = 0
@@ -43,9 +45,10 @@ def one_hot(
         if unknown.any():
             at = int(unknown.argmax())
             name = names[row] if names else f"sequence {row + 1}"
-            raise ValueError(
+            raise Refused(
+                "unknown letter",
                 f"{name} has {bases[at]!r} at its position {at + 1}, which is neither "
-                f"a letter of {alphabet}, N, nor a IUPAC code"
+                f"a letter of {alphabet}, N, nor a IUPAC code",
             )
         rows.append(columns[codes])
     hot = torch.from_numpy(np.stack(rows))

@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import filelock
 import torch
 from torch import nn
 
@@ -18,16 +17,11 @@ from nucleoscope.scan.drive import drive
 from nucleoscope.scan.executors import Executor, Inline, Processes
 from nucleoscope.scan.folder import Folder
 from nucleoscope.scan.job import Job
+from nucleoscope.scan.members import PREPARING, alone, member
 from nucleoscope.scan.progress import Progress
 from nucleoscope.scan.request import Request, prepare
 from nucleoscope.scan.sources import Regions
 from nucleoscope.scan.trunk import TABLE, summary
-
-PREPARING = 3600  # seconds that other members of an array job wait for the first to prepare
-
-
-class InUse(RuntimeError):
-    """Another process writes into the same folder."""
 
 
 @dataclass(frozen=True)
@@ -178,9 +172,10 @@ def carried_out(folder: Folder, prepare: Callable[[Folder], Job], how: How) -> S
     folder.claim()
     if folder.manifest_file.exists() and not how.resume and parts == 1:
         raise ValueError(f"{folder.path} holds a scan already: resume it, or name another folder")
-    with _alone(folder, f"part-{part}-of-{parts}"):
+    with ExitStack() as held:
         with folder.lock("prepare", PREPARING):
             folder.make()
+            held.enter_context(member(folder, part, parts))
             job = prepare(folder)
         mine = [n for n in range(len(folder)) if n % parts == part - 1]
         left = [n for n in mine if not folder.is_done(n)]
@@ -219,8 +214,9 @@ def merge(out: Path | str) -> Scan:
             from nucleoscope.scan.store import assemble
     except ImportError as error:
         raise ImportError(f"the store: {error}. pip install 'nucleoscope[scan]'") from error
-    with _alone(folder, "merge"):
+    with alone(folder, "merge"):
         if not folder.complete:
+            folder.tell_refused()
             assemble(folder)
         found = standing(folder)
         if not found.failed:
@@ -255,19 +251,9 @@ def standing(folder: Folder) -> Scan:
     name = "variants.vcf.gz" if folder.manifest["coordinates"] == "variants" else "scores.zarr"
     store = folder.path / name if (folder.path / name).exists() else None
     return Scan(
-        folder.path, store, len(folder), done, dict(folder.failures()), folder.manifest["rejects"],
+        folder.path, store, len(folder), done, dict(folder.failures()), folder.rejects(),
         summary(folder.path / TABLE) if store else "",
     )  # fmt: skip
-
-
-def _alone(folder: Folder, name: str) -> AbstractContextManager[object]:
-    lock = folder.lock(name)
-    try:
-        return lock.acquire()
-    except filelock.Timeout as error:
-        raise InUse(
-            f"another process is writing into {folder.path} ({lock.lock_file} is held)"
-        ) from error
 
 
 def threads_of(workers: int, dask: bool | str) -> int:

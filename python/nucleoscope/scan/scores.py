@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nucleoscope.scan.rejects import Refused
+
 Floats = npt.NDArray[np.floating[Any]]
 EVERY = ("difference", "log_ratio", "gain", "loss", "js", "gene")
 OF_PROFILES = ("gain", "loss", "js", "gene")
@@ -75,8 +77,8 @@ class Scoring:
         """Scores [M, T] by name, from REF's output and its change by ALT, [M, T, W].
 
         `offsets` [W] say how far each position begins from its variant. The change is taken as it is given:
-        a small one is not the difference of two large numbers. Raises ValueError where a logarithm or a profile
-        is asked of negative outputs.
+        a small one is not the difference of two large numbers. Raises Refused where a logarithm or a profile is
+        asked of negative outputs.
         """
         found: dict[str, Floats] = {}
         for name in self.scores:
@@ -122,9 +124,10 @@ class Scoring:
     def _log_ratio(self, before: Floats, change: Floats) -> Floats:
         low = before + self.pseudocount
         if (low <= 0).any() or (low + change <= 0).any():
-            raise ValueError(
+            raise Refused(
+                "negative output",
                 "scores: log_ratio needs an output that is not negative, and a pseudocount where it may be zero; "
-                f"here it is as low as {min(before.min(), (before + change).min()):g}"
+                f"here it is as low as {min(before.min(), (before + change).min()):g}",
             )
         ratio: Floats = np.log1p(change / low) / np.log(2.0)
         return ratio
@@ -140,9 +143,10 @@ class Scoring:
             values = np.exp(values - values.max(-1, keepdims=True))
         total = values.sum(-1, keepdims=True)
         if (values < 0).any() or (total <= 0).any():
-            raise ValueError(
+            raise Refused(
+                "negative output",
                 "scores: js compares the output's positions as parts of their sum, so none may be negative; "
-                "give logits=True where the output is what a softmax takes"
+                "give logits=True where the output is what a softmax takes",
             )
         profile: Floats = values / total
         return profile

@@ -70,17 +70,18 @@ def _rows(folder: Folder, root: zarr.Group, done: list[int]) -> None:
         for piece in map(Piece.read, folder.shard(number).lines):
             places[:, piece.row] = numbers[piece.chromosome], piece.start, piece.end
     for pieces, arrays in _pieces(folder, done):
-        block = arrays["scores"]
+        if not pieces:  # all were refused
+            continue
+        block, rows = arrays["scores"], np.array([piece.row for piece in pieces])
         if scores is None:
             shape, chunk = (count, *block.shape[1:]), (len(block), *block.shape[1:])
             scores = _array(root, "scores", shape, chunk, arrays)
-        at = slice(pieces[0].row, pieces[0].row + len(pieces))
-        scores[at] = block
+        scores.oindex[rows] = block
         if "exact" in arrays:
             if exact is None:
                 shape, chunk = (count, block.shape[-1]), (len(block), block.shape[-1])
                 exact = _marks(root, "exact", shape, chunk, ["sequence", "site"])
-            exact[at] = arrays["exact"]
+            exact.oindex[rows] = arrays["exact"]
     for name, values in zip(("chromosome", "start", "end"), places, strict=True):
         root.create_array(name, data=values)
     root["chromosome"].attrs["names"] = names

@@ -40,6 +40,10 @@ class Tiling:
         hi += (size - hi) % self.step
         return (max(lo, 0), min(hi, size)) if self.joined else (lo, hi)
 
+    def whole(self, lo: int, hi: int, size: int) -> bool:
+        """Whether a window [lo, hi) is all of a chromosome that is shorter than what a base's scores depend on."""
+        return self.joined and (lo, hi) == (0, size) and size <= self.left + self.right
+
     def __str__(self) -> str:
         how = "join exactly" if self.joined else "are of one length, whatever lies beyond unseen"
         return (
