@@ -89,12 +89,45 @@ def test_regions_of_a_scan_of_regions(tmp_path: Path) -> None:
     assert [panel["start"] for panel in panels] == [101, 131, 701]
     stored = zarr.open_group(tmp_path / "s/scores.zarr", mode="r")["scores"][:, 1].sum(1)
     np.testing.assert_array_equal(scores(panels[1]), stored[1])
+    assert "<dt>drawn</dt><dd>target 1, counted from 0" in (tmp_path / "p.html").read_text()
     one = run(*given, "--overwrite", "--target", "1", "--region", "chr1:141-150")
     assert one.exit_code == 0, one.output
     np.testing.assert_array_equal(scores(data(tmp_path / "p.html")[0]), run_of(stored[0], 40))
     assert (
         "no region of this scan holds" in run(*given, "--overwrite", "--region", "chr2:1-9").output
     )
+
+
+def test_the_score_of_variants_is_named_and_chosen(tmp_path: Path) -> None:
+    pytest.importorskip("zarr", reason="scans are stored by zarr")
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow writes Parquet")
+    genome = write_fasta(tmp_path / "g.fa")
+    net = dense_net(60)
+    nucleoscope.scan(net, genome, ["chr1:101-160"], tmp_path / "s", target=0)
+    vcf = write(tmp_path / "v.vcf", f"1\t130\t.\t{CHR1[129]}\t{'ACGT'.replace(CHR1[129], '')[0]}")
+    nucleoscope.variants(
+        net, genome, vcf, tmp_path / "v", length=60, target=[0, 1], scores="difference"
+    )
+    (row,) = parquet.read_table(tmp_path / "v/variants.parquet").to_pylist()
+    out = tmp_path / "p.html"
+    given = (str(tmp_path / "s"), "--out", str(out), "--overwrite", "--genome")
+    more = ("--variants", str(tmp_path / "v"))
+    for typed, name in (((), "difference_0"), (("--score", "difference_1"), "difference_1")):
+        done = run(*given, str(genome), *more, *typed)
+        assert done.exit_code == 0, done.output
+        assert f"{name} of the variants in v" in out.read_text()
+        assert data(out)[0]["marks"][0][2] == pytest.approx(row[name])
+    wrong = run(*given, str(genome), *more, "--score", "gain")
+    assert "no score 'gain'; it has difference_0, difference_1" in wrong.output
+    assert "give both" in run(*given, str(genome), "--score", "gain").output
+    other = write_fasta(tmp_path / "h.fa", {"chr1": CHR1[::-1]})
+    done = run(*given, str(other))
+    assert done.exit_code == 1
+    assert "is not what was scored for" in done.output
+    assert "That was g.fa of SHA-256" in done.output
+    nucleoscope.scan(net, other, ["chr1:101-160"], tmp_path / "t", target=0)
+    done = run(str(tmp_path / "t"), *given[1:], str(other), *more)
+    assert f"was scored for {tmp_path / 'v'}" in " ".join(done.output.split()), done.output
 
 
 def run_of(row: Any, first: int) -> Any:

@@ -338,13 +338,19 @@ def test_tracks_and_tables(genome: Path, tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow writes Parquet")
     done = nucleoscope.scan(pooled_net(), genome, None, tmp_path / "o", **SMALL)
     names = [path.name for path in export(done, bigwig=True, parquet=True, npz=True)]
-    assert names == ["scores.bw", "scores.parquet", "scores.npz"]
+    assert names == ["scores.bw", "scores.bw.json", "scores.parquet", "scores.npz"]
     wanted = chromosome(done.store)
     with pybigtools.open(str(tmp_path / "o/scores.bw")) as track:
         assert track.chroms() == {name: len(bases) for name, bases in GENOME.items()}
         np.testing.assert_array_equal(
             track.values("chr1", 0, len(CHR1), fillna=np.nan), wanted.sum(0).astype(np.float32)
         )
+    attributes = dict(zarr.open_group(done.store, mode="r").attrs)
+    metadata = parquet.read_schema(tmp_path / "o/scores.parquet").metadata
+    assert json.loads(metadata[b"nucleoscope"]) == attributes
+    beside = json.loads((tmp_path / "o/scores.bw.json").read_text())
+    assert beside == {"track": "scores.bw", "target": None, **attributes}
+    assert {"method", "parameters", "model_sha256", "genome_sha256", "torch"} <= set(beside)
     table = parquet.read_table(tmp_path / "o/scores.parquet").to_pydict()
     assert len(table["position"]) == sum(len(b) for b in GENOME.values()) - 20
     row = table["chromosome"].index("chr1") + 700 - 20
@@ -352,6 +358,24 @@ def test_tracks_and_tables(genome: Path, tmp_path: Path) -> None:
     assert [table[f"score_{n}"][row] for n in range(4)] == wanted[:, 700].tolist()
     with np.load(tmp_path / "o/scores.npz") as held:
         np.testing.assert_array_equal(held["chromosomes/chr1"], wanted)
+        assert json.loads(str(held["nucleoscope"])) == attributes
+
+
+@pytest.mark.parametrize("regions", [None, ["chr7:1-9"]])
+def test_tables_and_tracks_without_a_score(tmp_path: Path, regions: list[str] | None) -> None:
+    """A chromosome of N, and regions that were all left out: valid files, and a remark."""
+    pybigtools = pytest.importorskip("pybigtools", reason="pybigtools writes bigWig")
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow writes Parquet")
+    genome = write_fasta(tmp_path / "g.fa", {"chr1": "N" * 90})
+    done = nucleoscope.scan(pooled_net(), genome, regions, tmp_path / "o", target=1)
+    notes: list[str] = []
+    export(done, bigwig=True, parquet=True, npz=True, note=notes.append)
+    assert notes == ["no base has a score: scores.bw holds a NaN at the first base, and no score"]
+    with pybigtools.open(str(tmp_path / "o/scores.bw")) as track:
+        assert track.chroms() == {"chr1": 90}
+        assert np.isnan(track.values("chr1", 0, 90, fillna=np.nan)).all()
+    assert parquet.read_table(tmp_path / "o/scores.parquet").num_rows == 0
+    assert "nucleoscope" in np.load(tmp_path / "o/scores.npz")
 
 
 def test_rows_as_anndata(genome: Path, tmp_path: Path) -> None:
@@ -378,9 +402,11 @@ def test_tracks_of_overlapping_regions_have_their_mean(genome: Path, tmp_path: P
     regions = ["chr1:101-160", "chr1:61-120", "chr2:1-60", "chr1:641-700"]
     done = nucleoscope.scan(dense_net(60), genome, regions, tmp_path / "o", target=[0, 1])
     paths = export(done, bigwig=True)
-    assert [path.name for path in paths] == ["scores.0.bw", "scores.1.bw"]
+    names = [f"scores.{target}.bw{end}" for target in range(2) for end in ("", ".json")]
+    assert [path.name for path in paths] == names
     scores = zarr.open_group(done.store, mode="r")["scores"][:, 1].sum(1)
-    with pybigtools.open(str(paths[1])) as track:
+    assert json.loads(paths[3].read_text())["target"] == 1
+    with pybigtools.open(str(paths[2])) as track:
         found = track.values("chr1", 0, 200, fillna=np.nan)
     assert np.isnan(found[:60]).all()
     assert np.isnan(found[160:]).all()

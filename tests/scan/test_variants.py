@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import errno
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import nucleoscope
 from nucleoscope.scan import (
     annotate,
     estimate_variants,
+    folder,
     laying,
     merge,
     strand,
@@ -247,6 +249,21 @@ def test_the_vcf_is_kept_and_valid(genome: Path, tmp_path: Path) -> None:
         assert first.info["NS_DIFFERENCE"][1] is None
         assert first.samples["me"]["GT"] == (0, 1)
         assert (first.id, first.qual, list(first.filter)) == ("rs1", 7, ["PASS"])
+        (told,) = [line.value for line in file.header.records if line.key == "nucleoscope"]
+    facts = json.loads(told)
+    assert facts == folder.Folder(tmp_path / "o").manifest["provenance"]
+    names = {
+        "method",
+        "parameters",
+        "scores",
+        "model_sha256",
+        "genome_sha256",
+        "nucleoscope",
+        "torch",
+    }
+    assert names <= set(facts)
+    with pysam.VariantFile(str(tmp_path / "o/variants.vcf.gz")) as file:
+        second = list(file)[1]
         assert "NS_DIFFERENCE" not in second.info
         assert file.header.contigs["1"].length == len(CHR1)
         assert "model_sha256" in str(file.header)
@@ -717,7 +734,7 @@ def test_a_variant_without_a_score_is_not_drawn(tmp_path: Path) -> None:
         "line": [1, 2], "gene": [None, 0.5],
     }  # fmt: skip
     parquet.write_table(pyarrow.table(columns), table)
-    assert list(variants_in(table, Region("chr1", 0, 10, ""))) == [(6, "C>G", 0.5)]
+    assert list(variants_in(table, Region("chr1", 0, 10, ""), "gene")) == [(6, "C>G", 0.5)]
 
 
 def test_a_model_in_training_mode_is_left_as_it_is(genome: Path, tmp_path: Path) -> None:

@@ -75,7 +75,9 @@ OPEN = (
 @of_trunk
 @of_method
 @of_run
-@click.option("--bigwig", is_flag=True, help="Write scores.bw too, a track a target.")
+@click.option(
+    "--bigwig", is_flag=True, help="Write scores.bw too, a track a target, and what made it."
+)
 @click.option("--parquet", is_flag=True, help="Write scores.parquet too, a row a base.")
 @click.option(
     "--anndata", is_flag=True, help="Write scores.h5ad too: a scan of regions as AnnData."
@@ -119,5 +121,5 @@ def scan(
                 progress=shown(progress), note=note, **common,
             )  # fmt: skip
         if done.store:
-            export(done, bigwig=bigwig, parquet=parquet, npz=npz, anndata=anndata)
+            export(done, bigwig=bigwig, parquet=parquet, npz=npz, anndata=anndata, note=note)
         end(done, whole=shard == (1, 1))

@@ -15,7 +15,7 @@ from nucleoscope.cli.regions import parse_region
 from nucleoscope.files import whole_file
 from nucleoscope.plot.page import Hit, Mark, Panel, page
 from nucleoscope.scan.folder import Folder
-from nucleoscope.scan.genome import Genome, open_genome
+from nucleoscope.scan.genome import Genome, digest, open_genome
 from nucleoscope.scan.regions import Region
 
 FACTS = (
@@ -28,6 +28,7 @@ FACTS = (
     "nucleoscope",
     "torch",
 )
+TABLE = "variants.parquet"
 AT_FIRST = 10  # regions of a scan that are shown where none is named
 
 
@@ -47,6 +48,10 @@ AT_FIRST = 10  # regions of a scan that are shown where none is named
     help="A folder of `nucleoscope variants`, to be drawn above.",
 )  # fmt: skip
 @click.option(
+    "--score", metavar="NAME",
+    help="Which score of --variants, as its table calls it. Default: the first.",
+)  # fmt: skip
+@click.option(
     "--motifs", type=options.EXISTING, help="Motifs in MEME format, whose matches are drawn below."
 )
 @click.option(
@@ -58,15 +63,15 @@ AT_FIRST = 10  # regions of a scan that are shown where none is named
 @options.overwrite
 @click.option("--traceback", is_flag=True, help="Show Python's traceback of a failure.")
 def view(
-    folder: Path, genome: Path, regions: tuple[str, ...], target: int, variants: Path | None, motifs: Path | None,
-    out: Path, traceback: bool,
+    folder: Path, genome: Path, regions: tuple[str, ...], target: int, variants: Path | None, score: str | None,
+    motifs: Path | None, out: Path, traceback: bool,
 ) -> None:  # fmt: skip
     """Show regions of a scan in a browser: a page of its own, as a track and as a logo.
 
     FOLDER is what `nucleoscope scan` wrote. The page holds all it needs and loads nothing.
     """
     with one_message(traceback, "\n(--traceback shows where.)"):
-        from nucleoscope.scan.reading import rows_of
+        from nucleoscope.scan.reading import rows_of, score_of
 
         store = folder / "scores.zarr"
         if not store.exists():
@@ -74,20 +79,43 @@ def view(
         asked = [parse_region(text) for text in regions] or rows_of(store, AT_FIRST)
         if not asked:
             raise click.UsageError("scores lie along chromosomes: give --region chr1:1,001-2,000")
+        if score is not None and variants is None:
+            raise click.UsageError("--score: names one of the scores of --variants; give both")
         facts = Folder(folder).manifest["provenance"]
+        _same_genome(genome, folder, variants)
+        drawn = {"drawn": f"target {target}, counted from 0"}
+        if variants is not None:
+            score = score_of(variants / TABLE, score)
+            drawn["drawn above"] = f"{score} of the variants in {variants.name}"
         with (
             TemporaryDirectory() as scratch,
             open_genome(genome, Path(scratch), beside=False) as held,
         ):
-            panels = [_panel(store, held, region, target, variants, motifs) for region in asked]
+            panels = [
+                _panel(store, held, region, target, variants, score, motifs) for region in asked
+            ]
         made = page(
             panels,
             f"{facts['genome']}, {facts['model']}",
-            {k: facts[k] for k in FACTS if k in facts},
+            drawn | {k: facts[k] for k in FACTS if k in facts},
         )
         with whole_file(out) as file:
             file.write(made.encode())
         click.echo(f"{len(panels)} regions: {out}")
+
+
+def _same_genome(genome: Path, *folders: Path | None) -> None:
+    """Raise ValueError where a folder's scores are of another genome: letters would stand under others' scores."""
+    own = digest(genome)
+    for folder in filter(None, folders):
+        facts = Folder(folder).manifest["provenance"]
+        scored = facts["genome_sha256"]
+        if scored != own:
+            raise ValueError(
+                f"--genome: {genome} is not what was scored for {folder}. That was {facts['genome']} of SHA-256 "
+                f"{scored[:12]}..., this is {own[:12]}...: give that very file (the same bases as FASTA, "
+                "compressed or as 2bit are files of their own), or score this one"
+            )
 
 
 def _panel(
@@ -96,6 +124,7 @@ def _panel(
     region: Region,
     target: int,
     variants: Path | None,
+    score: str | None,
     motifs: Path | None,
 ) -> Panel:
     from nucleoscope.scan.reading import motif_matches, region_scores, variants_in
@@ -105,8 +134,8 @@ def _panel(
         raise ValueError(f"{genome.path.name} has no sequence {region.chromosome!r}")
     letters = genome.bases(name, region.start, region.end)
     given: dict[str, Any] = {}
-    if variants is not None:
-        found = variants_in(variants / "variants.parquet", region)
+    if variants is not None and score is not None:
+        found = variants_in(variants / TABLE, region, score)
         given["marks"] = [Mark(at - region.start, text, score) for at, text, score in found]
     if motifs is not None:
         given["hits"] = [Hit(*hit) for hit in motif_matches(motifs, letters)]

@@ -199,9 +199,7 @@ def _header(
         ):
             size = sizes.get(name) or sizes.get(other_name(name))
             yield f"##contig=<ID={name}" + (f",length={size}>" if size else ">")
-    facts = folder.manifest["provenance"]
-    names = ("nucleoscope", "model_sha256", "genome", "genome_sha256")
-    yield "##nucleoscope=" + ";".join(f"{name}={facts[name]}" for name in names)
+    yield "##nucleoscope=" + json.dumps(folder.manifest["provenance"])
     yield from (each.described() for each in told)
     yield given[-1]
 

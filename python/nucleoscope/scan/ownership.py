@@ -8,7 +8,7 @@ from pathlib import Path
 MARK = ".of-nucleoscope"  # in the folder: what is called as ours are is ours
 SCRATCH_MARK = "of-nucleoscope"  # in its scratch folder: that may be removed
 PARTIAL = re.compile(
-    r"\.(manifest\.json|items\.tsv|rejects\.tsv|trunk\.tsv|shards\.npy|variants\.parquet|scores\.(parquet|npz|h5ad))"
+    r"\.(manifest\.json|items\.tsv|rejects\.tsv|trunk\.tsv|shards\.npy|variants\.parquet|scores(\.[0-9]+)?\.(parquet|npz|h5ad|bw\.json))"
     r"\.[0-9]+\.partial"
 )
 SHARD = re.compile(r"[0-9]{7,}\.(npz|json)|\.[0-9]{7,}\.(npz|json)\.[0-9]+\.partial")

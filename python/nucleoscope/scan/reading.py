@@ -38,6 +38,8 @@ def region_scores(store: Path, region: Region, target: int = 0) -> Floats:
 
 
 def _along(root: Any, region: Region) -> Floats:
+    if "chromosomes" not in root:
+        raise ValueError("this scan has no scores: all its regions were left out")
     for _, array in root["chromosomes"].members():
         if str(array.attrs["name"]) in (region.chromosome, other_name(region.chromosome)):
             if region.end > array.shape[-1]:
@@ -73,8 +75,23 @@ def rows_of(store: Path, most: int) -> list[Region]:
     ]
 
 
-def variants_in(table: Path, region: Region) -> Iterator[tuple[int, str, float]]:
-    """(0-based position, REF>ALT, first score) of a `variants.parquet`'s in a region that have that score."""
+def score_of(table: Path, name: str | None) -> str:
+    """The column of a `variants.parquet` of this name, or the first of its scores.
+
+    Raises ValueError for one that is not there or is no number, with those that are.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    schema = pyarrow.parquet.read_schema(table)
+    scores = [field.name for field in schema if pyarrow.types.is_floating(field.type)]
+    if name is not None and name not in scores:
+        raise ValueError(f"{table} has no score {name!r}; it has {', '.join(scores)}")
+    return name or scores[0]
+
+
+def variants_in(table: Path, region: Region, score: str) -> Iterator[tuple[int, str, float]]:
+    """(0-based position, REF>ALT, score) of a `variants.parquet`'s in a region that have this score."""
     import pyarrow.parquet
 
     names = [region.chromosome, other_name(region.chromosome)]
@@ -84,7 +101,6 @@ def variants_in(table: Path, region: Region) -> Iterator[tuple[int, str, float]]
             ("chromosome", "in", names), ("position", ">", region.start), ("position", "<=", region.end),
         ],
     )  # fmt: skip
-    score = found.column_names[6]
     for row in found.to_pylist():
         if row[score] is not None:  # of a gene: the variant lies in none
             yield row["position"] - 1, f"{row['ref']}>{row['alt']}", float(row[score])

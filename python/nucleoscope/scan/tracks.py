@@ -1,12 +1,17 @@
-"""A store as the files that others read: bigWig tracks, a Parquet table, one .npz; streamed from it."""
+"""A store as the files that others read: bigWig tracks, a Parquet table, one .npz; streamed from it.
+
+Each says what it was made from, as the store's attributes do: beside a bigWig, which has no room for it, lies a
+JSON file.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +23,19 @@ from nucleoscope.files import whole_file
 
 Floats = npt.NDArray[np.floating[Any]]
 Stretch = tuple[str, int, Floats]  # chromosome, start, [..., site]
+Note = Callable[[str], None]
 AT_ONCE = 1 << 16  # sites
 
 
-def bigwig(store: Path, out: Path, sizes: dict[str, int]) -> list[Path]:
-    """A track a target: `out`, or `out` with the target's number before its ending.
+def bigwig(
+    store: Path, out: Path, sizes: dict[str, int], note: Note = lambda _: None
+) -> list[Path]:
+    """A track a target: `out`, or `out` with the target's number before its ending; and beside each a JSON file
+    that says what it was made from.
 
-    A base has the score of its observed letter; where regions overlap, the mean of theirs. Raises
-    ValueError for scores of letters that are not there, which are no track.
+    A base has the score of its observed letter; where regions overlap, the mean of theirs. A track without a
+    score holds one NaN, at the first base, since the format has no empty file; `note` is told. Raises ValueError
+    for scores of letters that are not there, which are no track.
     """
     import pybigtools
 
@@ -39,45 +49,69 @@ def bigwig(store: Path, out: Path, sizes: dict[str, int]) -> list[Path]:
         path = out if targets is None else out.with_name(f"{out.stem}.{target}{out.suffix}")
         partial = path.with_name(f".{path.stem}.{os.getpid()}.partial.bw")
         try:
+            values = _values(root, target, sizes)
+            first = next(values, None)
+            if first is None:
+                first = next((name, 0, 1, math.nan) for name, size in sizes.items() if size)
+                note(
+                    f"no base has a score: {path.name} holds a NaN at the first base, and no score"
+                )
             file = pybigtools.open(str(partial), "w")
-            file.write(sizes, _values(root, target, sizes))
+            file.write(sizes, chain([first], values))
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
-        written.append(path)
+        beside = path.with_name(f"{path.name}.json")
+        with whole_file(beside) as told:
+            facts = {
+                "track": path.name,
+                "target": None if targets is None else target,
+                **root.attrs,
+            }
+            told.write(json.dumps(facts, indent=1).encode())
+        written += [path, beside]
     return written
 
 
 def parquet(store: Path, out: Path) -> Path:
-    """A row a base with a score: chromosome, 0-based position, and a column a target and letter."""
+    """A row a base with a score: chromosome, 0-based position, and a column a target and letter.
+
+    The schema's metadata has what it was made from, as JSON, under ``nucleoscope``.
+    """
     import pyarrow
     import pyarrow.parquet
 
     root = zarr.open_group(store, mode="r")
-    writer = None
-    with whole_file(out) as file:
+    lead, dtype = _of_a_base(root)
+    names = [f"score_{n}" for n in range(lead)]
+    schema = pyarrow.schema(
+        [
+            ("chromosome", pyarrow.string()), ("position", pyarrow.int64()),
+            *((name, pyarrow.from_numpy_dtype(dtype)) for name in names),
+        ],
+        {"nucleoscope": _facts(root)},
+    )  # fmt: skip
+    with whole_file(out) as file, pyarrow.parquet.ParquetWriter(file, schema) as writer:
         for name, start, block in _stretches(root):
-            flat = block.reshape(-1, block.shape[-1])
+            flat = block.reshape(lead, block.shape[-1])
             at = np.flatnonzero(~np.isnan(flat).any(0))
-            columns = {"chromosome": np.repeat(name, len(at)), "position": start + at}
-            columns |= {f"score_{n}": row[at] for n, row in enumerate(flat)}
-            table = pyarrow.table(columns)
-            writer = writer or pyarrow.parquet.ParquetWriter(file, table.schema)
-            writer.write_table(table)
-        if writer is None:
-            raise ValueError(f"{store} holds no scores")
-        writer.close()
+            columns = {"chromosome": pyarrow.repeat(name, len(at)), "position": start + at}
+            columns |= dict(zip(names, flat[:, at], strict=True))
+            writer.write_table(pyarrow.table(columns, schema))
     return out
 
 
 def npz(store: Path, out: Path) -> Path:
-    """All arrays in one file, for what fits into memory; names as in the store, with / as in paths."""
+    """All arrays in one file, for what fits into memory; names as in the store, with / as in paths.
+
+    ``nucleoscope`` is what it was made from, as JSON.
+    """
     root = zarr.open_group(store, mode="r")
     arrays: dict[str, Any] = {
         name: item[:] for name, item in root.members(max_depth=None) if isinstance(item, zarr.Array)
     }
     with whole_file(out) as file:
-        np.savez_compressed(file, **arrays)
+        np.savez_compressed(file, nucleoscope=np.array(_facts(root)), **arrays)
     return out
 
 
@@ -93,6 +127,8 @@ def h5ad(store: Path, out: Path) -> Path:
     except ImportError as error:
         raise ImportError(f"{out.name}: {error}. pip install anndata") from error
     root: Any = zarr.open_group(store, mode="r")
+    if not _arrays(root):
+        raise ValueError("AnnData has a row a region, and no region has a score")
     if "scores" not in root:
         raise ValueError("AnnData has a row a region: scan regions, and not along chromosomes")
     if root.attrs["parameters"].get("hypothetical") == "True":
@@ -110,7 +146,7 @@ def h5ad(store: Path, out: Path) -> Path:
     )  # fmt: skip
     columns = pd.DataFrame(index=[f"site{n}" for n in range(tracks[0].shape[-1])])
     layers = {f"target{n}": track for n, track in enumerate(tracks) if n}
-    facts = {"nucleoscope": json.dumps(dict(root.attrs))}
+    facts = {"nucleoscope": _facts(root)}
     made = anndata.AnnData(tracks[0], obs=rows, var=columns, layers=layers, uns=facts)
     partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
     try:
@@ -121,10 +157,24 @@ def h5ad(store: Path, out: Path) -> Path:
     return out
 
 
+def _facts(root: zarr.Group) -> str:
+    """What the store was made from."""
+    return json.dumps(dict(root.attrs))
+
+
+def _of_a_base(root: zarr.Group) -> tuple[int, npt.DTypeLike]:
+    """How many scores a base has, over targets and letters, and of what type; 0 where there is no array."""
+    for array in _arrays(root):
+        return math.prod(array.shape[("scores" in root) : -1]), array.dtype
+    return 0, np.float32
+
+
 def _arrays(root: zarr.Group) -> list[zarr.Array[Any]]:
     """The arrays of scores: of all regions, or of each chromosome in the order of their names."""
     if "scores" in root:
         return [root["scores"]]  # type: ignore[list-item]
+    if "chromosomes" not in root:  # regions, all of which were left out
+        return []
     found: list[Any] = [item for _, item in root["chromosomes"].members()]  # type: ignore[union-attr]
     return sorted(found, key=lambda array: str(array.attrs["name"]))
 
