@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+import nucleoscope
 from nucleoscope import diagnostics
 from nucleoscope.diagnostics import Finding
 
@@ -257,18 +258,68 @@ def gap_silent() -> Finding:
     return _gap(0.0)
 
 
+def _of_pooled(spoil: Callable[[Tensor], Tensor]) -> Finding:
+    """Mutagenesis of a small net, spoilt."""
+    model, X = Pooled().eval(), letters(8)
+    scores = nucleoscope.saturation_mutagenesis(model, X, verify=0).observed()
+    return diagnostics.faithfulness(model, X, spoil(scores))
+
+
+def zeros_fires() -> Finding:
+    """A map that says nothing."""
+    return _of_pooled(torch.zeros_like)
+
+
+def noise_fires() -> Finding:
+    """A map of random numbers."""
+    return _of_pooled(torch.randn_like)
+
+
+def negated_fires() -> Finding:
+    """The true map with its sign turned around."""
+    return _of_pooled(torch.neg)
+
+
+def permuted_fires() -> Finding:
+    """The true map's numbers at other positions of the same sequence."""
+    return _of_pooled(lambda true: true.gather(1, torch.rand_like(true).argsort(1)))
+
+
+def mutagenesis_silent() -> Finding:
+    """The true map."""
+    return _of_pooled(torch.Tensor.clone)
+
+
+def linear_silent() -> Finding:
+    """Input times gradient of a linear model."""
+    model, X = Head(1.0, nn.Identity()).eval(), letters(8)
+    scores = nucleoscope.input_x_gradient(model, X).observed()
+    return diagnostics.faithfulness(model, X, scores)
+
+
+def deep_lift_silent() -> Finding:
+    """DeepLIFT of three convolutions with ReLU."""
+    model, X = tower(nn.ReLU, 3, 2**0.5), letters(8)
+    scores = nucleoscope.deep_lift_shap(model, X, n_shuffles=10).observed()
+    return diagnostics.faithfulness(model, X, scores)
+
+
 class Case(NamedTuple):
     """A diagnosis, how it is made to fire and how not."""
 
     fires: tuple[Callable[[], Finding], ...]
-    silent: Callable[[], Finding]
+    silent: tuple[Callable[[], Finding], ...]
 
 
 CASES = {
-    "gauge": Case((gauge_fires, scaling_fires), gauge_silent),
-    "vanishing": Case((vanishing_fires, dead_fires, head_fires, flat_fires), vanishing_silent),
-    "redundancy": Case((redundancy_fires,), redundancy_silent),
-    "attention": Case((attention_fires, unidentifiable_fires), attention_silent),
-    "precision": Case((precision_fires,), precision_silent),
-    "loss gap": Case((gap_fires,), gap_silent),
+    "faithfulness": Case(
+        (zeros_fires, noise_fires, negated_fires, permuted_fires),
+        (mutagenesis_silent, linear_silent, deep_lift_silent),
+    ),
+    "gauge": Case((gauge_fires, scaling_fires), (gauge_silent,)),
+    "vanishing": Case((vanishing_fires, dead_fires, head_fires, flat_fires), (vanishing_silent,)),
+    "redundancy": Case((redundancy_fires,), (redundancy_silent,)),
+    "attention": Case((attention_fires, unidentifiable_fires), (attention_silent,)),
+    "precision": Case((precision_fires,), (precision_silent,)),
+    "loss gap": Case((gap_fires,), (gap_silent,)),
 }

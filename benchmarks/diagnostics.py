@@ -24,12 +24,12 @@ def rates(seeds: int) -> dict[str, Any]:
     """The share of seeds at which each constructed model makes its diagnosis fire."""
     found: dict[str, Any] = {}
     for name, case in CASES.items():
-        for make in (*case.fires, case.silent):
+        for make in (*case.fires, *case.silent):
             fired = []
             for seed in range(seeds):
                 torch.manual_seed(seed)
                 fired.append(make().fires)
-            must = make is not case.silent
+            must = make not in case.silent
             odd = [seed for seed, each in enumerate(fired) if each != must]
             found[make.__name__] = {
                 "diagnosis": name, "must_fire": must, "rate": sum(fired) / seeds, "odd_seeds": odd,

@@ -16,11 +16,11 @@ from click.testing import CliRunner
 from torch import nn
 
 import nucleoscope
-from benchmarks.constructed import Head, Pooled, centred, letters, regauged
+from benchmarks.constructed import Attending, Head, Pooled, centred, letters, regauged
 from nucleoscope import Attribution, Card, Check
 from nucleoscope.cli import main
 from nucleoscope.diagnostics import Finding
-from nucleoscope.diagnostics.card import _strongest
+from nucleoscope.diagnostics.card import _signed, _strongest
 
 NAMES = ("chromium", "chromium-headless-shell", "chromium-browser", "google-chrome", "chrome")
 BROWSER = next((found for name in NAMES if (found := shutil.which(name))), None)
@@ -38,8 +38,8 @@ def made() -> Card:
 def test_it_asks_all_questions_and_says_what_tells_against(made: Card) -> None:
     asked = [each.question for each in made.findings]
     assert asked == [
-        "kernel scaling and gauge", "vanishing and saturated gradients", "redundancy", "attention conditioning",
-        "scaling and precision", "transparent or not",
+        "faithfulness", "kernel scaling and gauge", "vanishing and saturated gradients", "redundancy",
+        "attention conditioning", "scaling and precision", "transparent or not",
     ]  # fmt: skip
     assert "kernel scaling and gauge" in made.fires
     assert "tell against reading" in made.verdict
@@ -51,11 +51,46 @@ def test_it_asks_all_questions_and_says_what_tells_against(made: Card) -> None:
 def test_json_holds_values_and_thresholds(made: Card, tmp_path: Path) -> None:
     told = json.loads(made.save(tmp_path / "card.json").read_text())
     assert told["verdict"] == made.verdict
-    first = told["findings"][0]
+    first = told["findings"][1]
     assert first["values"]["off_simplex"] > first["thresholds"]["off_simplex"]
-    assert len(told["findings"][2]["values"]["regions"]) == 12
+    assert len(told["findings"][3]["values"]["regions"]) == 12
     with pytest.raises(ValueError, match=r"\.json or \.html"):
         made.save(tmp_path / "card.pdf")
+
+
+def test_a_map_of_nothing_is_not_cleared() -> None:
+    torch.manual_seed(0)
+    model, X = centred(Pooled(8)).eval(), letters(3)
+    true = nucleoscope.saturation_mutagenesis(model, X, hypothetical=True)
+    assert "faithfulness" not in nucleoscope.card(model, X, true).fires
+    turned = dataclasses.replace(true, scores=-true.scores, checks=())
+    card = nucleoscope.card(model, X, turned)
+    assert card.fires == ("faithfulness",)
+    assert "tell against reading" in card.verdict
+    assert json.loads(card.to_json())["findings"][0]["fires"]
+    assert 'class="fires"><h2>faithfulness' in card.to_html()
+
+
+def test_attention_is_ranked_by_size_and_says_so() -> None:
+    torch.manual_seed(0)
+    model, X = Attending(16).eval(), letters(2)
+    rolled = nucleoscope.attention_rollout(model, X, rows=torch.ones(1, 15), per_base=True)
+    asked = nucleoscope.card(model, X, rolled).findings[0]
+    assert asked.values["signed"] is False
+    assert "their sign is not read" in asked.sentence
+    assert not _signed(nucleoscope.saliency(model, X, magnitude=True))
+    assert _signed(nucleoscope.saliency(model, X))
+    with pytest.raises(ValueError, match="per_base=True"):
+        nucleoscope.card(model, X, nucleoscope.attention_rollout(model, X))
+    with pytest.raises(ValueError, match="15 rows; one a card"):
+        nucleoscope.card(model, X, nucleoscope.attention_rollout(model, X, per_base=True))
+
+
+def test_sequences_without_a_known_letter_are_refused() -> None:
+    model, X = Pooled(3).eval(), letters(2)
+    scores = nucleoscope.saliency(model, X)
+    with pytest.raises(ValueError, match="no known letter"):
+        nucleoscope.card(model, X * 0, scores)
 
 
 def test_nothing_found_is_no_proof() -> None:

@@ -12,7 +12,7 @@ from benchmarks.constructed import CASES
 from nucleoscope.diagnostics import Finding
 
 FIRES = [make for case in CASES.values() for make in case.fires]
-SILENT = [case.silent for case in CASES.values()]
+SILENT = [make for case in CASES.values() for make in case.silent]
 
 
 def each(seeds: int, make: Callable[[], Finding]) -> list[Finding]:

@@ -41,8 +41,9 @@ def card(
 ) -> None:  # fmt: skip
     """Say how far scores can be trusted: the reliability card of an explanation.
 
-    Asks whether kernels and gradients are determined, whether gradients vanish, whether regions stand in for
-    each other, how attention is conditioned, and what rounding does; thresholds are nucleoscope's own.
+    Asks whether scores go with what edits do, whether kernels and gradients are determined, whether gradients
+    vanish, whether regions stand in for each other, how attention is conditioned, and what rounding does;
+    thresholds are nucleoscope's own.
     """
     target = asked(targets)
     if isinstance(target, list):

@@ -10,6 +10,7 @@ from nucleoscope.diagnostics.attention_conditioning import (
 )
 from nucleoscope.diagnostics.card import Card as Card
 from nucleoscope.diagnostics.card import card as card
+from nucleoscope.diagnostics.faithfulness import faithfulness as faithfulness
 from nucleoscope.diagnostics.finding import Finding as Finding
 from nucleoscope.diagnostics.gauge import gauge as gauge
 from nucleoscope.diagnostics.loss_gap import loss_gap as loss_gap
@@ -23,6 +24,7 @@ __all__ = [
     "additive_model",
     "attention_conditioning",
     "card",
+    "faithfulness",
     "gauge",
     "loss_gap",
     "precision",

@@ -15,6 +15,7 @@ from nucleoscope.diagnostics.asking import asking
 from nucleoscope.diagnostics.attention_conditioning import attention_conditioning
 from nucleoscope.diagnostics.card_page import card_page
 from nucleoscope.diagnostics.coalitions import Regions, coalition_table
+from nucleoscope.diagnostics.faithfulness import faithfulness
 from nucleoscope.diagnostics.finding import Finding, plain
 from nucleoscope.diagnostics.gauge import gauge
 from nucleoscope.diagnostics.loss_gap import Loss, loss_gap
@@ -109,16 +110,18 @@ def card(
 ) -> Card:
     """How far an explanation of a model can be trusted: the reliability card.
 
-    Asks `gauge`, `vanishing`, `redundancy`, `attention_conditioning`, `precision` and, where there is a model
-    to compare with, `loss_gap`; their docstrings say what each means and when it fires. Thresholds are ours.
-    Questions are asked about 16 sequences at most, evenly taken from X.
+    Asks `faithfulness`, which holds the scores against what edits do, and `gauge`, `vanishing`, `redundancy`,
+    `attention_conditioning`, `precision` and, where there is a model to compare with, `loss_gap`; their
+    docstrings say what each means and when it fires. Thresholds are ours. Questions are asked about 16
+    sequences at most, evenly taken from X. Scores that have no sign (attention; saliency's magnitude=True) are
+    compared by rank of their sizes.
 
     Parameters
     ----------
     model, X, args, target, func
         What was explained, as it was given to the method.
     attribution
-        Its explanation, of X.
+        Its explanation, of X: one target, one row of attention, a score a base.
     regions
         2 to 8 stretches [start, end) whose redundancy is asked about, of all sequences; None: in each
         sequence the 4 stretches of 10 bases with the largest scores.
@@ -130,14 +133,16 @@ def card(
     Raises
     ------
     TypeError, ValueError
-        For an attribution of other sequences or another target, `transparent` without labels, and what the
-        questions refuse.
+        For sequences without a known letter, an attribution of other sequences or another target, `transparent`
+        without labels, and what the questions refuse.
 
     Equivalent to::
 
-        Card((gauge(model, X, attribution), vanishing(model, X), ...), attribution.checks)
+        Card((faithfulness(model, X, attribution.observed()), vanishing(model, X), ...), attribution.checks)
     """
     asked = asking(model, X, args, target, func)
+    if not (X.amax(1) == 1).any():
+        raise ValueError("X: it holds no known letter, so there is nothing that scores could be of")
     scores = _scores(attribution, X, str(asked.read))
     if (transparent is None) != (labels is None):
         raise ValueError("labels, transparent: give both, or neither")
@@ -150,6 +155,15 @@ def card(
     else:
         told = redundancy(model, part, regions, others, **seeded)
     findings = [
+        faithfulness(
+            model,
+            part,
+            scores[some],
+            others,
+            start=attribution.start,
+            signed=_signed(attribution),
+            **seeded,
+        ),
         gauge(model, part, attribution, others, **given),
         vanishing(model, part, others, **given),
         told,
@@ -180,7 +194,12 @@ def _scores(attribution: Attribution, X: Tensor, target: str) -> Tensor:
         raise ValueError(
             f"attribution: it is of target {said}, and the card would be of {target}: pass the same target="
         )
-    found = attribution.observed()
+    if "token" in attribution.axes or "head" in attribution.axes:
+        raise ValueError(
+            "attribution: its scores are of tokens or heads; a card is of bases: make it anew with per_base=True "
+            "and the mean of heads"
+        )
+    found = _of_row(attribution) if "row" in attribution.axes else attribution.observed()
     end = attribution.start + found.shape[1]
     if len(found) != len(X) or end > X.shape[2]:
         raise ValueError(
@@ -193,6 +212,20 @@ def _scores(attribution: Attribution, X: Tensor, target: str) -> Tensor:
     ):
         raise ValueError("attribution: its sequences are not those of X")
     return found
+
+
+def _of_row(attribution: Attribution) -> Tensor:
+    """The scores of bases of one row of attention [N, sites]."""
+    if attribution.scores.shape[1] != 1:
+        raise ValueError(
+            f"attribution: {attribution.scores.shape[1]} rows; one a card: make it anew with rows= of one"
+        )
+    return attribution.scores[:, 0]
+
+
+def _signed(attribution: Attribution) -> bool:
+    """Whether a score below 0 says that a letter lowers the answer."""
+    return "row" not in attribution.axes and not attribution.facts.get("magnitude")
 
 
 def _of_strongest(

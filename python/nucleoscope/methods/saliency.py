@@ -82,5 +82,5 @@ def saliency(
         "saliency", explain, model, X, args, target=target, func=func, center=center,
         hypothetical=hypothetical, layout=layout, alphabet=alphabet, precision=precision, memory=memory,
         reverse_complement=reverse_complement, shifts=shifts,
-        finish=torch.abs if magnitude else lambda raw: raw,
+        finish=torch.abs if magnitude else lambda raw: raw, more={"magnitude": True} if magnitude else None,
     )  # fmt: skip

@@ -1,0 +1,102 @@
+"""Scores held against effects: their correlation within groups, and how far it can be trusted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+AGREES = 0.3  # correlation that the scores of a model's own answer reach
+SILENT = 1e-6  # of the answer: what moves it by less is no effect
+DRAWS, TAIL = 1000, 0.025
+BESIDE = 1.96  # of a normal number's spread, as far out as TAIL
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The correlation of scores with effects, its 95 % interval, and the number of pairs."""
+
+    r: float
+    low: float
+    high: float
+    n: int
+    constant: bool  # the scores are the same everywhere, where the effects are not
+
+    @property
+    def below(self) -> bool:
+        """Whether the whole interval lies below what scores of the model's own reach."""
+        return self.constant or self.high < AGREES
+
+    @property
+    def agrees(self) -> bool:
+        """Whether there is agreement, beyond chance."""
+        return self.r >= AGREES and self.low > 0
+
+    def __str__(self) -> str:
+        return f"{self.r:.2f} ({self.low:.2f} to {self.high:.2f})"
+
+
+def compared(
+    said: Tensor,
+    done: Tensor,
+    size: Tensor,
+    group: Tensor,
+    sequence: Tensor,
+    signed: bool,
+    places: int,
+) -> Compared | None:  # each [M]
+    """The correlation within groups, of as many scores as `places`; None where no effect varies within any."""
+    if not signed:
+        said, done = said.abs(), done.abs()
+    pairs = []
+    for g in group.unique().tolist():
+        of = group == g
+        a, b = (each[of] if signed else _ranks(each[of]) for each in (said, done))
+        if len(b) > 2 and float((done[of] - done[of].mean()).abs().amax()) > SILENT * float(
+            size[of].amax()
+        ):
+            pairs.append(torch.stack([_standard(a), _standard(b), sequence[of].double()]))
+    if not pairs:
+        return None
+    a, b, of = torch.cat(pairs, 1)
+    if not a.any():
+        return Compared(0.0, 0.0, 0.0, len(a), True)
+    r = float((a * b).sum() / (a.square().sum() * b.square().sum()).sqrt())
+    low, high = _interval(a, b, of.long(), r, min(len(a), places) - len(pairs))
+    return Compared(r, low, high, len(a), False)
+
+
+def _ranks(values: Tensor) -> Tensor:
+    """Ranks [k], ties sharing their mean."""
+    below = (values[:, None] > values).sum(1)
+    return below + (values[:, None] == values).sum(1).double() / 2
+
+
+def _standard(values: Tensor) -> Tensor:
+    """Centred, and of spread 1; zeros where all are the same."""
+    centred = values.double() - values.double().mean()
+    spread = centred.square().mean().sqrt()
+    even = centred.abs().amax() <= 1e-12 * values.abs().amax()
+    return torch.zeros_like(centred) if even else centred / spread
+
+
+def _interval(a: Tensor, b: Tensor, sequence: Tensor, r: float, free: int) -> tuple[float, float]:
+    """The wider of two 95 % intervals: Fisher's, and of sequences and their pairs drawn again."""
+    if free <= 3:
+        return -1.0, 1.0
+    middle, wide = (
+        torch.tensor(r).double().clamp(-1 + 1e-12, 1 - 1e-12).atanh(),
+        BESIDE / (free - 3) ** 0.5,
+    )
+    draws = torch.Generator().manual_seed(0)
+    _, of = sequence.unique(return_inverse=True)
+    count = int(of.amax()) + 1
+    often = torch.zeros(DRAWS, count).double().scatter_add_(
+        1, torch.randint(count, (DRAWS, count), generator=draws), torch.ones(DRAWS, count).double()
+    )  # fmt: skip
+    weights = often[:, of] * torch.poisson(torch.ones(DRAWS, len(a)).double(), draws)
+    sizes = (weights @ a.square()) * (weights @ b.square())
+    drawn = torch.where(sizes > 0, (weights @ (a * b)) / sizes.sqrt(), 0.0)
+    low, high = drawn.quantile(torch.tensor([TAIL, 1 - TAIL]).double()).tolist()
+    return min(low, float((middle - wide).tanh())), max(high, float((middle + wide).tanh()))
