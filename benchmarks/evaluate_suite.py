@@ -46,7 +46,8 @@ def number(value: float) -> str:
 def with_interval(mean: Mean | None) -> str:
     if mean is None or mean.value != mean.value:
         return "failed" if mean is not None and mean.reason else "–"
-    return f"{number(mean.value)} ({number(mean.low)} to {number(mean.high)})"
+    lacking = f", {mean.undefined} undefined" if mean.undefined else ""
+    return f"{number(mean.value)} ({number(mean.low)} to {number(mean.high)}{lacking})"
 
 
 def mean_ranks(found: list[Mean], suite: Suite, metrics: list[str]) -> str:

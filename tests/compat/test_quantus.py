@@ -70,7 +70,7 @@ def test_scores_do_not_depend_on_other_sequences() -> None:
 def test_every_batch_counts_in_road() -> None:
     found = quantus.ROAD()(MODEL, X.numpy(), ZEROS, EXACT, batch_size=64)
     assert len(found) == N
-    assert np.isfinite(found).sum() > 140
+    assert all(np.isfinite(part).mean() > 0.8 for part in np.array_split(found, 3))
 
 
 def test_each_sequence_has_its_class() -> None:

@@ -54,27 +54,21 @@ def alike(symmetric: bool = False) -> Additive:
     return model
 
 
-@torch.no_grad()
-def lifted(model: Additive) -> Additive:
-    """The same explanation, but answers so large that no letter moves them by a tenth."""
-    model.weight += 100
-    return model
-
-
 @pytest.mark.parametrize("way", ["shift", "reverse complement", "substitution"])
 def test_what_means_the_same_is_explained_alike(way: str) -> None:
     planted = torch.zeros(N, L, dtype=torch.bool)
     planted[:, 3:9] = True
-    steady = asked(lifted(alike(symmetric=True)), exact, letters(N, L), planted=planted)
-    assert close(metrics.MaxSensitivity(way)(steady), every(0))
+    steady = asked(alike(symmetric=True), exact, letters(N, L), planted=planted)
+    assert close(metrics.MaxSensitivity(way, moves=math.inf)(steady), every(0))
 
 
 def test_scores_that_stay_where_they_are() -> None:
     """Of scores 1, 2, ..., L each shift by s leaves differences of s."""
     row = torch.arange(1.0, L + 1).double()
-    by_place = asked(lifted(alike()), lambda _, X: row.expand(len(X), -1), letters(N, L))
+    by_place = asked(alike(), lambda _, X: row.expand(len(X), -1), letters(N, L))
     expected = max(s * math.sqrt(L - s) for s in (1, 2, 3)) / row.norm()
-    assert close(metrics.MaxSensitivity(extent=3, draws=3)(by_place), every(float(expected)))
+    shifted = metrics.MaxSensitivity(extent=3, draws=3, moves=math.inf)
+    assert close(shifted(by_place), every(float(expected)))
     flipped = (row.flip(0) - row).norm() / row.norm()
     assert close(metrics.MaxSensitivity("reverse complement")(by_place), every(float(flipped)))
     assert metrics.MaxSensitivity("substitution")(by_place).isnan().all()
@@ -293,6 +287,7 @@ def test_what_is_filled_is_a_neighbours() -> None:
     [
         (lambda: metrics.MaxSensitivity("noise"), "by='noise'"),
         (lambda: metrics.MaxSensitivity(extent=0), "extent=0"),
+        (lambda: metrics.MaxSensitivity(moves=-1), "moves=-1"),
         (lambda: metrics.MaxSensitivity(extent=40, draws=40)(additive_case()), "leaves none"),
         (lambda: metrics.MaxSensitivity()(additive_case()), "explain: this metric asks"),
         (lambda: metrics.Monotonicity(steps=0), "steps=0"),

@@ -47,6 +47,7 @@ class Answer:
     explain_seconds: float = float("nan")
     metric_seconds: float = float("nan")
     peak_memory: float = float("nan")  # bytes that the explainer held beyond what was there
+    undefined: str = ""  # why a sequence has no number, as the metric says it
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
         """Rows of the table: one a sequence, or a single one without a value."""
@@ -68,7 +69,7 @@ class Answer:
                 sample,
                 value,
                 "undefined" if undefined else self.status,
-                self.reason,
+                self.undefined if undefined else self.reason,
                 *costs,
             )
 

@@ -78,7 +78,8 @@ class Job:
             return self.none(cell, name, told(error))
         taken = time.perf_counter() - begin
         return Answer(
-            cell, name, metric.category, metric.higher_is_better, values.numpy(), "ok", "", cost[0], taken, cost[1]
+            cell, name, metric.category, metric.higher_is_better, values.numpy(), "ok", "", cost[0], taken,
+            cost[1], getattr(metric, "undefined", ""),
         )  # fmt: skip
 
     def none(self, cell: Cell, name: str, reason: str, status: str = "failed") -> Answer:

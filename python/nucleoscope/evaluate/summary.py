@@ -26,7 +26,10 @@ class Mean:
     high: float
     defined: int  # sequences that have a value
     rank: float  # among the explainers of this model and metric, 1 the best, ties sharing; NaN without a value
-    reason: str = ""
+    reason: str = ""  # why it failed or was refused
+    compared: int = 0  # sequences by which it is ranked: those of which all explainers have a value
+    undefined: int = 0  # sequences without a value
+    why: str = ""  # they have none, as the metric says it
 
 
 @dataclass(frozen=True)
@@ -45,18 +48,24 @@ class Agreement:
 def means(results: Results) -> list[Mean]:
     """Means over sequences with 95 % intervals, sequences resampled, their seeds averaged first.
 
-    Undefined values are left out of a mean, and counted by what is left: `defined`.
+    Undefined values are left out of a mean, and counted: `defined`, `undefined`. Explainers are ranked by means
+    over the same sequences, those of which each of them has a value, so that none is ranked by easier ones.
     """
     made = []
     for (model, metric), group in _groups(results):
-        found = {name: _average(table) for name, table in _tables(group).items()}
-        ranked = _ranks({n: v for n, (v, _, _, _) in found.items()}, group[0].higher_is_better)
+        tables = {name: table.nanmean(0) for name, table in _tables(group).items()}  # over seeds
+        ranked, compared = _ranked(tables, group[0].higher_is_better)
         for name in dict.fromkeys(each.cell.explainer for each in group):
             why = next((e.reason for e in group if e.cell.explainer == name and e.reason), "")
-            value, low, high, many = found.get(name, (float("nan"),) * 3 + (0,))
+            value, low, high, many = _NOTHING
+            undefined = 0
+            if name in tables:
+                value, low, high, many = _average(tables[name])
+                undefined = len(tables[name]) - many
             made.append(Mean(
                 name, model, metric, group[0].higher_is_better, value, low, high, many,
-                ranked.get(name, float("nan")), why,
+                ranked.get(name, float("nan")), why, compared if name in ranked else 0, undefined,
+                group[0].undefined if undefined else "",
             ))  # fmt: skip
     return made
 
@@ -64,7 +73,8 @@ def means(results: Results) -> list[Mean]:
 def agreement(results: Results) -> list[Agreement]:
     """How alike explainers are ranked with another seed: of backgrounds, of edits, and of the explainers' own.
 
-    The interval is over resampled sequences, the same ones for all explainers and seeds.
+    The interval is over resampled sequences, the same ones for all explainers and seeds. Sequences count of which
+    each of them has a value; NaN where there are none.
     """
     made = []
     for (model, metric), group in _groups(results):
@@ -75,8 +85,8 @@ def agreement(results: Results) -> list[Agreement]:
         if seeds < 2 or len(whole) < 2:
             made.append(Agreement(model, metric, *(float("nan"),) * 3, seeds, len(whole)))
             continue
-        values = torch.stack(whole)  # [E, S, N]
-        tau = _tau(values.nanmean(2))
+        values = _everywhere(torch.stack(whole))  # [E, S, N]
+        tau = _tau(values.mean(2))
         low, high = interval(_tau(_resampled(values)))
         made.append(Agreement(model, metric, float(tau), low, high, seeds, len(whole)))
     return made
@@ -85,8 +95,9 @@ def agreement(results: Results) -> list[Agreement]:
 def agreement_between(results: Results, models: Sequence[str], name: str) -> list[Agreement]:
     """How alike explainers are ranked on several models, such as networks that were trained with other seeds.
 
-    Of each metric; an explainer without a value on one of the models does not take part. The interval is over
-    sequences, resampled for each model by itself. `name` stands in the place of a model's in what is returned.
+    Of each metric; an explainer without a value on one of the models does not take part, and of each model those
+    sequences count of which all others have one. The interval is over sequences, resampled for each model by
+    itself. `name` stands in the place of a model's in what is returned.
 
     Raises ValueError for fewer than two models, or one that is not among the results.
     """
@@ -107,8 +118,10 @@ def _between(name: str, metric: str, of: list[dict[str, Tensor]]) -> Agreement:
     every = [e for e in of[0] if all(e in each for each in of)]
     if len(every) < 2:
         return Agreement(name, metric, *(float("nan"),) * 3, len(of), len(every))
-    values = [torch.stack([each[e] for e in every]) for each in of]  # of each model [E, N]
-    tau = _tau(torch.stack([v.nanmean(1) for v in values], 1))
+    values = [
+        _everywhere(torch.stack([each[e] for e in every])) for each in of
+    ]  # of each model [E, N]
+    tau = _tau(torch.stack([v.mean(1) for v in values], 1))
     drawn = [_resampled(v, seed) for seed, v in enumerate(values)]  # [DRAWS, E]
     low, high = interval(_tau(torch.stack(drawn, 2)))
     return Agreement(name, metric, float(tau), low, high, len(of), len(every))
@@ -131,9 +144,16 @@ def _tables(group: list[Answer]) -> dict[str, Tensor]:
     return {name: torch.stack(rows) for name, rows in found.items()}
 
 
+def _everywhere(values: Tensor) -> Tensor:  # [..., N] -> [..., n]
+    """Of the sequences alone that have a value throughout."""
+    return values[..., ~values.isnan().flatten(0, -2).any(0)]
+
+
 def _resampled(values: Tensor, seed: int = 0) -> Tensor:  # [..., N] -> [DRAWS, ...]
     """Means over sequences drawn with replacement; what is undefined does not count."""
     count, draws = values.shape[-1], torch.Generator().manual_seed(seed)
+    if not count:
+        return torch.full((DRAWS, *values.shape[:-1]), torch.nan, dtype=torch.float64)
     taken = torch.randint(count, (DRAWS, count), generator=draws)
     often = torch.zeros(DRAWS, count, dtype=torch.float64).scatter_add_(
         1, taken, torch.ones(DRAWS, count, dtype=torch.float64)
@@ -143,20 +163,28 @@ def _resampled(values: Tensor, seed: int = 0) -> Tensor:  # [..., N] -> [DRAWS, 
     return total / torch.einsum("dn,...n->d...", often, there.double())
 
 
-def _average(table: Tensor) -> tuple[float, float, float, int]:
-    each = table.nanmean(0)  # over seeds
+_NOTHING = (*(float("nan"),) * 3, 0)
+
+
+def _average(each: Tensor) -> tuple[float, float, float, int]:  # [N]
     defined = int((~each.isnan()).sum())
     if not defined:
-        return (*(float("nan"),) * 3, 0)
+        return _NOTHING
     return float(each.nanmean()), *interval(_resampled(each)), defined
 
 
-def _ranks(values: dict[str, float], higher: bool) -> dict[str, float]:
-    there = {name: value for name, value in values.items() if value == value}
+def _ranked(tables: dict[str, Tensor], higher: bool) -> tuple[dict[str, float], int]:  # of [N]
+    """Ranks of those with any value, by the sequences of which all of them have one, and how many these are."""
+    there = {name: each for name, each in tables.items() if not each.isnan().all()}
     if not there:
-        return {}
-    numbers = torch.tensor(list(there.values()), dtype=torch.float64)
-    return dict(zip(there, ranks(-numbers if higher else numbers).tolist(), strict=True))
+        return {}, 0
+    values = _everywhere(torch.stack(list(there.values())))
+    if not values.shape[1]:
+        return {}, 0
+    means_of = values.mean(1)
+    return dict(
+        zip(there, ranks(-means_of if higher else means_of).tolist(), strict=True)
+    ), values.shape[1]
 
 
 def _tau(values: Tensor) -> Tensor:  # [..., E, S] -> [...]

@@ -58,7 +58,7 @@ def _nested(found: list[Mean]) -> dict[str, Any]:
     for m in found:
         made.setdefault(m.model, {}).setdefault(m.metric, {})[m.explainer] = {
             "value": m.value, "low": m.low, "high": m.high, "defined": m.defined, "rank": m.rank,
-            "reason": m.reason,
+            "reason": m.reason, "undefined": m.undefined, "compared": m.compared, "why": m.why,
         }  # fmt: skip
     return made
 
@@ -99,12 +99,24 @@ def _about(name: str, data: Data, results: Results) -> dict[str, Any]:
 def _failures(results: Results, found: list[Mean]) -> list[tuple[str, ...]]:
     """Each once, whatever the number of seeds and, where the explainer itself failed, of metrics."""
     rows = [_failure(a, results) for a in results.answers if a.status != "ok"]
-    rows += [
-        (m.explainer, m.model, m.metric, "undefined", f"for all sequences of {m.model}")
-        for m in found
-        if not m.defined and not m.reason
-    ]
-    return list(dict.fromkeys(rows))
+    return list(dict.fromkeys([*rows, *_undefined(found)]))
+
+
+def _undefined(found: list[Mean]) -> list[tuple[str, ...]]:
+    """Sequences without a value, counted; in one row where they are as many of all explainers."""
+    held: dict[tuple[str, str], list[Mean]] = {}
+    for m in found:
+        if not m.reason:
+            held.setdefault((m.model, m.metric), []).append(m)
+    rows: list[tuple[str, ...]] = []
+    for (model, metric), each in held.items():
+        alike = len({m.undefined for m in each}) == 1 < len(each)
+        for m in each[:1] if alike else each:
+            if m.undefined:
+                said = f"{m.undefined} of {m.undefined + m.defined} sequences"
+                said = f"{said}: {m.why}" if m.why else said
+                rows.append(("all" if alike else m.explainer, model, metric, "undefined", said))
+    return rows
 
 
 def _failure(a: Answer, results: Results) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from nucleoscope.evaluate.background import Background, as_asked
 from nucleoscope.evaluate.case import Case
+from nucleoscope.evaluate.metrics.change import TOO_LITTLE, enough
 
 AGAINST = ("change", "scores", "nothing")
 
@@ -21,8 +22,8 @@ class Completeness:
     relative_to: "change" divides by the change's size, "scores" by Σ|φ| or by that where it is larger, so that
     little is not missed by saying little; "nothing" leaves the output's units.
     background: what b is; None: what the explainer says that it measures from, and dinucleotide shuffles
-    where it says nothing. NaN where the divisor is 0, or a change that is no more than the answers' rounding. A
-    map may be complete and wrong: see `MapError`.
+    where it says nothing. NaN where the divisor is 0, or a change below a twentieth of how far the answers reach.
+    A map may be complete and wrong: see `MapError`.
 
     Source: completeness, Sundararajan et al. 2017 (ICML, PMLR 70, 3319).
     """
@@ -32,6 +33,7 @@ class Completeness:
     name: ClassVar[str] = "completeness gap"
     category: ClassVar[str] = "faithfulness"
     higher_is_better: ClassVar[bool] = False
+    undefined: ClassVar[str] = TOO_LITTLE
 
     def __post_init__(self) -> None:
         if self.relative_to not in AGAINST:
@@ -41,16 +43,16 @@ class Completeness:
 
     def __call__(self, case: Case) -> Tensor:
         """[N], 0 where nothing is missed."""
-        value = case.value
-        base = as_asked(case, (self.background or own_background(case)).of(case)).mean(1)
-        missed = (case.scores.sum(1) - (value - base)).abs()
+        background = self.background or own_background(case)
+        change = case.value - as_asked(case, background.of(case)).mean(1)
+        missed = (case.scores.sum(1) - change).abs()
         if self.relative_to == "nothing":
             return missed
         if self.relative_to == "scores":
-            size = torch.maximum(case.scores.abs().sum(1), (value - base).abs())
+            size = torch.maximum(case.scores.abs().sum(1), change.abs())
             return torch.where(size > 0, missed / size, torch.nan)
-        size, least = (value - base).abs(), case.rounding * torch.maximum(value.abs(), base.abs())
-        return torch.where(size > least, missed / size, torch.nan)
+        does = enough(case, change, background.kind)
+        return torch.where(does, missed / change.abs(), torch.nan)
 
 
 def own_background(case: Case) -> Background:
@@ -69,6 +71,7 @@ class MapError:
     name: ClassVar[str] = "map error bar"
     category: ClassVar[str] = "faithfulness"
     higher_is_better: ClassVar[bool] = False
+    undefined: ClassVar[str] = "the explainer tells no error bar"
 
     def __call__(self, case: Case) -> Tensor:
         """[N], 0 where the map is exact."""

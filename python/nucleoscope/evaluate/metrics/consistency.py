@@ -44,6 +44,7 @@ class ThreeMerConsistency:
     name: ClassVar[str] = "3-mer consistency"
     category: ClassVar[str] = "consistency"
     higher_is_better: ClassVar[bool] = True
+    undefined: ClassVar[str] = "no 3-mer fits into what stands out"
 
     def __post_init__(self) -> None:
         if not 0 < self.share < 1:
@@ -98,6 +99,7 @@ class AngularConsistency:
     name: ClassVar[str] = "angular consistency"
     category: ClassVar[str] = "consistency"
     higher_is_better: ClassVar[bool] = True
+    undefined: ClassVar[str] = "the explainer says nothing of letters that are not there"
 
     def __post_init__(self) -> None:
         if not 0 < self.share <= 1:

@@ -26,6 +26,7 @@ class ExactAgreement:
     name: ClassVar[str] = "exact agreement"
     category: ClassVar[str] = "truth"
     higher_is_better: ClassVar[bool] = True
+    undefined: ClassVar[str] = "what is exact is unknown, or the same everywhere"
 
     def __call__(self, case: Case) -> Tensor:
         """[N]."""
@@ -40,6 +41,7 @@ class ExactError:
     name: ClassVar[str] = "exact error"
     category: ClassVar[str] = "truth"
     higher_is_better: ClassVar[bool] = False
+    undefined: ClassVar[str] = "what is exact is unknown, or 0 everywhere"
 
     def __call__(self, case: Case) -> Tensor:
         """[N]."""

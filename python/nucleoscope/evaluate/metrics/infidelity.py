@@ -10,6 +10,7 @@ from torch import Tensor
 
 from nucleoscope.evaluate.background import HELD, Background, replaced
 from nucleoscope.evaluate.case import Case
+from nucleoscope.evaluate.metrics.change import enough
 from nucleoscope.evaluate.metrics.metric import at_least
 
 
@@ -84,17 +85,32 @@ class Infidelity(_Edits):
 
 @dataclass(frozen=True)
 class InfidelityR2(_Edits):
-    """The share of the mean square effect that the best scale foretells: 1 - infidelity / E[Δ²].
+    """How much of the spread of effects the best scale of the scores foretells: 1 - infidelity / Var Δ.
 
-    From 0 to 1, and NaN where no edit has an effect. edits, background: as of `Infidelity`.
+    1 is all of it, 0 as good as to know the effects' mean and no more, and below 0 worse than that; a map that
+    says nothing has the least there is, 1 - E[Δ²] / Var Δ. centred: with False it is 1 - infidelity / E[Δ²], which
+    is from 0 to 1, but also credits a map for effects having a mean, as a map has that is the same everywhere. NaN
+    where effects spread by less than a twentieth of how far the answers reach, or, not centred, where none is
+    beyond rounding. edits, background: as of `Infidelity`.
     """
 
-    name: ClassVar[str] = "infidelity R2"
+    centred: bool = True
     category: ClassVar[str] = "faithfulness"
     higher_is_better: ClassVar[bool] = True
+    undefined: ClassVar[str] = "the edits' effects hardly differ, or there are none"
+
+    @property
+    def name(self) -> str:
+        """With what it is measured from."""
+        return "infidelity R2" if self.centred else "infidelity R2 (uncentred)"
 
     def __call__(self, case: Case) -> Tensor:
         """[N], 1 where the scores foretell every edit."""
         said, effects = self.foretold(case)
-        size = effects.square().mean(1)
-        return torch.where(size > 0, 1 - scaled(said, effects) / size, torch.nan)
+        if self.centred:
+            size = effects.var(1, correction=0)
+            there = enough(case, size.sqrt(), self.background.kind)
+        else:
+            size = effects.square().mean(1)
+            there = size.sqrt() > case.rounding * case.value.abs()
+        return torch.where(there, 1 - scaled(said, effects) / size, torch.nan)

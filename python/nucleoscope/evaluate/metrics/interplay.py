@@ -11,6 +11,7 @@ from torch import Tensor
 from nucleoscope.evaluate.background import Background, without
 from nucleoscope.evaluate.case import Case
 from nucleoscope.evaluate.data import Pair, Span
+from nucleoscope.evaluate.metrics.change import TOO_LITTLE, enough
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class InteractionAUROC:
     name: ClassVar[str] = "interaction AUROC"
     category: ClassVar[str] = "truth"
     higher_is_better: ClassVar[bool] = True
+    undefined: ClassVar[str] = "no pair of the sequence is known to interact"
 
     def __call__(self, case: Case) -> Tensor:
         """[N], from 0 to 1."""
@@ -38,7 +40,9 @@ class InteractionAUROC:
         evidence = self.evidence(case, pairs)
         kind = torch.tensor([bool(pair.interacts) for pair in pairs])
         of = torch.tensor([pair.sequence for pair in pairs])
-        above = (evidence[:, None] - evidence[~kind]).sign().mean(1) / 2 + 0.5
+        apart = evidence[:, None] - evidence[~kind]
+        tied = apart.abs() <= case.rounding * case.scores.abs().amax()
+        above = torch.where(tied, 0.0, apart.sign()).mean(1) / 2 + 0.5
         for n in of[kind].unique().tolist():
             made[n] = above[kind & (of == n)].mean()
         return made
@@ -68,13 +72,15 @@ class RedundancyBias:
     """What the scores of the planted positions miss of, or add to, what these do together: |Σφ / Δ - 1|.
 
     Δ is the effect of replacing all planted positions at once. Single mutations of two copies of which one would
-    do say next to nothing: the bias is then 1. NaN where nothing is planted or Δ is 0.
+    do say next to nothing: the bias is then 1. NaN where nothing is planted, or Δ is below a twentieth of how
+    far the answers reach: there parts cancel, and a share of their sum is none of theirs.
     """
 
     background: Background = field(default_factory=Background)
     name: ClassVar[str] = "redundancy bias"
     category: ClassVar[str] = "truth"
     higher_is_better: ClassVar[bool] = False
+    undefined: ClassVar[str] = f"nothing is planted, or {TOO_LITTLE}"
 
     def __call__(self, case: Case) -> Tensor:
         """[N], 0 where the planted positions have their share."""
@@ -83,4 +89,5 @@ class RedundancyBias:
             return torch.full((len(case.data),), torch.nan, dtype=torch.float64)
         together = case.value - without(case, planted[:, None], self.background)[:, 0]
         said = (case.scores * planted.cpu()).sum(1)
-        return torch.where(together != 0, (said / together - 1).abs(), torch.nan)
+        does = enough(case, together, self.background.kind)
+        return torch.where(does, (said / together - 1).abs(), torch.nan)

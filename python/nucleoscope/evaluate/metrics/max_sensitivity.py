@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nucleoscope.evaluate.case import Case
+from nucleoscope.evaluate.metrics.change import least
 from nucleoscope.evaluate.metrics.metric import at_least
 from nucleoscope.evaluate.metrics.silence import or_silence
 
-MEANS_THE_SAME = 0.1  # of the answer: what it may move by
 WAYS = ("shift", "reverse complement", "substitution")
 
 
@@ -23,9 +23,10 @@ class MaxSensitivity:
     """The largest ‖φ(x') - φ(x)‖ / ‖φ(x)‖ over some x' that mean the same, laid over x again.
 
     by: "shift" moves the sequence by 1 to `extent` bases, letters at random coming in, and compares the bases
-    that stay, unless the model's answer moves by more than a tenth: where what is asked for lies at a position,
-    or a site leaves or comes in, the shifted sequence means something else. "reverse complement" asks about the
-    other strand; "substitution" changes `extent` bases outside the planted positions and compares all others.
+    that stay, unless the model's answer moves by more than `moves` of how far its answers reach (`change`): where
+    what is asked for lies at a position, or a site leaves or comes in, the shifted sequence means something else.
+    "reverse complement" asks about the other strand; "substitution" changes `extent` bases outside the planted
+    positions and compares all others.
     draws: how many x' are tried, one for the other strand. 0 is steady; NaN where every shift moves the answer,
     or, by substitution, where nothing is planted. Where all scores are 0 it is √2, which is what two maps of one
     size are apart that have nothing to do with each other: a map that says nothing is steady at no cost.
@@ -36,14 +37,18 @@ class MaxSensitivity:
     by: str = "shift"
     extent: int = 3
     draws: int = 4
+    moves: float = 0.1
     category: ClassVar[str] = "robustness"
     higher_is_better: ClassVar[bool] = False
+    undefined: ClassVar[str] = "every shift moves the answer, or nothing is planted"
 
     def __post_init__(self) -> None:
         if self.by not in WAYS:
             raise ValueError(f"by={self.by!r}: use one of {', '.join(map(repr, WAYS))}")
         at_least("extent", self.extent, 1)
         at_least("draws", self.draws, 1)
+        if not self.moves >= 0:
+            raise ValueError(f"moves={self.moves}: a share of how far answers reach, 0 or more")
 
     @property
     def name(self) -> str:
@@ -57,14 +62,20 @@ class MaxSensitivity:
                 f"extent={self.extent}: a shift leaves none of {case.data.length} bases"
             )
         size = case.scores.norm(dim=1)
-        value = case.value if self.by == "shift" else size
+        value, still = size, torch.full_like(size, torch.inf)
+        if self.by == "shift":
+            value = case.value
+            if self.moves < math.inf:
+                still = least(case, "dinucleotide", self.moves)
         worst = torch.full_like(size, torch.nan)
         for draw in range(1 if self.by == "reverse complement" else self.draws):
-            worst = torch.fmax(worst, self._moved(case, draw, value))  # of those that say something
+            worst = torch.fmax(
+                worst, self._moved(case, draw, value, still)
+            )  # of those that say something
         steady = or_silence(worst / size, case.scores, math.sqrt(2))
         return torch.where(worst.isnan(), torch.nan, steady)
 
-    def _moved(self, case: Case, draw: int, value: Tensor) -> Tensor:
+    def _moved(self, case: Case, draw: int, value: Tensor, still: Tensor) -> Tensor:
         X, scores = case.data.X, case.scores
         if self.by == "reverse complement":
             return _size(case.again(X.flip(1, 2)).positions.flip(1) - scores)
@@ -73,7 +84,7 @@ class MaxSensitivity:
             drawn = torch.randint(4, (by,), generator=case.draws(draw))
             new = F.one_hot(drawn, 4).T.to(X).expand(len(X), -1, -1)
             shifted = torch.cat([new, X[:, :, :-by]], 2)
-            same = (case.ask(shifted) - value).abs() <= MEANS_THE_SAME * value.abs()
+            same = (case.ask(shifted) - value).abs() <= still
             moved = torch.full_like(value, torch.nan)
             if same.any():
                 # All are explained: one that draws by row draws for each what it drew before.

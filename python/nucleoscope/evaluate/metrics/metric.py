@@ -21,7 +21,9 @@ CATEGORIES = (
 class Metric(Protocol):
     """One question asked of an explanation.
 
-    A call gives one float64 for every sequence of the case; NaN is where the question has no answer.
+    A call gives one float64 for every sequence of the case; NaN is where the question has no answer, whatever the
+    explainer says: a map that says nothing has a value (`silence`). Where a metric has an attribute `undefined`,
+    it says in words why, and tables tell it.
     """
 
     @property

@@ -85,6 +85,7 @@ class MonotonicityCorrelation:
     name: ClassVar[str] = "monotonicity correlation"
     category: ClassVar[str] = "faithfulness"
     higher_is_better: ClassVar[bool] = True
+    undefined: ClassVar[str] = "single positions have the same effect everywhere"
 
     def __post_init__(self) -> None:
         at_least("positions", self.positions, 3)

@@ -27,6 +27,7 @@ class MutagenesisAgreement:
     name: ClassVar[str] = "mutagenesis agreement"
     category: ClassVar[str] = "faithfulness"
     higher_is_better: ClassVar[bool] = True
+    undefined: ClassVar[str] = "single substitutions do the same everywhere"
 
     def __call__(self, case: Case) -> Tensor:
         """[N], from -1 to 1."""

@@ -28,6 +28,7 @@ class OffSimplexAngle:
     name: ClassVar[str] = "off-simplex share"
     category: ClassVar[str] = "consistency"
     higher_is_better: ClassVar[bool] = False
+    undefined: ClassVar[str] = "the explainer says nothing of letters that are not there"
 
     def __post_init__(self) -> None:
         if not 0 <= self.degrees < 90:

@@ -22,6 +22,7 @@ class _Planted(ABC):
     absolute: bool = True
     category: ClassVar[str] = "truth"
     higher_is_better: ClassVar[bool] = True
+    undefined: ClassVar[str] = "nothing is planted"
 
     def __call__(self, case: Case) -> Tensor:
         """[N]; NaN throughout where the data has no planted positions."""

@@ -11,21 +11,21 @@ from torch import Tensor
 
 from nucleoscope.evaluate.background import Background, Walk, as_asked, blocks
 from nucleoscope.evaluate.case import Case
+from nucleoscope.evaluate.metrics.change import TOO_LITTLE, enough
 from nucleoscope.evaluate.metrics.metric import at_least
-
-NEXT_TO_NOTHING = 1e-3  # of the largest answer, for the sequence or a draw of its background
 
 
 @dataclass(frozen=True)
 class _Removal:
     """steps: how many times a part of the positions goes; background: what comes in their place.
 
-    A sequence does next to nothing where f(x) - E f(b) is below a thousandth of the largest of |f(x)| and |f(b)|:
-    there draws and rounding decide what a share of it is.
+    A sequence does next to nothing where f(x) - E f(b) is below a twentieth of how far its answers reach
+    (`change`): there draws, rounding and parts that cancel decide what a share of it is.
     """
 
     steps: int = 16
     background: Background = field(default_factory=Background)
+    undefined: ClassVar[str] = TOO_LITTLE
 
     def __post_init__(self) -> None:
         at_least("steps", self.steps, 1)
@@ -40,11 +40,9 @@ class _Removal:
         length, X = case.data.length, case.data.X[:, None]
         counts = torch.linspace(0, length, self.steps + 1).round().unique().long()
         drawn = self.background.of(case)
-        answers = as_asked(case, drawn)
-        base, value = answers.mean(1), case.value
-        change = value - base
-        least = NEXT_TO_NOTHING * torch.maximum(value.abs(), answers.abs().amax(1))
-        does = (change.abs() >= least) & (change != 0)
+        base = as_asked(case, drawn).mean(1)
+        change = case.value - base
+        does = enough(case, change, self.background.kind)
         order = turns(case, case.scores * torch.where(change < 0, 1.0, -1.0)[:, None])
         walks = {
             "deletion": (X, drawn, order),
@@ -95,8 +93,8 @@ class Deletion(_Removal):
     """The area under what is left of f(x) - E f(b) while the most important positions go first.
 
     1 before any went, 0 when all did; below a half where few positions carry the answer. Positions that oppose
-    it go last, and the curve may leave [0, 1]. NaN where the sequence does next to nothing (a change below a
-    thousandth of the answers' own size).
+    it go last, and the curve may leave [0, 1]. NaN where the sequence does next to nothing: f(x) - E f(b) is
+    below a twentieth of how far its answers reach.
 
     Source: Samek et al. 2017 (IEEE TNNLS 28, 2660); Petsiuk et al. 2018 (BMVC, arXiv 1806.07421).
     """

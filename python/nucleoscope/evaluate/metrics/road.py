@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nucleoscope.evaluate.background import Background, without
 from nucleoscope.evaluate.case import Case
+from nucleoscope.evaluate.metrics.change import TOO_LITTLE, enough
 from nucleoscope.evaluate.metrics.metric import at_least
 from nucleoscope.evaluate.metrics.removal import turns
 
@@ -22,7 +23,7 @@ class ROAD:
     The mean over `shares` of the positions. A filled position takes the letter of the nearest one that stayed,
     before or behind it, the nearer the likelier, with letters at random as noise: the one-dimensional form of
     noisy linear imputation, so that what is filled does not stand out. draws: fillings that are averaged. Ties
-    are taken in an order drawn from the seed. NaN where the sequence does nothing.
+    are taken in an order drawn from the seed. NaN where the sequence does next to nothing, as of `Deletion`.
 
     Source: Rong et al. 2022 (ICML, arXiv 2202.00449).
     """
@@ -33,6 +34,7 @@ class ROAD:
     name: ClassVar[str] = "ROAD"
     category: ClassVar[str] = "faithfulness"
     higher_is_better: ClassVar[bool] = False
+    undefined: ClassVar[str] = TOO_LITTLE
 
     def __post_init__(self) -> None:
         if not self.shares or not all(0 < share < 1 for share in self.shares):
@@ -54,7 +56,8 @@ class ROAD:
         for share in self.shares:
             taken = place < max(1, min(case.data.length - 1, round(share * case.data.length)))
             left += case.ask(self.filled(case, taken)).view(self.draws, -1).mean(0) - ground
-        return torch.where(change != 0, left / len(self.shares) / change, torch.nan)
+        does = enough(case, change, "dinucleotide")
+        return torch.where(does, left / len(self.shares) / change, torch.nan)
 
     def filled(self, case: Case, taken: Tensor) -> Tensor:  # [N, L] -> [draws * N, 4, L]
         """The sequences with some positions filled from what stayed."""

@@ -38,6 +38,7 @@ class SensitivityN:
     name: ClassVar[str] = "sensitivity-n"
     category: ClassVar[str] = "faithfulness"
     higher_is_better: ClassVar[bool] = True
+    undefined: ClassVar[str] = "no effects of sets of one size differ"
 
     def __post_init__(self) -> None:
         at_least("sizes", self.sizes, 1)
