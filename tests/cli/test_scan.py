@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 import nucleoscope
-from nucleoscope.cli import main
-from tests.scan.genomes import GENOME, reading_net, write_fasta
+from nucleoscope.cli import main, settings
+from tests.scan.genomes import GENOME, pooled_net, reading_net, write_fasta
 
 zarr = pytest.importorskip("zarr", reason="scans are stored by zarr")
 GIVEN = ("--model", "tests.scan.genomes:pooled_net", "--target", "1", "--cell", "100")
@@ -50,6 +51,71 @@ def test_another_method_has_its_own_defaults(genome: str, tmp_path: Path) -> Non
     assert done.exit_code == 0, done.output
     again = ("--resume", "--verify", "3")
     assert "saliency takes no verify" in run("scan", *given, *more, *again).output
+
+
+def test_a_method_s_own_parameters(genome: str, tmp_path: Path) -> None:
+    """They decide the scores, and the manifest has them."""
+    (tmp_path / "r.bed").write_text("1\t0\t60\n")
+    given = ("--model", "tests.scan.genomes:pooled_net", "--target", "1", "--genome", genome)
+    given += ("--bed", str(tmp_path / "r.bed"), "--method", "integrated_gradients")
+    out = tmp_path / "o"
+    done = run("scan", *given, "--set", "n_steps=9", "--set", "baselines=zeros", "--out", str(out))
+    assert done.exit_code == 0, done.output
+    told = json.loads((out / "manifest.json").read_text())["provenance"]["parameters"]
+    assert (told["n_steps"], told["baselines"]) == ("9", "'zeros'")
+    bed, there = tmp_path / "r.bed", tmp_path / "p"
+    asked = {"method": "integrated_gradients", "target": 1, "n_steps": 9, "baselines": "zeros"}
+    wanted = nucleoscope.scan(pooled_net(), genome, bed, there, **asked)  # type: ignore[arg-type]
+    found, same = (
+        np.asarray(zarr.open_group(store, mode="r")["scores"][:])
+        for store in (out / "scores.zarr", wanted.store)
+    )
+    np.testing.assert_array_equal(found, same)
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        (("n_steps",), "write NAME=VALUE, such as n_steps=50"),
+        (("n-steps=3",), "write NAME=VALUE"),
+        (("n_steps=3", "n_steps=4"), "n_steps is given twice"),
+        (("n_step=3",), "takes no n_step in a scan; did you mean n_steps?"),
+        (("start=3",), "takes no start in a scan"),
+        (("colour=3",), "It takes baselines, target, n_steps"),
+        (("n_steps=many",), "n_steps is int | None, which 'many' is not"),
+        (("n_steps=1.5",), "n_steps is int | None, which 1.5 is not"),
+        (("n_steps=true",), "which True is not"),
+        (("func=sum",), "which cannot be typed here: call nucleoscope.scan"),
+        (("center=none",), "center has an option of its own: --center"),
+        (("target=3",), "target has an option of its own: --target"),
+        (("method=midpoint",), "method has an option of its own: --method"),
+    ],
+)
+def test_what_cannot_be_set(
+    genome: str, tmp_path: Path, typed: tuple[str, ...], message: str
+) -> None:
+    given = (
+        "--model",
+        "tests.scan.genomes:pooled_net",
+        "--genome",
+        genome,
+        "--out",
+        str(tmp_path / "o"),
+    )
+    sets = [each for text in typed for each in ("--set", text)]
+    done = run("scan", *given, "--method", "integrated_gradients", *sets)
+    assert done.exit_code == 2
+    assert message in " ".join(done.output.split())
+    assert not (tmp_path / "o").exists()
+
+
+def test_values_are_what_python_writes() -> None:
+    made = settings.read(
+        None, None, ("a=1e-3", "b=None", "c=2:5", "d=:", "e=[1, 2]", "f=x y", "g=-3", "h=False")
+    )  # type: ignore[arg-type]
+    assert made == {
+        "a": 1e-3, "b": None, "c": slice(2, 5), "d": slice(None), "e": [1, 2], "f": "x y", "g": -3, "h": False,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("method", ["attention_rollout", "attention_relevance"])

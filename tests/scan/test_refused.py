@@ -16,7 +16,7 @@ import nucleoscope
 from nucleoscope.cli import main
 from nucleoscope.scan import merge
 from nucleoscope.scan.rejects import Refused, apart, behind, kept, row, told
-from tests.scan.genomes import CHR1, dense_net, write_fasta
+from tests.scan.genomes import CHR1, attending_net, dense_net, write_fasta
 from tests.scan.test_scan import chromosome, contents
 from tests.scan.test_vcf import write
 
@@ -153,6 +153,22 @@ def test_the_exit_code_says_so(genome: Path, tmp_path: Path) -> None:
     assert done.exit_code == 3, done.output
     assert "unknown letter" in done.output
     assert "rejects.tsv says which" in done.output
+
+
+def test_scores_of_tokens_are_refused_in_a_sentence(tmp_path: Path) -> None:
+    """Two bases a token; and laid over bases they are taken."""
+    genome = write_fasta(tmp_path / "g.fa", {"a": CHR1[:60]})
+    given: dict[str, Any] = {"method": "attention_rollout", "retries": 0}
+    done = nucleoscope.scan(attending_net(), genome, ["a:1-60"], tmp_path / "o", **given)
+    assert done.failed[0].startswith(
+        "ValueError: attention_rollout gives 30 scores, one a token, for 60 bases"
+    )
+    assert "--set per_base=true" in done.failed[0]
+    given["per_base"] = True
+    assert nucleoscope.scan(attending_net(), genome, ["a:1-60"], tmp_path / "p", **given).clean
+    given = {"method": "distal_scores", "target": 0, "retries": 0}
+    done = nucleoscope.scan(attending_net(), genome, ["a:1-60"], tmp_path / "q", **given)
+    assert done.failed[0].endswith("for 60 bases: a scan lays down a score a base")
 
 
 def test_what_is_refused_travels_and_comes_back(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import torch
 
 import nucleoscope
 from nucleoscope.cli import options
+from nucleoscope.cli import settings as set_option
 from nucleoscope.cli.failures import one_message, plain_warnings, prompt_interrupt
 from nucleoscope.cli.loading import load_models
 from nucleoscope.cli.requests import (
@@ -70,6 +71,7 @@ OPEN = (
     "--method", default="saturation_mutagenesis", show_default=True,
     help="Any that scores sites, by its Python name: saliency, integrated_gradients, ...",
 )  # fmt: skip
+@set_option.SET
 @of_strands
 @of_shifts
 @of_trunk
@@ -91,7 +93,7 @@ def scan(
     bed: Path | None, out: Path | None, targets: tuple[options.Pick, ...],
     reverse_targets: tuple[options.Pick, ...], dask: bool, scheduler: str | None,
     bigwig: bool, parquet: bool, npz: bool, anndata: bool, only_estimate: bool, progress: str | None,
-    traceback: bool, resume: bool, shard: tuple[int, int], retries: int, **common: Any,
+    traceback: bool, resume: bool, shard: tuple[int, int], retries: int, settings: dict[str, Any], **common: Any,
 ) -> None:  # fmt: skip
     """Score regions, or a whole genome, with your own model.
 
@@ -110,6 +112,12 @@ def scan(
         unsaid = {name for name in OPEN if source(name) is click.core.ParameterSource.DEFAULT}
         unsaid |= set() if targets else {"target"}
         common = {k: v for k, v in common.items() if k not in unsaid}
+    if common["method"] in nucleoscope.__all__:  # else the scan says that there is none
+        options = {each.name: each.opts[-1] for each in click.get_current_context().command.params}
+        own = {"targets": "target", "reverse_targets": "reverse_target"}
+        options = {own.get(name or "", name or ""): option for name, option in options.items()}
+        set_option.held_to(getattr(nucleoscope, common["method"]), settings, options)
+    common |= settings
     with one_message(traceback, "\n(--traceback shows where.)"), plain_warnings():
         net = load_models(models, weights, trust, device)
         if only_estimate:

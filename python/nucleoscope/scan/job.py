@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,9 @@ from nucleoscope.scan.rejects import Refused
 from nucleoscope.scan.shipping import listed
 from nucleoscope.scan.tiling import Tiling
 from nucleoscope.scan.trunk import Told, told
+
+if TYPE_CHECKING:
+    from nucleoscope import Attribution
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 Runner = Callable[[Sequence[str]], Arrays]  # the lines of a shard -> its arrays
@@ -187,9 +190,28 @@ class _Opened:
         method = getattr(nucleoscope, self.job.method)
         sited = "start" in inspect.signature(method).parameters
         result = method(self.job.model, X, **(sites if sited else {}), **given)
+        self._check_sites(result, sites, X.shape[1 if given.get("layout") == "NLC" else 2])
         self.axes, self.told = result.axes, told(result)
         scores: npt.NDArray[Any] = result.scores.cpu().numpy().copy()
         return scores if sited else scores[..., slice(sites.get("start"), sites.get("end"))]
+
+    def _check_sites(self, result: Attribution, sites: Mapping[str, int], length: int) -> None:
+        """Raise ValueError where there is not a score a base: of tokens, or of blocks."""
+        import nucleoscope
+
+        method = getattr(nucleoscope, self.job.method)
+        takes = inspect.signature(method).parameters
+        wanted = sites["end"] - sites["start"] if sites and "start" in takes else length
+        if result.scores.shape[-1] != wanted:
+            spread = (
+                "; per_base=True (on the command line: --set per_base=true) lays them over bases"
+            )
+            raise ValueError(
+                f"{self.job.method} gives {result.scores.shape[-1]:,} scores, one a {result.axes[-1]}, for "
+                f"{wanted:,} bases: a scan lays down a score a base"
+                + spread
+                * ("per_base" in takes)
+            )
 
     def _positions(self, bases: str) -> int:
         """How many positions the output has for a window of this length."""
