@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import signal
 import subprocess
 import sys
@@ -27,7 +28,7 @@ from nucleoscope.scan.folder import Folder, Shard
 from nucleoscope.scan.job import Arrays
 from nucleoscope.scan.progress import Progress
 from nucleoscope.scan.run import visible_gpus
-from tests.scan.genomes import CHR1, dense_net, pooled_net, write_fasta
+from tests.scan.genomes import CHR1, bases, dense_net, pooled_net, write_fasta
 from tests.scan.test_scan import contents
 
 pytest.importorskip("zarr", reason="scans are stored by zarr")
@@ -52,6 +53,33 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     nucleoscope.scan(pooled_net(), {genome!r}, None, {out!r}, target=1, cell=60, shard_bases=60,
                      threads=1, resume=True, workers=int(sys.argv[1]))
+"""
+
+
+LIMITED = """
+import json, resource, sys
+from pathlib import Path
+import torch
+sys.path.insert(0, {here!r})
+from genomes import pooled_net
+import nucleoscope
+
+def scan(most):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
+    try:
+        nucleoscope.scan(pooled_net(), {genome!r}, None, out, target=1, cell=240, shard_bases=240,
+                         threads=1, resume=True)
+        error = 0
+    except OSError as refused:
+        error = refused.errno
+    shards, store = list((out / "shards").glob("*")), (out / "scores.zarr").exists()
+    print(json.dumps([error, len(shards), sum(path.name.startswith(".") for path in shards), store]))
+
+if __name__ == "__main__":
+    out = Path({out!r})
+    torch.set_num_threads(1)
+    for most in (4000, 9000, resource.RLIM_INFINITY):
+        scan(most)
 """
 
 
@@ -165,6 +193,23 @@ def test_a_full_disk_stops_the_scan_and_loses_nothing(
     assert contents(scan(genome, tmp_path / "o", resume=True).store) == contents(
         scan(genome, tmp_path / "whole").store
     )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit of a file's size")
+def test_the_kernel_refuses_a_checkpoint_and_then_the_store(tmp_path: Path) -> None:
+    """A limit of a file's size, in a process of its own: no file of more than so many bytes can be written."""
+    genome = write_fasta(tmp_path / "g.fa", {"chr1": bases(3000)})
+    out, program = tmp_path / "o", tmp_path / "program.py"
+    program.write_text(LIMITED.format(here=str(HERE), genome=str(genome), out=str(out)))
+    done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    at_a_checkpoint, at_the_store, at_last = map(json.loads, done.stdout.splitlines())
+    assert at_a_checkpoint == [errno.EFBIG, 0, 0, False]
+    assert at_the_store == [errno.EFBIG, 13, 0, False]
+    assert at_last == [0, 0, 0, True]
+    given = {"target": 1, "cell": 240, "shard_bases": 240, "threads": 1}
+    whole = nucleoscope.scan(pooled_net(), genome, None, tmp_path / "whole", **given)
+    assert contents(out / "scores.zarr") == contents(whole.store)
 
 
 def test_a_damaged_checkpoint_is_done_again(genome: Path, tmp_path: Path) -> None:
