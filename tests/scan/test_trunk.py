@@ -177,7 +177,7 @@ def test_the_table_in_a_sentence(tmp_path: Path) -> None:
 def test_no_scores_at_all(genome: Path, tmp_path: Path) -> None:
     """N alone along a chromosome: no call is made."""
     done = nucleoscope.scan(
-        attending_net(), genome, ["chr1:501-520"], tmp_path / "o", coordinates="genome", window=20, **GIVEN
+        attending_net(), genome, ["chr1:501-520"], tmp_path / "o", coordinates="genome", window=60, **GIVEN
     )  # fmt: skip
     assert GENOME["chr1"][500:520] == "N" * 20
     assert done.trunk == "APPROXIMATE (linear trunk): no call gave scores"
