@@ -188,7 +188,7 @@ def pairs(theirs: Any) -> list[Pair]:
              lambda: theirs.MonotonicityCorrelation(**signed, **curve, nr_samples=1), False, 1.0),
         Pair("MaxSensitivity", lambda: ours.MaxSensitivity(draws=PARTS, extent=PARTS),
              lambda: theirs.MaxSensitivity(**signed, nr_samples=PARTS), False, None, again),
-        Pair("Completeness", lambda: ours.Completeness(background=ZEROS),
+        Pair("Completeness", lambda: ours.Completeness("nothing", ZEROS),
              lambda: theirs.Completeness(**signed), False, 0.0),
         Pair("MPRT", ours.MPRT, lambda: theirs.MPRT(**plain), False, None, again,
              Layers),

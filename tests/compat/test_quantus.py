@@ -135,7 +135,7 @@ def test_evaluate_keeps_methods_apart() -> None:
     assert found["alone"]["s"] == found["array"]["s"] == pytest.approx(1, abs=1e-4)
     with pytest.raises(RuntimeError, match="no scores"):
         quantus.evaluate(metrics, {"breaks": breaks}, MODEL, X.numpy(), ZEROS)
-    with pytest.raises(ValueError, match="needs an 'explain_func'"):
+    with pytest.raises(ValueError, match="need an 'explain_func'"):
         quantus.evaluate(metrics, {"m": {}}, MODEL, X.numpy(), ZEROS)
 
 
@@ -163,6 +163,138 @@ def test_bad_input(given: dict[str, Any], error: type[Exception], message: str) 
 
 
 def test_an_option_that_there_is_not() -> None:
-    with pytest.raises(TypeError, match="no option 'n_max_percentage'; it has sizes"):
-        quantus.SensitivityN(n_max_percentage=0.8)
+    with pytest.raises(TypeError, match="no option 'segmentation_method'; it has sizes"):
+        quantus.SensitivityN(segmentation_method="slic")
     assert quantus.SensitivityN(background=Background("zeros")).metric.background.kind == "zeros"
+
+
+THEIRS = {
+    "FaithfulnessCorrelation", "FaithfulnessEstimate", "PixelFlipping", "RegionPerturbation", "Monotonicity",
+    "MonotonicityCorrelation", "Selectivity", "SensitivityN", "IROF", "ROAD", "Infidelity", "Sufficiency",
+    "Continuity", "LocalLipschitzEstimate", "MaxSensitivity", "AvgSensitivity", "Consistency", "Focus",
+    "RelativeInputStability", "RelativeOutputStability", "RelativeRepresentationStability", "PointingGame",
+    "TopKIntersection", "RelevanceMassAccuracy", "RelevanceRankAccuracy", "AttributionLocalisation", "AUC",
+    "Sparseness", "Complexity", "EffectiveComplexity", "MPRT", "SmoothMPRT", "EfficientMPRT", "RandomLogit",
+    "Completeness", "NonSensitivity", "InputInvariance",
+}  # fmt: skip
+
+
+def test_every_name_of_quantus_is_here_or_told() -> None:
+    assert len(THEIRS) == 37
+    here = {kind.name for each in quantus.AVAILABLE_METRICS.values() for kind in each.values()}
+    assert len(here) == 23
+    assert here | set(quantus.NOT_HERE) >= THEIRS
+    assert not here & set(quantus.NOT_HERE)
+    for name in here:
+        assert getattr(quantus, name).name == name
+    for name in quantus.NOT_HERE:
+        with pytest.raises(AttributeError, match=f"quantus.{name} is not here: it"):
+            getattr(quantus, name)
+    with pytest.raises(AttributeError, match="has no attribute 'Other'"):
+        quantus.Other  # noqa: B018
+
+
+@pytest.mark.slow
+def test_names_are_those_of_quantus() -> None:
+    theirs = pytest.importorskip("quantus.helpers.constants").AVAILABLE_METRICS
+    assert {kind.__name__ for each in theirs.values() for kind in each.values()} == THEIRS
+    for category, each in quantus.AVAILABLE_METRICS.items():
+        assert set(each) <= set(theirs[category])
+        assert all(kind.name == theirs[category][name].__name__ for name, kind in each.items())
+
+
+def call(kind: Any, **options: Any) -> Any:
+    """On an additive model and its exact map."""
+    return np.array(kind(**options)(MODEL, X[:6].numpy(), ZEROS[:6], EXACT[:6], MASK[:6]))
+
+
+def test_options_of_quantus_in_our_words() -> None:
+    for theirs, mine in (
+        (call(quantus.FaithfulnessCorrelation, subset_size=5, nr_runs=40, perturb_baseline="mean"),
+         call(quantus.SensitivityN, at=(5,), subsets=40, background=UNIFORM)),
+        (call(quantus.FaithfulnessEstimate, features_in_step=3), call(quantus.SensitivityN, at=(3,), subsets=100)),
+        (call(quantus.PixelFlipping, features_in_step=5, perturb_baseline="black"),
+         call(quantus.PixelFlipping, steps=4, background=Background("zeros"))),
+        (call(quantus.RegionPerturbation, patch_size=4), call(quantus.PixelFlipping, patch=4, steps=5)),
+        (call(quantus.Selectivity), call(quantus.RegionPerturbation, order="morf")),
+        (call(quantus.SensitivityN, features_in_step=4), call(quantus.SensitivityN, at=(4, 8, 12))),
+        (call(quantus.SensitivityN, n_max_percentage=0.5), call(quantus.SensitivityN, most=0.5)),
+        (call(quantus.MonotonicityCorrelation, nr_samples=3),
+         call(quantus.MonotonicityCorrelation, background=Background(draws=3))),
+        (call(quantus.ROAD, percentages=[20, 60]), call(quantus.ROAD, shares=(0.2, 0.6))),
+        (call(quantus.Infidelity, n_perturb_samples=9, loss_func="mse"), call(quantus.Infidelity, edits=9)),
+        (call(quantus.TopKIntersection, k=3), call(quantus.RelevanceRankAccuracy, top=3)),
+        (call(quantus.AttributionLocalisation), call(quantus.RelevanceMassAccuracy, abs=False)),
+        (call(quantus.AUC, abs=True, normalise=True, disable_warnings=True), call(quantus.AUC)),
+    ):  # fmt: skip
+        assert np.array_equal(theirs, mine, equal_nan=True)
+
+
+def test_a_constructors_seed_is_the_calls() -> None:
+    """Its own decides where both are there."""
+    given = (MODEL, X[:6].numpy(), ZEROS[:6])
+    by_hand = quantus.MPRT()(*given, explain_func=explain, seed=3)
+    assert quantus.MPRT(seed=3, layer_order="top_down")(*given, explain_func=explain) == by_hand
+    assert quantus.MPRT(seed=5)(*given, explain_func=explain, seed=3) == by_hand
+    assert quantus.MPRT(seed=5)(*given, explain_func=explain) != by_hand
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "message"),
+    [
+        (quantus.PixelFlipping, {"perturb_baseline": "white"}, "'mean' .0.25. equal parts"),
+        (quantus.PixelFlipping, {"perturb_func": print}, "replaced by letters"),
+        (quantus.PixelFlipping, {"features_in_step": 0}, "features_in_step=0.: positions are counted"),
+        (quantus.PixelFlipping, {"similarity_func": print}, "that of the metric's source"),
+        (quantus.RegionPerturbation, {"order": "lerf"}, "ABPC has both"),
+        (quantus.MaxSensitivity, {"lower_bound": 0.1}, "not blurred"),
+        (quantus.Completeness, {"normalise": True}, "another size"),
+        (quantus.AUC, {"normalise_func": print}, "as it is to be judged"),
+        (quantus.MPRT, {"layer_order": "bottom_up"}, "from the last layer on"),
+        (quantus.Sparseness, {"abs": False}, "of .scores."),
+        (quantus.TopKIntersection, {"k": 0}, "top=0"),
+        (quantus.AttributionLocalisation, {"positive_attributions": False}, "from 0 to 1"),
+    ],
+)  # fmt: skip
+def test_options_that_mean_nothing_on_letters(kind: Any, options: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        kind(**options)
+
+
+def test_options_are_held_against_the_sequences() -> None:
+    with pytest.raises(
+        ValueError, match="subset_size=224.: positions are counted here, from 1 to 18"
+    ):
+        call(quantus.FaithfulnessCorrelation, subset_size=224)
+
+
+def test_methods_by_name_and_their_options() -> None:
+    """Quantus's dictionary of dictionaries: the name says which, and all else are its options."""
+    methods = {
+        "IntegratedGradients": {"n_steps": 4, "xai_lib": "captum", "baselines": "uniform"},
+        "mine": {"method": "integrated_gradients"},
+        "edits": {"method": "mutagenesis"},
+    }
+    metrics = {"s": quantus.SensitivityN(background=UNIFORM)}
+    given = (MODEL, X[:5].numpy(), ZEROS[:5])
+    found = quantus.evaluate(
+        metrics, methods, *given, agg_func=np.mean, progress=True, verbose=False
+    )
+    for method in methods:
+        assert found[method]["s"] == pytest.approx(1, abs=1e-4)
+    calls = {"hard": {"softmax": True}, "soft": {}}
+    several = quantus.evaluate(
+        metrics, {"array": EXACT[:5]}, *given, agg_func=np.mean, call_kwargs=calls
+    )
+    assert set(several["array"]["s"]) == {"hard", "soft"}
+    assert several["array"]["s"]["soft"] == pytest.approx(1, abs=1e-4)
+    alone = quantus.evaluate(metrics, {"array": EXACT[:5]}, *given, call_kwargs={"only": {}})
+    assert len(alone["array"]["s"]) == 5
+    for wrong, message in (
+        ({"Lime": {}}, "no method of that name: there are IntegratedGradients"),
+        ({"Saliency": {"xai_lib": "zennit"}}, "of xai_lib there is 'captum'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            quantus.evaluate(metrics, wrong, *given)
+    with pytest.raises(ValueError, match="return_as_df"):
+        quantus.evaluate(metrics, {"array": EXACT[:5]}, *given, return_as_df=True)

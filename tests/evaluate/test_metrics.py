@@ -46,6 +46,7 @@ ALL: list[Metric] = [
     metrics.MPRT(), metrics.EfficientMPRT(), metrics.OffSimplexAngle(), metrics.ThreeMerConsistency(),
     metrics.AngularConsistency(share=0.5), metrics.InteractionAUROC(), metrics.RedundancyBias(),
     metrics.MutagenesisAgreement(), metrics.ROAD(), metrics.InfidelityR2(centred=False),
+    metrics.AvgSensitivity(moves=math.inf), metrics.AvgSensitivity("reverse complement"),
 ]  # fmt: skip
 NAMES = [each.name for each in ALL]
 OF_SCALE = {
@@ -202,6 +203,19 @@ def test_removal_of_an_additive_model() -> None:
     assert close(metrics.ABPC(**given)(against), every(1 / L - 1))
 
 
+def test_patches_go_by_their_mean() -> None:
+    scores = torch.tensor([[0.0, 0, 9, 3, 1, 1, 5]]).double()
+    assert removal.shared(scores, 2).tolist() == [[0, 0, 6, 6, 1, 1, 5]]
+    assert close(removal.shared(scores, 9), torch.full((1, 7), 19 / 7, dtype=torch.float64))
+    model, X = Additive(20), letters(N, 20)
+    with torch.no_grad():
+        model.weight[:, :10] = 0
+        model.weight[:, 15:] = 0  # three of four patches of five say nothing
+    exact = case(model, X, model.exact(X))
+    assert close(metrics.Deletion(4, UNIFORM, patch=5)(exact), every(1 / 8))
+    assert close(metrics.ABPC(4, UNIFORM, patch=5)(exact), every(1 - 1 / 4))
+
+
 def test_removal_where_all_positions_count_alike() -> None:
     model, X = Additive(L), letters(N, L)
     with torch.no_grad():
@@ -276,6 +290,8 @@ def test_planted_positions_by_hand() -> None:
     assert by(metrics.RelevanceRank(), 3, 1, 2, 0, 0, 0) == 0.5
     assert by(metrics.RelevanceRank(), 3, 1, 1, 1, 0, 0) == pytest.approx((1 + 1 / 3) / 2)
     assert by(metrics.RelevanceRank(), 0, 0, 0, 0, 0, 0) == pytest.approx(1 / 3)
+    assert by(metrics.RelevanceRank(top=1), 3, 1, 4, 0, 0, 0) == 0
+    assert by(metrics.RelevanceRank(top=4), 3, 1, 4, 0, 0, 0) == pytest.approx(2 / 4)
     assert by(metrics.PointingGame(), 3, 1, -4, 0, 0, 0) == 0
     assert by(metrics.PointingGame(absolute=False), 3, 1, -4, 0, 0, 0) == 1
     assert by(metrics.PointingGame(), 3, 1, 3, 0, 0, 0) == 0.5
@@ -305,6 +321,10 @@ def test_a_background_follows_from_seed_and_letters(kind: str) -> None:
         (lambda: metrics.SensitivityN(at=(0,))(additive_case()), "sizes lie between 1 and 22"),
         (lambda: metrics.Infidelity(edits=1), "edits=1"),
         (lambda: metrics.Deletion(steps=0), "steps=0"),
+        (lambda: metrics.Deletion(patch=0), "patch=0"),
+        (lambda: metrics.RelevanceRank(top=0), "top=0"),
+        (lambda: metrics.RelevanceRank(top=99)(wobbly()), "top=99"),
+        (lambda: metrics.SensitivityN(most=1.0), "most=1.0"),
         (lambda: metrics.Completeness("all"), "relative_to='all'"),
         (lambda: additive_case(batch_size=0), "batch_size=0"),
         (lambda: case(Additive(L), letters(N, L), torch.zeros(N, 4)), "returned the shape"),

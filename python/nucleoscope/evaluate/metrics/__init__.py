@@ -12,6 +12,7 @@ from nucleoscope.evaluate.metrics.infidelity import Infidelity as Infidelity
 from nucleoscope.evaluate.metrics.infidelity import InfidelityR2 as InfidelityR2
 from nucleoscope.evaluate.metrics.interplay import InteractionAUROC as InteractionAUROC
 from nucleoscope.evaluate.metrics.interplay import RedundancyBias as RedundancyBias
+from nucleoscope.evaluate.metrics.max_sensitivity import AvgSensitivity as AvgSensitivity
 from nucleoscope.evaluate.metrics.max_sensitivity import MaxSensitivity as MaxSensitivity
 from nucleoscope.evaluate.metrics.metric import CATEGORIES as CATEGORIES
 from nucleoscope.evaluate.metrics.metric import Metric as Metric

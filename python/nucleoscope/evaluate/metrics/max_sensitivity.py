@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import reduce
 from typing import ClassVar
 
 import torch
@@ -38,6 +39,7 @@ class MaxSensitivity:
     extent: int = 3
     draws: int = 4
     moves: float = 0.1
+    of: ClassVar[str] = "max-sensitivity"
     category: ClassVar[str] = "robustness"
     higher_is_better: ClassVar[bool] = False
     undefined: ClassVar[str] = "every shift moves the answer, or nothing is planted"
@@ -53,7 +55,7 @@ class MaxSensitivity:
     @property
     def name(self) -> str:
         """With the way sequences are changed."""
-        return f"max-sensitivity ({self.by})"
+        return f"{self.of} ({self.by})"
 
     def __call__(self, case: Case) -> Tensor:
         """[N], 0 where the explanation stays."""
@@ -67,13 +69,13 @@ class MaxSensitivity:
             value = case.value
             if self.moves < math.inf:
                 still = least(case, "dinucleotide", self.moves)
-        worst = torch.full_like(size, torch.nan)
-        for draw in range(1 if self.by == "reverse complement" else self.draws):
-            worst = torch.fmax(
-                worst, self._moved(case, draw, value, still)
-            )  # of those that say something
-        steady = or_silence(worst / size, case.scores, math.sqrt(2))
-        return torch.where(worst.isnan(), torch.nan, steady)
+        draws = 1 if self.by == "reverse complement" else self.draws
+        moved = self._joined([self._moved(case, draw, value, still) for draw in range(draws)])
+        steady = or_silence(moved / size, case.scores, math.sqrt(2))
+        return torch.where(moved.isnan(), torch.nan, steady)
+
+    def _joined(self, moved: list[Tensor]) -> Tensor:
+        return reduce(torch.fmax, moved)  # of those that say something
 
     def _moved(self, case: Case, draw: int, value: Tensor, still: Tensor) -> Tensor:
         X, scores = case.data.X, case.scores
@@ -107,6 +109,19 @@ class MaxSensitivity:
         changed &= free >= 0
         by = int(torch.randint(1, 4, (1,), generator=draws))
         return changed.cpu(), torch.where(changed[:, None], X.roll(by, 1), X)
+
+
+@dataclass(frozen=True)
+class AvgSensitivity(MaxSensitivity):
+    """The mean of ‖φ(x') - φ(x)‖ / ‖φ(x)‖ over the x' that `MaxSensitivity` takes the largest of.
+
+    Source: Yeh et al. 2019 (NeurIPS, arXiv 1901.09392), their mean in the place of their maximum.
+    """
+
+    of: ClassVar[str] = "avg-sensitivity"
+
+    def _joined(self, moved: list[Tensor]) -> Tensor:
+        return torch.stack(moved).nanmean(0)
 
 
 def _size(scores: Tensor) -> Tensor:  # [N, L] -> [N]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from nucleoscope.evaluate.case import Case
+from nucleoscope.evaluate.metrics.metric import at_least
 from nucleoscope.evaluate.metrics.silence import or_silence
 from nucleoscope.evaluate.statistics import auroc, average_precision
 
@@ -96,15 +97,24 @@ class RelevanceMass(_Planted):
 class RelevanceRank(_Planted):
     """The share of the |M| highest positions that are planted; of ties at the edge, what is to be expected.
 
+    top: so many highest positions in the place of |M|.
+
     Source: Arras et al. 2022 (Inf. Fusion 81, 14).
     """
 
+    top: int | None = None
     name: ClassVar[str] = "relevance rank"
 
+    def __post_init__(self) -> None:
+        if self.top is not None:
+            at_least("top", self.top, 1)
+
     def found(self, scores: Tensor, marked: Tensor) -> Tensor:
-        """[N, L], [N, L] -> [N]."""
+        """[N, L], [N, L] -> [N]. Raises ValueError where `top` is more than there are."""
+        if self.top is not None and self.top > scores.shape[1]:
+            raise ValueError(f"top={self.top}: there are {scores.shape[1]} positions")
         size, mask = scores.numpy(), marked.numpy()  # it sorts values alone and counts marks faster
-        many = np.count_nonzero(mask, 1)
+        many = np.count_nonzero(mask, 1) if self.top is None else np.full(len(size), self.top)
         edge = np.sort(size, 1)[np.arange(len(size)), -many][:, None]
         above, tied = size > edge, size == edge
         share = (many - np.count_nonzero(above, 1)) / np.count_nonzero(tied, 1)  # of ties, inside

@@ -17,7 +17,8 @@ from nucleoscope.evaluate.metrics.metric import at_least
 
 @dataclass(frozen=True)
 class _Removal:
-    """steps: how many times a part of the positions goes; background: what comes in their place.
+    """steps: how many times a part of the positions goes; background: what comes in their place; patch: neighbours
+    that go together, by their mean score.
 
     A sequence does next to nothing where f(x) - E f(b) is below a twentieth of how far its answers reach
     (`change`): there draws, rounding and parts that cancel decide what a share of it is.
@@ -25,10 +26,12 @@ class _Removal:
 
     steps: int = 16
     background: Background = field(default_factory=Background)
+    patch: int = 1
     undefined: ClassVar[str] = TOO_LITTLE
 
     def __post_init__(self) -> None:
         at_least("steps", self.steps, 1)
+        at_least("patch", self.patch, 1)
 
     def curves(self, case: Case, *orders: str) -> tuple[Tensor, list[Tensor]]:
         """Shares of the positions [K + 1], and for each order what is left of f(x) - f(b), [N, K + 1].
@@ -43,7 +46,9 @@ class _Removal:
         base = as_asked(case, drawn).mean(1)
         change = case.value - base
         does = enough(case, change, self.background.kind)
-        order = turns(case, case.scores * torch.where(change < 0, 1.0, -1.0)[:, None])
+        order = turns(
+            case, shared(case.scores, self.patch) * torch.where(change < 0, 1.0, -1.0)[:, None]
+        )
         walks = {
             "deletion": (X, drawn, order),
             "insertion": (drawn, X, order),
@@ -59,6 +64,15 @@ class _Removal:
             left = torch.cat(parts) - base[:, None]
             made.append(torch.where(does[:, None], left / change[:, None], torch.nan))
         return counts.double() / length, made
+
+
+def shared(scores: Tensor, patch: int) -> Tensor:  # [N, L] -> [N, L]
+    """The mean score of the patch that a position lies in; the last patch may be shorter."""
+    if patch == 1:
+        return scores
+    of = torch.arange(scores.shape[1]) // patch
+    total = scores.new_zeros(len(scores), int(of[-1]) + 1).index_add(1, of, scores)
+    return (total / of.bincount())[:, of]
 
 
 def walked(walk: Walk, counts: Tensor) -> Tensor:  # [K + 1] -> [N, K + 1]

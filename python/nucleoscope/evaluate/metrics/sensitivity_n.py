@@ -13,18 +13,16 @@ from nucleoscope.evaluate.case import Case
 from nucleoscope.evaluate.metrics.metric import at_least
 from nucleoscope.evaluate.statistics import constant, pearson
 
-MOST = 0.8  # of the positions
-
 
 @dataclass(frozen=True)
 class SensitivityN:
     """The correlation, over random sets S of n positions, of Σ_S φ and f(x) - f(x without S); mean over n.
 
-    sizes: how many n, spaced evenly in their logarithm from 1 to 0.8 L, or `at` names them. subsets: sets of each
-    size, the same for all sequences. A size at which either side is constant says nothing and is left out. But a
-    map has 0 that is the same everywhere, or that no set tells from one, wherever effects differ: it foretells
-    none of them. NaN where no effects differ.
-    Attributions that are exact for an additive model give exactly 1.
+    sizes: how many n, spaced evenly in their logarithm from 1 to `most` L, or `at` names them. subsets: sets of
+    each size, the same for all sequences. A size at which either side is constant says nothing and is left out.
+    But a map has 0 that is the same everywhere, or that no set tells from one, wherever effects differ: it
+    foretells none of them. NaN where no effects differ. Attributions that are exact for an additive model give
+    exactly 1.
 
     Raises ValueError for sizes that the sequences have not got.
 
@@ -35,6 +33,7 @@ class SensitivityN:
     subsets: int = 32
     at: tuple[int, ...] = ()
     background: Background = field(default_factory=Background)
+    most: float = 0.8
     name: ClassVar[str] = "sensitivity-n"
     category: ClassVar[str] = "faithfulness"
     higher_is_better: ClassVar[bool] = True
@@ -43,6 +42,8 @@ class SensitivityN:
     def __post_init__(self) -> None:
         at_least("sizes", self.sizes, 1)
         at_least("subsets", self.subsets, 3)
+        if not 0 < self.most < 1:
+            raise ValueError(f"most={self.most}: of the positions, between 0 and 1")
 
     def __call__(self, case: Case) -> Tensor:
         """[N], 1 where it is so."""
@@ -74,6 +75,6 @@ class SensitivityN:
             if not all(0 < n < length for n in self.at):
                 raise ValueError(f"at={self.at}: sizes lie between 1 and {length - 1}")
             return sorted(set(self.at))
-        top = max(1, int(MOST * length))
+        top = max(1, int(self.most * length))
         even = torch.logspace(0, torch.tensor(float(top)).log10().item(), self.sizes)
         return sorted({min(top, max(1, round(float(n)))) for n in even})
