@@ -1,10 +1,12 @@
 """The worked example of docs/scan_example.md: chromosomes and dbSNP's variants with the shipped model.
 
-    NUCLEOSCOPE_DATA=... python -m benchmarks.scan_example [--ecoli MG1655.fasta] [--bases N] [STEP ...]
+    NUCLEOSCOPE_DATA=... python -m benchmarks.scan_example [--ecoli MG1655.fasta] [--bases N]
+        [--ci-spliceai cispliceai-1.2.2-py3-none-any.whl] [--variants N] [STEP ...]
 
-Steps: `chr22` (20-21 Mb of GRCh37 behind its gap), `variants` (the 3,502 of it), `yeast` (chromosome I), `ecoli`
-(4.6 Mb). Each is scanned whole, or its first N bases, in a process of its own. Seconds are those of one core.
-Written, step by step: benchmarks/results/scan_example.json, and from it docs/scan_example.md and pictures.
+Steps: `chr22` (20-21 Mb of GRCh37), `variants` (the 3,502 of it), `yeast` (chromosome I), `ecoli` (4.6 Mb),
+`ci_spliceai` (the variants by CI-SpliceAI's five networks; `pip download --no-deps cispliceai==1.2.2`). Each is
+scanned whole, or its first N bases, in a process of its own. Seconds are those of one core. Written, step by step:
+benchmarks/results/scan_example.json, and from it docs/scan_example.md and pictures.
 """
 
 from __future__ import annotations
@@ -24,59 +26,27 @@ import numpy as np
 import pyarrow.parquet
 import torch
 import zarr
+from scipy.stats import spearmanr
 
 import nucleoscope
 from benchmarks.machine import conditions
-from benchmarks.scan_variants import snps
-from benchmarks.scans import DATA, NAME, NO_N, peak, unpacked
+from benchmarks.scan_example_page import NAMES, NEAR, PAGE, PICTURES, page
+from benchmarks.scan_variants import LENGTH as WIDE
+from benchmarks.scan_variants import START, snps, two_passes
+from benchmarks.scans import DATA, NAME, peak, unpacked
 from nucleoscope import Attribution
-from nucleoscope.models import SpliceNet
+from nucleoscope.models import SpliceNet, load_ci_spliceai
 from nucleoscope.plot import logo, new_figure, save_figure, track
 from nucleoscope.scan import export
 from nucleoscope.scan.letters import one_hot
 
 RESULTS = Path(__file__).parent / "results" / "scan_example.json"
-PAGE = Path(__file__).parents[1] / "docs" / "scan_example.md"
-PICTURES = PAGE.with_suffix("")  # a folder
 DONOR, AROUND, LENGTH = 2, 100, 401
 STRONGEST = 100
+HELD = 3  # variants by CI-SpliceAI that are held to two passes of its networks
+EVERY = 3502  # of dbSNP in the stretch
 UNITS = "donors"
 SHOWN = 40  # bases on either side of what is drawn in letters
-NAMES = {
-    "chr22": "GRCh37 chr22, 20-21 Mb, behind its gap", "yeast": "yeast, chromosome I", "ecoli": "E. coli MG1655",
-}  # fmt: skip
-
-
-HEAD = """# A worked example
-
-Made by `python -m benchmarks.scan_example`, which calls from Python what these commands do:
-
-```bash
-cat > sites.py <<'END'
-from torch import nn
-from nucleoscope.models import SpliceNet
-
-def net():  # the probabilities of neither, acceptor and donor at every base
-    return nn.Sequential(SpliceNet.pretrained(), nn.Softmax(1))
-END
-model="--model sites:net --genome chr22.fa"
-nucleoscope scan $model --target 2 --out chr22 --bigwig
-nucleoscope variants $model --vcf dbsnp.vcf --target 1 --target 2 --length 401 --around 100 \\
-    --score gain --score loss --out scored
-nucleoscope view chr22 --genome chr22.fa --region chr22_20M:700001-704000 --variants scored --out page.html
-```
-
-The model is the one that the demo explains, which sees 201 bases and learnt human splice sites. A score is what
-the letter that is there does to the number of donors that the model expects (its probabilities, summed), against
-the mean of all four. Seconds are those of one core on a machine others used, with the first call, which traces
-the model (about 10 s); peaks are those of the process.
-
-Of each genome as many bases were scanned as the table says: of chr22 those behind the gap of this stretch
-(20,609,432 on), of the others from the beginning. `--bases` is an option of the benchmark alone: the first so
-many of each.
-
-| genome | bases scanned, of | s | bases a s | bigWig, MB | peak, MB | of the 100 strongest sites at a GT |
-|---|---:|---:|---:|---:|---:|---:|"""
 
 
 def net() -> torch.nn.Module:
@@ -97,16 +67,17 @@ def scanned(
     )  # fmt: skip
     seconds = time.process_time() - begun
     assert done.clean, str(done)
-    (written,) = export(done, bigwig=True)
+    written, _ = export(done, bigwig=True)
     most = peak()
     scores = np.asarray(zarr.open_group(done.store, mode="r")[f"chromosomes/{name}"][:])  # type: ignore[index,arg-type]
     own = np.abs(scores.sum(0))
     order = np.argsort(-np.nan_to_num(own))[:STRONGEST]
     at_gt = sum("GT" in sequence[max(at - 2, 0) : at + 3] for at in order)
     drawn(step, scores[:, first:last], first)
+    known = last - first - sequence.count("N", first, last)
     return {
-        "bases": last - first, "of": len(sequence) - first, "seconds": seconds,
-        "bases a second": (last - first) / seconds, "bigWig bytes": written.stat().st_size, "peak bytes": most,
+        "bases": known, "of": len(sequence) - sequence.count("N"), "seconds": seconds,
+        "bases a second": known / seconds, "bigWig bytes": written.stat().st_size, "peak bytes": most,
         "strongest at a GT": at_gt / len(order),
     }  # fmt: skip
 
@@ -164,24 +135,62 @@ def scored(folder: Path, count: int) -> dict[str, Any]:
     seconds = time.process_time() - begun
     assert not done.failed, str(done)
     rows = pyarrow.parquet.read_table(folder / "scored" / "variants.parquet").to_pylist()
-    top = sorted(rows, key=lambda row: -row["loss_1"])[:3]
-    compared(sequence, top[0])
+    compared(sequence, max(rows, key=lambda row: row["loss_1"]))
     return {
         "variants": len(rows), "of unlike lengths": sum(len(r["ref"]) != len(r["alt"]) for r in rows),
         "seconds": seconds, "left out": done.rejects,
-        "most of a donor lost": [
-            f"{20_000_000 + r['position']:,} {r['ref']}>{r['alt']}: {r['loss_1']:.2f} at {r['loss_at_1']:+d}"
-            for r in top
-        ],
+        "most of a donor lost": strongest(rows),
     }  # fmt: skip
 
 
-def step(name: str, folder: Path, ecoli: Path | None, count: int) -> dict[str, Any]:
+def by_ci_splice_ai(folder: Path, wheel: Path, count: int) -> dict[str, Any]:
+    """The variants, or so many neighbouring ones, by the mean of CI-SpliceAI's networks and by the shipped one."""
+    genome = unpacked(folder)
+    sequence = "".join(line.strip() for line in genome.read_text().splitlines()[1:]).upper()
+    vcf = snps(sequence, folder / "dbsnp.vcf", 0 if count >= EVERY else START, count)
+    given: dict[str, Any] = {"target": [1, DONOR], "scores": ("gain", "loss"), "around": NEAR}
+    nets = load_ci_spliceai(wheel)
+    begun = time.process_time()
+    done = nucleoscope.variants(nets, genome, vcf, folder / "c", length=WIDE, **given)
+    seconds = time.process_time() - begun
+    assert not done.failed, str(done)
+    nucleoscope.variants(net(), genome, vcf, folder / "s", length=LENGTH, **given)
+    found, shipped = (
+        pyarrow.parquet.read_table(folder / each / "variants.parquet").to_pylist() for each in "cs"
+    )
+    assert [row["position"] for row in found] == [row["position"] for row in shipped]
+    for row in sorted(found, key=lambda row: -max(row["loss_0"], row["loss_1"]))[:HELD]:
+        wanted = two_passes(lambda x: torch.stack([one(x) for one in nets]).mean(0), sequence, row)
+        for score in ("gain", "loss"):
+            for at in (0, 1):
+                assert abs(row[f"{score}_{at}"] - wanted[f"{score}_{at}"]) < 1e-4, row
+    either = [[max(row["loss_0"], row["loss_1"]) for row in rows] for rows in (found, shipped)]
+    return {
+        "variants": len(found), "seconds": seconds, "left out": done.rejects, "peak bytes": peak(),
+        "Spearman with the shipped model": float(spearmanr(*either).statistic),
+        "over 0.2": sum(each >= 0.2 for each in either[0]),
+        "most of a donor lost": strongest(found),
+    }  # fmt: skip
+
+
+def strongest(rows: list[dict[str, Any]]) -> list[str]:
+    """The three variants that take away most of a donor."""
+    return [
+        f"{20_000_000 + r['position']:,} {r['ref']}>{r['alt']}: {r['loss_1']:.2f} at {r['loss_at_1']:+d}"
+        for r in sorted(rows, key=lambda row: -row["loss_1"])[:3]
+    ]
+
+
+def step(name: str, folder: Path, given: argparse.Namespace) -> dict[str, Any]:
     """One step of the example."""
+    count, ecoli = given.bases, given.ecoli
     if name == "variants":
-        return scored(folder, 3502)
+        return scored(folder, EVERY)
+    if name == "ci_spliceai":
+        assert given.ci_spliceai is not None, "--ci-spliceai names the wheel"
+        return by_ci_splice_ai(folder, given.ci_spliceai, given.variants)
     if name == "chr22":
-        return scanned(name, unpacked(folder), NAME, NO_N[0], count, folder)
+        return scanned(name, unpacked(folder), NAME, 0, count, folder)
     if name == "ecoli":
         assert ecoli is not None
         return scanned(name, ecoli, ecoli.read_text()[1:200].split()[0], 0, count, folder)
@@ -191,63 +200,36 @@ def step(name: str, folder: Path, ecoli: Path | None, count: int) -> dict[str, A
     return scanned(name, genome, "chrI", 0, count, folder)
 
 
-def page(held: dict[str, Any]) -> str:
-    """The page, from what was measured."""
-    lines = [HEAD]
-    for key, told in NAMES.items():
-        if row := held["steps"].get(key):
-            peak_mb, at_gt = row["peak bytes"] / 1e6, row["strongest at a GT"]
-            lines.append(
-                f"| {told} | {row['bases']:,}, {row['of']:,} | {row['seconds']:,.0f} | "
-                f"{row['bases a second']:,.0f} | {row['bigWig bytes'] / 1e6:.1f} | {peak_mb:,.0f} | {at_gt:.0%} |"
-            )
-    if row := held["steps"].get("variants"):
-        lines += [
-            "",
-            f"dbSNP's variants of chr22: {row['variants']:,} alleles, {row['of unlike lengths']} of unlike "
-            f"lengths, in {row['seconds']:,.0f} s. Left out: "
-            + (", ".join(f"{n} {why}" for why, n in row["left out"].items()) or "none")
-            + ". Most of a donor is lost at:",
-            "",
-            *(f"- chr22:{one}" for one in row["most of a donor lost"]),
-        ]
-    told = {
-        **NAMES,
-        "variants": "the first of these variants: the donor's letters without it and with it",
-    }
-    for key, words in told.items():
-        if key in held["steps"]:
-            lines += ["", f"![{words}]({PICTURES.name}/{key}.png)"]
-    lines += ["", *(f"- `{row['command']}`" for row in held["steps"].values())]
-    lines += ["", f"{held['processor']}, torch {held['torch']}, Python {held['python']}."]
-    return "\n".join(lines) + "\n"
-
-
 def main() -> None:
     """Every step that is named, or all that there is data for, each in a process of its own."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("steps", nargs="*")
     parser.add_argument("--ecoli", type=Path)
     parser.add_argument("--bases", type=int, default=10_000_000)
+    parser.add_argument("--ci-spliceai", type=Path)
+    parser.add_argument("--variants", type=int, default=EVERY)
     parser.add_argument("--here", action="store_true")
     given = parser.parse_args()
     torch.set_num_threads(1)
     if given.here:
         with tempfile.TemporaryDirectory() as folder:
-            json.dump(step(given.steps[0], Path(folder), given.ecoli, given.bases), sys.stdout)
+            json.dump(step(given.steps[0], Path(folder), given), sys.stdout)
         return
     held = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"steps": {}}
     held |= conditions()
-    for name in given.steps or ["chr22", "variants", "yeast", *(["ecoli"] if given.ecoli else [])]:
+    there = {"ecoli": given.ecoli, "ci_spliceai": given.ci_spliceai}
+    for name in given.steps or ["chr22", "variants", "yeast", *(n for n in there if there[n])]:
         asked = [name, "--bases", str(given.bases)]
-        more = ["--here", *(["--ecoli", str(given.ecoli)] if given.ecoli else [])]
+        if name == "ci_spliceai":
+            asked = [name, "--variants", str(given.variants)]
+        file = there.get(name)
+        option = ["--" + name.replace("_", "-")] * (file is not None)
+        more = ["--here", *option, *([str(file)] if file else [])]
         module = ["-m", "benchmarks.scan_example"]
         made = subprocess.run(
             [sys.executable, *module, *asked, *more], check=True, stdout=subprocess.PIPE
         ).stdout
-        told = " ".join(
-            ["python", *module, *asked, *(["--ecoli MG1655.fasta"] * (name == "ecoli"))]
-        )
+        told = " ".join(["python", *module, *asked, *option, *([file.name] if file else [])])
         held["steps"][name] = json.loads(made) | {"command": told}
         RESULTS.write_text(json.dumps(held, indent=1) + "\n")
         PAGE.write_text(page(held))

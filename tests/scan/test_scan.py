@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 import nucleoscope
-from nucleoscope.scan import InUse, estimate, export, job, merge
+from nucleoscope.scan import InUse, estimate, export, merge, region_job
 from nucleoscope.scan.letters import one_hot
-from tests.scan.genomes import CHR1, GENOME, dense_net, pooled_net, write_fasta
+from tests.scan.genomes import CHR1, GENOME, attending_net, dense_net, pooled_net, write_fasta
 
 zarr = pytest.importorskip("zarr", reason="scans are stored by zarr")
 SMALL: dict[str, Any] = {"target": 1, "cell": 100, "shard_bases": 250}
@@ -199,7 +199,7 @@ def test_a_shard_that_fails_is_recorded_and_tried_again_on_resume(
 ) -> None:
     genome = write_fasta(tmp_path / "g.fa", {"a": CHR1[:100], "b": CHR1[:90], "c": CHR1[:70]})
     given: dict[str, Any] = {"target": 1, "shard_bases": 100}
-    tile = job._Opened._tile
+    tile = region_job._Opened._tile
 
     def failing(opened: Any, piece: Any) -> Any:
         if piece.chromosome == "b":
@@ -207,7 +207,7 @@ def test_a_shard_that_fails_is_recorded_and_tried_again_on_resume(
         return tile(opened, piece)
 
     with monkeypatch.context() as device:
-        device.setattr(job._Opened, "_tile", failing)
+        device.setattr(region_job._Opened, "_tile", failing)
         done = nucleoscope.scan(pooled_net(), genome, None, tmp_path / "o", **given)
     assert (done.done, done.failed) == (2, {1: "RuntimeError: out of memory"})
     assert set(zarr.open_group(done.store, mode="r")["chromosomes"]) == {"a", "c"}
@@ -422,6 +422,21 @@ def test_hypothetical_scores_are_no_track(genome: Path, tmp_path: Path) -> None:
     )
     with pytest.raises(ValueError, match="a track has one"):
         export(done, bigwig=True)
+
+
+def test_attention_of_many_rows_is_no_track(genome: Path, tmp_path: Path) -> None:
+    pybigtools = pytest.importorskip("pybigtools", reason="pybigtools writes bigWig")
+    given: dict[str, Any] = {"method": "attention_rollout", "per_base": True}
+    every = nucleoscope.scan(attending_net(), genome, ["chr1:1-60"], tmp_path / "o", **given)
+    with pytest.raises(ValueError, match=r"this scan 30, one a row: scan with rows="):
+        export(every, bigwig=True)
+    given["rows"] = [3]
+    one = nucleoscope.scan(attending_net(), genome, ["chr1:1-60"], tmp_path / "p", **given)
+    export(one, bigwig=True)
+    with pybigtools.open(str(tmp_path / "p/scores.bw")) as track:
+        found = track.values("chr1", 0, 60, fillna=np.nan)
+    stored = zarr.open_group(one.store, mode="r")["scores"][0, 0]
+    np.testing.assert_allclose(found, stored, rtol=1e-6)
 
 
 def test_progress_in_lines_of_json(

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from nucleoscope.scan.folder import Folder
-from nucleoscope.scan.job import Job, Piece, RegionJob, Runner, run_with_threads
+from nucleoscope.scan.job import Job, Runner, run_with_threads
+from nucleoscope.scan.region_job import Piece, RegionJob
 from nucleoscope.scan.request import MEMORY, prepare
 from nucleoscope.scan.run import request_of, scan
 from nucleoscope.scan.sources import Regions

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import zarr
 
+from nucleoscope.scan.contents import Floats, one_a_base
 from nucleoscope.scan.genome import other_name
 from nucleoscope.scan.regions import Region
 
-Floats = npt.NDArray[np.floating[Any]]
 MATCH = 1e-4  # p-value of a motif's match
 
 
@@ -21,7 +20,7 @@ def region_scores(store: Path, region: Region, target: int = 0) -> Floats:
     """The observed letters' scores in a region, [site]; NaN where none was made.
 
     Of regions that overlap, those of the first that holds all of it. Raises ValueError where no sequence or no
-    region of the store holds it, and for hypothetical scores, which are of four letters a base.
+    region of the store holds it, and where a base has several scores: hypothetical ones, attention's of rows.
     """
     root = zarr.open_group(store, mode="r")
     parameters: Any = root.attrs["parameters"]
@@ -29,6 +28,7 @@ def region_scores(store: Path, region: Region, target: int = 0) -> Floats:
         raise ValueError(
             "hypothetical scores are of four letters a base: scan without --hypothetical"
         )
+    one_a_base(root, "a page")
     block = _of_rows(root, region) if "scores" in root else _along(root, region)
     axes = block.ndim
     if axes == 2 and target:

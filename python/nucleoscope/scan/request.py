@@ -14,9 +14,9 @@ from torch import nn
 from nucleoscope.scan import trunk
 from nucleoscope.scan.folder import Folder
 from nucleoscope.scan.genome import Genome, digest, open_genome
-from nucleoscope.scan.job import PLANNED, RegionJob
 from nucleoscope.scan.letters import one_hot
 from nucleoscope.scan.provenance import compare, models_of, of_call, versions
+from nucleoscope.scan.region_job import PLANNED, RegionJob
 from nucleoscope.scan.regions import Region, Reject
 from nucleoscope.scan.shipping import listed
 from nucleoscope.scan.sources import Regions, Sieve, asked

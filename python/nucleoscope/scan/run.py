@@ -235,15 +235,15 @@ def export(
 ) -> list[Path]:
     """Files beside the store, made from it: `scores.bw` with `scores.bw.json`, `scores.parquet`, `scores.npz`,
     `scores.h5ad`. `note` is called with remarks. Raises ValueError for what such a file cannot hold."""
-    from nucleoscope.scan import tracks
+    from nucleoscope.scan import tables, tracks
 
     if done.store is None:
         raise ValueError(f"{done.out} has no store yet")
     sizes = Folder(done.out).manifest["sizes"]
     written = tracks.bigwig(done.store, done.out / "scores.bw", sizes, note) if bigwig else []
-    written += [tracks.parquet(done.store, done.out / "scores.parquet")] if parquet else []
-    written += [tracks.npz(done.store, done.out / "scores.npz")] if npz else []
-    written += [tracks.h5ad(done.store, done.out / "scores.h5ad")] if anndata else []
+    written += [tables.parquet(done.store, done.out / "scores.parquet")] if parquet else []
+    written += [tables.npz(done.store, done.out / "scores.npz")] if npz else []
+    written += [tables.h5ad(done.store, done.out / "scores.h5ad")] if anndata else []
     return written
 
 

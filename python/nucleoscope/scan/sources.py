@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nucleoscope.scan.genome import Genome
-from nucleoscope.scan.job import Piece
+from nucleoscope.scan.region_job import Piece
 from nucleoscope.scan.regions import Region, Reject, parse_region, stream_bed
 from nucleoscope.scan.tiling import Tiling
 

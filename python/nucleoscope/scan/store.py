@@ -16,7 +16,7 @@ import zarr
 from zarr.errors import ZarrUserWarning
 
 from nucleoscope.scan.folder import Folder
-from nucleoscope.scan.job import Piece
+from nucleoscope.scan.region_job import Piece
 from nucleoscope.scan.trunk import TABLE, summary, write
 
 STORE = "scores.zarr"

@@ -141,7 +141,8 @@ class Strand:
     def _hot(self, windows: list[str]) -> Tensor:
         given = self.job.parameters
         shown = [reverse_complement(w) for w in windows] if self.mirrored else windows
-        return one_hot(shown, given.get("alphabet", "ACGT"), given.get("layout", "NCL"))
+        axes, names = (given.get("alphabet", "ACGT"), given.get("layout", "NCL")), ["the window"]
+        return one_hot(shown, *axes, names * len(shown))
 
     def _both(self, before: Tensor, change: Tensor) -> Floats:
         shape = (2, len(change), len(self._targets), -1)
