@@ -53,7 +53,7 @@ def evaluate(suite: str, out: Path, workers: int, cards: bool, traceback: bool) 
         request = found.facts["request"]
         facts = {
             "seeds": ", ".join(map(str, read.seeds)),
-            **{name: request[name] for name in ("nucleoscope", "torch")},
+            **request["versions"],
             **{name: found.facts[name] for name in ("python", "machine")},
             **{f"explainer {name}": said for name, said in request["explainers"].items()},
             **{f"metric {name}": said for name, said in request["metrics"].items()},

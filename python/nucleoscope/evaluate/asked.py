@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
 
+from nucleoscope.evaluate.content import content
 from nucleoscope.evaluate.data import Data
 from nucleoscope.evaluate.metrics.metric import Metric
 
@@ -101,8 +102,5 @@ def read_seeds(given: Any) -> list[int]:
 
 
 def digest(data: Data) -> str:
-    """SHA-256 over all that a Data holds."""
-    found = hashlib.sha256(repr((data.target, data.pairs, data.quality)).encode())
-    for each in (data.X, data.planted, data.exact, data.labels):
-        found.update(b"-" if each is None else each.detach().cpu().contiguous().numpy().tobytes())
-    return found.hexdigest()
+    """SHA-256 over all that a Data holds: numbers, their types and shapes, and what they are for."""
+    return content({each.name: getattr(data, each.name) for each in dataclasses.fields(data)})

@@ -38,7 +38,7 @@ class Explained:
         position counts what its own letter does. Otherwise they are parts of what the position counts, as of
         methods for which an input is any four numbers, and are added up.
 
-        Raises TypeError for what is no array, ValueError for another shape, NaN or infinities.
+        Raises TypeError for what is no array of real numbers, ValueError for another shape, NaN or infinities.
         """
         if not isinstance(made, Tensor):
             try:
@@ -47,6 +47,10 @@ class Explained:
                 raise TypeError(
                     f"the explainer returned a {type(made).__name__}; it must be a tensor or an array"
                 ) from error
+        if made.is_complex():
+            raise TypeError(
+                f"the explainer returned {made.dtype}; scores are real numbers: say which part of them is meant"
+            )
         count, size, length = X.shape
         shape = tuple(made.shape)
         if shape not in ((count, length), (count, size, length)):

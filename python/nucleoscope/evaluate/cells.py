@@ -44,8 +44,9 @@ class Cells:
         other = [name for name in asked if before.get(name) != asked[name]]
         if other:
             raise ValueError(
-                f"out={str(folder)!r} holds a run with other {', '.join(other)}: what is there is not what is "
-                "asked for. Give another folder, or remove this one."
+                f"out={str(folder)!r} holds a run with other {', '.join(other)}: by content (code, numbers, "
+                "options, what functions close over) what is there is not what is asked for. Give another "
+                "folder, or remove this one."
             )
 
     def _file(self, cell: Cell) -> Path:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +15,7 @@ from torch import Tensor
 import nucleoscope
 from nucleoscope.evaluate.case import Explained, home
 from nucleoscope.evaluate.content import content
+from nucleoscope.evaluate.surroundings import surroundings
 from nucleoscope.result import Attribution
 
 OURS: dict[str, dict[str, Any]] = {
@@ -47,15 +47,16 @@ class Explainer:
     seeded: str | None = None
 
     def __call__(self, model: Any, X: Tensor, target: Any, seed: int = 0) -> Explained:
-        """Scores, read and checked. All random numbers follow from the seed, torch's and numpy's own too.
+        """Scores, read and checked. Random numbers follow from the seed, torch's, numpy's and Python's own too.
 
-        Raises TypeError or ValueError for what is no explanation, and whatever the call raises.
+        Raises TypeError or ValueError for what is no explanation, LeftChanged where torch's settings are left
+        otherwise, and whatever the call raises.
         """
         options = dict(self.options)
         if self.seeded is not None:
             options[self.seeded] = seed
         device, dtype = home(model, X)
-        with _seeded(seed):
+        with surroundings(seed):
             made = self.call(model, X.to(device, dtype), _targets(target, len(X)), **options)
         if isinstance(made, Attribution):
             return _of_attribution(made, X, self.against)
@@ -82,19 +83,6 @@ def _told(value: Any) -> str:
         return f"{type(value).__name__}{tuple(value.shape)}"
     said = repr(value)
     return _called(value) if " at 0x" in said else said
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Torch's and numpy's own sources of random numbers at a seed, and put back."""
-    before = np.random.get_state()
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        np.random.seed(seed % 2**32)
-        try:
-            yield
-        finally:
-            np.random.set_state(before)
 
 
 def _targets(target: Any, count: int) -> Any:
@@ -141,7 +129,9 @@ def ours(name: str, **options: Any) -> Explainer:
 def _method(
     method: Callable[..., Attribution], model: Any, inputs: Tensor, targets: Any, **options: Any
 ) -> Attribution:
-    return method(model, inputs, target=one_target(targets), **options)
+    _, dtype = home(model, inputs)
+    given = {"precision": "fp64" if dtype == torch.float64 else "fp32", **options}
+    return method(model, inputs, target=one_target(targets), **given)
 
 
 def _random(model: Any, inputs: Tensor, targets: Any) -> Tensor:  # noqa: ARG001 (that is the point)

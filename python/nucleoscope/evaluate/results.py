@@ -18,7 +18,7 @@ from nucleoscope.files import whole_file
 
 COLUMNS = (
     "explainer", "model", "metric", "category", "higher_is_better", "seed", "sample", "value", "status", "reason",
-    "explain_seconds", "metric_seconds", "peak_memory",
+    "explain_seconds", "metric_seconds", "peak_memory", "versions",
 )  # fmt: skip
 Numbers = npt.NDArray[np.float64]
 Scores = npt.NDArray[np.float32]
@@ -50,7 +50,7 @@ class Answer:
     undefined: str = ""  # why a sequence has no number, as the metric says it
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
-        """Rows of the table: one a sequence, or a single one without a value."""
+        """Rows of the table but for versions: one a sequence, or a single one without a value."""
         cell, costs = self.cell, (self.explain_seconds, self.metric_seconds, self.peak_memory)
         named = (
             cell.explainer,
@@ -91,8 +91,10 @@ class Results:
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
         """The table's rows, in the order of `COLUMNS`."""
+        held = self.facts.get("request", {}).get("versions", {})
+        versions = " ".join(f"{name}={version}" for name, version in held.items())
         for each in self.answers:
-            yield from each.rows()
+            yield from ((*row, versions) for row in each.rows())
 
     def columns(self) -> dict[str, list[Any]]:
         """The table by columns."""

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-import nucleoscope
 from nucleoscope.evaluate.asked import (
     by_name,
     digest,
@@ -24,6 +23,7 @@ from nucleoscope.evaluate.asked import (
 )
 from nucleoscope.evaluate.case import Case, Explained
 from nucleoscope.evaluate.cells import Cells, Found, told
+from nucleoscope.evaluate.content import content
 from nucleoscope.evaluate.data import Data
 from nucleoscope.evaluate.explainers import Explainer, read_explainers
 from nucleoscope.evaluate.judging import quality
@@ -31,8 +31,8 @@ from nucleoscope.evaluate.metrics.metric import Metric
 from nucleoscope.evaluate.pool import over_processes
 from nucleoscope.evaluate.quality import Quality
 from nucleoscope.evaluate.results import Answer, Cell, Results, Scores
+from nucleoscope.evaluate.versions import versions
 from nucleoscope.evaluate.watching import watched
-from nucleoscope.scan.shipping import fingerprint
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,16 +55,18 @@ class Job:
 
         try:
             explained, cost = watched(explain, model, data.X)
-        except Exception as error:
-            return Found(
-                cell, None, {name: self.none(cell, name, told(error)) for name in self.metrics}
-            )
+        except (Exception, SystemExit) as error:
+            return self.failed(cell, told(error))
         case = Case(model, data, explained, explain, cell.seed, self.batch_size, remembered)
         measured = {
             name: self.measured(cell, name, case, cost.seconds, cost.memory)
             for name in self.metrics
         }
         return Found(cell, explained.positions.detach().float().numpy(), measured)
+
+    def failed(self, cell: Cell, reason: str) -> Found:
+        """A cell of which nothing is known but why."""
+        return Found(cell, None, {name: self.none(cell, name, reason) for name in self.metrics})
 
     def measured(self, cell: Cell, name: str, case: Case, *cost: float) -> Answer:
         """One metric of a cell."""
@@ -74,7 +76,7 @@ class Job:
             if values.shape != (len(case.data),) or values.dtype != torch.float64:
                 got = f"{values.dtype} of shape {tuple(values.shape)}"
                 raise TypeError(f"metrics give one float64 for each sequence; got {got}")
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             return self.none(cell, name, told(error))
         taken = time.perf_counter() - begin
         return Answer(
@@ -118,10 +120,11 @@ def run(
     seeds
         Of everything that is drawn: backgrounds, sets, edits, and what explainers draw themselves.
     workers
-        Processes of this machine; the cores are shared out among them.
+        Processes of this machine; the cores are shared out among them. An explainer that ends its process is
+        recorded as failed and the run goes on, from 2 workers on: a single one is this process.
     out
-        A folder for finished cells: a run that was stopped goes on there, and one that asks for anything else
-        is refused.
+        A folder for finished cells: a run that was stopped goes on there, and one with other explainers, models,
+        data, metrics, seeds or versions, by their content, is refused.
     batch_size
         Sequences of one call of a model.
 
@@ -129,9 +132,9 @@ def run(
     -------
     Results
         A value for each sequence, NaN where it is undefined. An explainer that raises, returns another shape or
-        NaN, changes the model or its input, or says something else when it is asked again is recorded with the
-        reason, and so is a metric that fails. A model that is no better than chance at its labels is not
-        explained: its answers are "refused".
+        NaN, changes the model, its input or torch's settings, or says something else when it is asked again is
+        recorded with the reason, and so is a metric that fails. A model that is no better than chance at its
+        labels is not explained: its answers are "refused".
 
     Raises
     ------
@@ -149,8 +152,8 @@ def run(
     )  # fmt: skip
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
         raise ValueError(f"workers={workers!r}: a number of processes, 1 or more")
+    facts = _facts(job, asked)  # before a model is asked, which may count
     found = {name: quality(model, job.data[name], batch_size) for name, model in job.models.items()}
-    facts = _facts(job, asked)
     cells = Cells(None if out is None else Path(out), facts["request"])
     every = [Cell(e, m, s) for m in job.models for s in asked for e in job.explainers]
     fit = [cell for cell in every if _passed(found[cell.model]) and not cells.has(cell)]
@@ -185,19 +188,17 @@ def _facts(job: Job, seeds: list[int]) -> dict[str, Any]:
     """What was asked, by which a resumed run is known, and what it ran on."""
     request = {
         "explainers": {name: str(each) for name, each in job.explainers.items()},
-        "models": {name: _marked(each) for name, each in job.models.items()},
+        "models": {name: content(each) for name, each in job.models.items()},
         "data": {name: digest(each) for name, each in job.data.items()},
-        "metrics": {name: repr(each) for name, each in job.metrics.items()},
+        "metrics": {name: _named(each) for name, each in job.metrics.items()},
         "seeds": seeds,
-        "nucleoscope": nucleoscope.__version__,
-        "torch": torch.__version__,
+        "versions": versions(),
     }
     return {"request": request, "python": platform.python_version(), "machine": platform.machine()}
 
 
-def _marked(model: Any) -> str:
-    if isinstance(model, nn.Module):
-        return fingerprint(model)
-    return (
-        f"{getattr(model, '__module__', '')}.{getattr(model, '__qualname__', type(model).__name__)}"
-    )
+def _named(metric: Metric) -> str:
+    """A metric in a line, and a digest of all of it: another of the same name and options is another."""
+    said = repr(metric)
+    said = type(metric).__qualname__ if " at 0x" in said else said
+    return f"{said} #{content(metric)[:16]}"

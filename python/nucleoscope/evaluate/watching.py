@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nucleoscope.evaluate.case import Explained
-from nucleoscope.scan.shipping import fingerprint
+from nucleoscope.evaluate.case import Explained, home
+from nucleoscope.evaluate.content import OF_MODULES, content
+from nucleoscope.evaluate.state import put_back, state
 
 SAME = 1e-5  # of the size of the scores: what threads may round differently
 
@@ -67,123 +68,99 @@ def watched(
     Raises Misbehaved where it changes the model or the sequences, or answers otherwise the second time; what it
     changed is put back. Whatever else it raises is passed on.
     """
-    held, before, marks = X.clone(), _state(model), _marks(model)
+    held, watch = X.clone(), _Watch(model, X)
     try:
         with costs() as cost:
             first = explain(model, held)
-        complaint = _changed(model, marks, held, X)
+        complaint = watch.complaint(held)
         if not complaint:
             held = X.clone()  # a gradient that was left on the first one would be added to
             second = explain(model, held)
-            complaint = _changed(model, marks, held, X) or _differs(first, second)
+            complaint = watch.complaint(held) or _differs(first, second)
     finally:
-        _put_back(before)
+        put_back(watch.before)
     if complaint:
         raise Misbehaved(complaint)
     return first, cost
 
 
-@dataclass(frozen=True)
-class _Held:
-    """A module or a tensor, and what it was."""
-
-    of: Any
-    was: dict[str, Any]
+ATTRIBUTE = "the model's attribute"
+Marks = dict[str, Any]
 
 
-def _state(model: Any) -> list[_Held]:
-    """What every module holds by name, and the numbers, gradient and requires_grad of every tensor of it."""
+def _marks(model: Any) -> Marks:
+    """What must be the same afterwards, by what it is: weights, attributes of every part, modes, hooks."""
     if not isinstance(model, nn.Module):
-        return []
-    modules = [
-        _Held(each, {n: (v, _copied(v)) for n, v in vars(each).items()}) for each in model.modules()
-    ]
-    plain = [v for each in modules for v, _ in each.was.values() if isinstance(v, Tensor)]
-    tensors = {id(t): t for t in (*model.parameters(), *model.buffers(), *plain)}
-    return modules + [_Held(each, _of_tensor(each)) for each in tensors.values()]
-
-
-def _copied(value: Any) -> Any:
-    return value.copy() if isinstance(value, dict | set) else None
-
-
-def _of_tensor(tensor: Tensor) -> dict[str, Any]:
-    grad = tensor.grad if tensor.is_leaf else None
-    return {
-        "values": tensor.detach().clone(), "requires_grad": tensor.requires_grad, "grad": grad,
-        "grad_values": None if grad is None else grad.detach().clone(),
-    }  # fmt: skip
-
-
-def _put_back(held: list[_Held]) -> None:
-    """Let the same objects hold what they held: hooks, modules, modes, weights, gradients."""
-    for each in held:
-        if isinstance(each.of, Tensor):
-            _put_back_tensor(each.of, **each.was)
-            continue
-        now = vars(each.of)
-        for name in set(now) - set(each.was):
-            del now[name]
-        for name, (value, contents) in each.was.items():
-            now[name] = value
-            if contents is not None:
-                value.clear()
-                value.update(contents)
-
-
-@torch.no_grad()
-def _put_back_tensor(
-    tensor: Tensor,
-    values: Tensor,
-    requires_grad: bool,
-    grad: Tensor | None,
-    grad_values: Tensor | None,
-) -> None:
-    alike = (
-        tensor.shape == values.shape
-        and tensor.dtype == values.dtype
-        and tensor.device == values.device
-    )
-    if alike:
-        tensor.data.copy_(values)  # in place: what shares its memory goes with it
-    else:
-        tensor.data = values
-    if tensor.is_leaf:
-        tensor.requires_grad_(requires_grad)
-        tensor.grad = grad
-    if grad is not None and grad_values is not None:
-        grad.data.copy_(grad_values)
-
-
-def _marks(model: Any) -> tuple[Any, ...]:
-    """What must be the same afterwards: weights, modes, hooks."""
-    if not isinstance(model, nn.Module):
-        return ()
+        return {}
+    parts = list(model.named_modules())
     hooks = [
         len(each._forward_hooks)
         + len(each._forward_pre_hooks)
         + len(each._backward_hooks)
         + len(each._backward_pre_hooks)
-        for each in model.modules()
+        for _, each in parts
     ]
-    return fingerprint(model), [each.training for each in model.modules()], hooks
+    marks: Marks = {
+        "the model's weights": [content([dict(p._parameters), dict(p._buffers)]) for _, p in parts],
+        "the model's structure": [(path, type(each)) for path, each in parts],
+        "the model's mode (train or eval)": [each.training for _, each in parts],
+        "its hooks": hooks,
+    }
+    for path, each in parts:
+        for name, value in vars(each).items():
+            if name not in OF_MODULES and name != "training":
+                marks[f"{ATTRIBUTE} {path}{'.' * bool(path)}{name}"] = content(value)
+    return marks
 
 
-def _changed(model: Any, marks: tuple[Any, ...], held: Tensor, X: Tensor) -> str:
-    if not torch.equal(held, X):
-        return "it changed the sequences that it was given"
-    now = _marks(model)
-    what = ("the model's weights or its structure", "the model's mode (train or eval)", "its hooks")
-    wrong = [said for said, a, b in zip(what, marks, now, strict=True) if a != b] if marks else []
-    return f"it changed {' and '.join(wrong)}" if wrong else ""
+class _Watch:
+    """A model and sequences as they were, and whether they still are."""
+
+    def __init__(self, model: Any, X: Tensor) -> None:
+        self.model, self.X = model, X
+        self.before, self.marks = state(model), _marks(model)
+
+    def complaint(self, held: Tensor) -> str:
+        """What was changed, of the model and of the sequences `held`; nothing where all is as it was."""
+        if not torch.equal(held, self.X):
+            return "it changed the sequences that it was given"
+        wrong = _other(self.marks, _marks(self.model))
+        if any(ATTRIBUTE in each for each in wrong):
+            put_back(self.before)
+            own = _by_itself(self.model, self.X)
+            put_back(self.before)
+            wrong = [each for each in wrong if each not in own]
+        return f"it changed {' and '.join(wrong)}" if wrong else ""
+
+
+def _other(before: Marks, now: Marks) -> list[str]:
+    """In the order of what was there before, then what is new."""
+    return [what for what in {**before, **now} if before.get(what) != now.get(what)]
+
+
+def _by_itself(model: Any, X: Tensor) -> set[str]:
+    """What a model changes of itself when it is asked: a counter, what it keeps of its last answer."""
+    found: set[str] = set()
+    device, dtype = home(model, X)
+    for count in (1, min(2, len(X))):
+        before = _marks(model)
+        model(X[:count].detach().to(device, dtype, copy=True))
+        found |= {each for each in _other(before, _marks(model)) if ATTRIBUTE in each}
+    return found
 
 
 def _differs(first: Explained, second: Explained) -> str:
-    size = first.positions.norm()
-    off = (first.positions - second.positions).norm()
-    if off <= SAME * size:
-        return ""
-    return (
-        f"it is not deterministic: asked again with the same seed its scores differ by {float(off / size):.2g} of "
-        "their size"
-    )
+    for what, name in (
+        ("scores", "positions"),
+        ("scores of letters", "letters"),
+        ("error bars", "error_bar"),
+    ):
+        a, b = getattr(first, name), getattr(second, name)
+        if (a is None) != (b is None):
+            return f"it is not deterministic: it gives {what} at one time and none at another"
+        if a is not None and not (off := (a - b).norm()) <= SAME * a.norm():
+            return (
+                f"it is not deterministic: asked again with the same seed its {what} differ by "
+                f"{float(off / a.norm()):.2g} of their size"
+            )
+    return ""

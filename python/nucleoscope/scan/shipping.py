@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import nn
+
+PLAIN = (bool, int, float, complex, str, bytes, torch.dtype)
+TORCHS = frozenset(vars(nn.Module()))
 
 
 def packed(thing: Any) -> bytes:
@@ -38,12 +42,13 @@ def listed(model: Any) -> list[Any]:
 
 
 def fingerprint(model: Any) -> str:
-    """SHA-256 over the model's class, its structure as it prints, and every weight and buffer."""
+    """SHA-256 over the model's class, its structure as it prints, plain attributes, weights and buffers."""
     if isinstance(model, list | tuple):
         together = "\n".join(fingerprint(each) for each in listed(model))
         return hashlib.sha256(together.encode()).hexdigest()
     found = hashlib.sha256()
     found.update(f"{type(model).__module__}.{type(model).__qualname__}\n{model!r}".encode())
+    found.update("\n".join(_attributes(model)).encode())
     for name, value in sorted(model.state_dict().items()):
         if not isinstance(value, torch.Tensor):
             found.update(f"{name} {value!r}".encode())
@@ -53,3 +58,12 @@ def fingerprint(model: Any) -> str:
             value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
         )
     return found.hexdigest()
+
+
+def _attributes(model: nn.Module) -> Iterator[str]:
+    """Numbers and words that parts hold and that they need not print: a scale, an offset."""
+    for path, part in model.named_modules():
+        for name, value in sorted(vars(part).items()):
+            held = value if isinstance(value, list | tuple) else [value]
+            if name not in TORCHS and all(isinstance(each, PLAIN) for each in held):
+                yield f"{path}.{name}={value!r}"
