@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -94,6 +96,27 @@ def test_a_sequence_without_gradient() -> None:
     assert found.fires
     assert found.values["silent"] == 1.0
     assert "mutagenesis needs none" in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("through", "bias"),
+    [(F.relu6, 50.0), (F.hardtanh, 50.0), (torch.sigmoid, 200.0), (F.relu, -50.0)],
+)
+def test_units_that_are_one_number_everywhere_are_dead(through: Any, bias: float) -> None:
+    """Stuck at the top as at the bottom."""
+
+    class Stuck(Pooled):
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(through(self.conv(x)).mean(2))
+
+    torch.manual_seed(0)
+    model = Stuck(20).eval()
+    assert vanishing(model, letters(3)).values["dead"] == 0
+    with torch.no_grad():
+        model.conv.bias[:19] = bias
+    found = vanishing(model, letters(3))
+    assert found.values["dead"] == pytest.approx(19 / 20)
+    assert "95% of the units" in found.sentence
 
 
 def test_bad_input() -> None:

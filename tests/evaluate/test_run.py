@@ -236,6 +236,53 @@ def test_a_model_that_guesses_is_not_ranked() -> None:
         assert math.isnan(means(found)[1].rank)
 
 
+def test_few_labels_prove_nothing() -> None:
+    """Two of each class in the right order: one order of six is."""
+    labels = MODEL(X)[:, 0].detach()
+    for count, two, passed in (
+        (4, True, False),
+        (4, False, True),
+        (3, False, False),
+        (6, True, True),
+    ):
+        few = Data(X[:count], labels=labels[:count])
+        if two:
+            few = replace(few, labels=few.labels > few.labels.median())  # type: ignore[operator, union-attr]
+        found = evaluate.run({"random": "random"}, {"m": MODEL}, few, [metrics.Sparseness()])
+        (answer,) = found.answers
+        assert answer.status == ("ok" if passed else "refused")
+        assert found.quality["m"].value == pytest.approx(1)
+        if not passed:
+            assert "too few sequences to tell it from chance" in answer.reason
+            assert "at 17% of all orders" in answer.reason
+
+
+def test_a_report_and_its_means_agree() -> None:
+    """On seeds that failed, and on values that are undefined with one seed."""
+
+    class Odd(metrics.Sparseness):
+        def __call__(self, case: Any) -> Tensor:
+            made = super().__call__(case).clone()
+            made[case.seed % len(made)] = math.nan
+            return made
+
+    def fails_once(model: Any, inputs: Tensor, targets: Any, seed: int) -> Tensor:
+        if seed == 1:
+            raise RuntimeError("no luck")
+        return exact(model, inputs, targets)
+
+    given = {"once": Explainer(fails_once, seeded="seed"), "exact": exact}
+    found = evaluate.run(given, {"m": MODEL}, DATA, {"odd": Odd()}, seeds=(0, 1))
+    page = told(found, {"m": DATA})
+    held = page["values"]["m"]["odd"]
+    assert list(held) == ["exact"]
+    assert not any(math.isnan(v) for v in held["exact"])
+    shown = page["means"]["m"]["odd"]["exact"]["value"]
+    assert shown == pytest.approx(sum(held["exact"]) / N, rel=1e-3)
+    assert math.isnan(page["means"]["m"]["odd"]["once"]["value"])
+    assert [row[:2] for row in page["failures"]] == [("once", "m")]
+
+
 def test_a_stated_quality_is_one_models() -> None:
     """Shared, it would let a model pass that guesses."""
     stated = replace(DATA, quality=Quality("AUROC", 0.9, 0.8, 0.95, 0.5))

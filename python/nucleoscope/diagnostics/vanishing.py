@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nucleoscope.diagnostics.asking import Asking, asking, gradient
 from nucleoscope.diagnostics.finding import Finding
-from nucleoscope.diagnostics.watching import ONE_SIDED, Activation, Watching
+from nucleoscope.diagnostics.watching import SETTLING, Activation, Watching
 from nucleoscope.engine.read import Func
 
 VANISHED = 1e-4  # first layer's elasticity over the last one's
@@ -34,8 +34,9 @@ def vanishing(
 
     Of every activation h: its elasticity ``|df/dh| |h|``, which no rescaling of neighbouring layers moves (h
     -> c h takes df/dh to df/dh / c), as a share of the largest; what it lets through, ``|df/d in| / |df/d
-    out|``; and its dead channels, which are flat for every sequence and every point of the straight path from
-    equal letters to it. `vanished` is the first layer's elasticity over the last one's.
+    out|``; and its dead channels, which are one number for every sequence and every point of the straight path
+    from equal letters to it (0 of ReLU, 6 of relu6, or anything else). `vanished` is the first layer's
+    elasticity over the last one's.
 
     Along that path, ``f(x) - f(b) = int <df/dx, x - b> da``. Once the answer has come within a tenth of its
     end and stays there, what gradients still add up to must nearly cancel, and yet counts in any sum of their
@@ -151,13 +152,13 @@ def _path(asked: Asking, n_steps: int) -> _Path:
     """Values and gradients at midpoints from equal letters to each sequence; units there and at the end."""
     ends = asked.X
     begin = torch.full_like(ends, 0.25) * ends.sum(1, keepdim=True)
-    live: dict[str, Tensor] = {}
+    seen_of: dict[str, tuple[Tensor, Tensor]] = {}
     values, sizes = [], []
     for part in (*((step + 0.5) / n_steps for step in range(n_steps)), 1.0):
         with Watching(asked.model).on() as seen:
             made, found = gradient(asked.value, begin + part * (ends - begin))
         for each in seen:
-            _note(live, each)
+            _note(seen_of, each, len(ends))
         values.append(made.double())
         sizes.append((found * (ends - begin)).abs().flatten(1).double().sum(1))
     last = values.pop()
@@ -165,15 +166,17 @@ def _path(asked: Asking, n_steps: int) -> _Path:
         first = asked.value(begin).double()
     flat = _flat(torch.stack(values, 1), torch.stack(sizes[:-1], 1), first, last)
     widths = {size for each in asked.model.parameters() for size in each.shape[:1]}
-    return _Path(flat, {name: _dead(units, widths) for name, units in live.items()})
+    return _Path(flat, {name: _dead(low < high, widths) for name, (low, high) in seen_of.items()})
 
 
-def _note(live: dict[str, Tensor], each: Activation) -> None:
-    """Which of a layer's numbers were ever moved, over the batch: [*unit]."""
-    if each.function in ONE_SIDED and each.made.ndim > 1:
-        made = each.made.detach()
-        moved = (made != made.min()).any(0)
-        live[each.layer] = live.get(each.layer, torch.zeros_like(moved)) | moved
+def _note(seen: dict[str, tuple[Tensor, Tensor]], each: Activation, count: int) -> None:
+    """The least and the largest that each of a layer's numbers was, over the batch: both [*unit]."""
+    made = each.made.detach()
+    if each.function in SETTLING and made.ndim > 1 and len(made) == count:
+        low, high = made.amin(0), made.amax(0)
+        if (before := seen.get(each.layer)) is not None:
+            low, high = torch.minimum(low, before[0]), torch.maximum(high, before[1])
+        seen[each.layer] = low, high
 
 
 def _dead(live: Tensor, widths: set[int]) -> float:

@@ -16,8 +16,8 @@ ACTIVATIONS = frozenset(
     sigmoid silu sin softmax softplus tanh threshold clamp clamp_min clip
     """.split()  # noqa: SIM905 (it reads as prose)
 )
-# Functions that are flat on a whole half of the line: a unit that is there for every input is dead.
-ONE_SIDED = frozenset(("clamp", "clamp_min", "clip", "hardtanh", "relu", "relu6", "threshold"))
+# Functions that come to rest at a number, so that a unit that never moves is dead.
+SETTLING = ACTIVATIONS - {"cos", "exp", "sin", "softmax"}
 
 
 @dataclass(frozen=True)

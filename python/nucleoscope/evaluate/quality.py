@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from numbers import Real
@@ -9,9 +10,10 @@ from numbers import Real
 import torch
 from torch import Tensor
 
-from nucleoscope.evaluate.statistics import auroc, spearman
+from nucleoscope.evaluate.statistics import Correlation, auroc, spearman
 
 DRAWS, LEVEL = 1000, 0.95
+ALL_ORDERS = 7  # sequences, up to which all 5,040 orders are counted
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Quality:
     low: float
     high: float
     chance: float
+    p: float | None = None  # how often labels in another order do as well, where that was counted
 
     def __post_init__(self) -> None:
         for name in ("value", "low", "high", "chance"):
@@ -35,6 +38,8 @@ class Quality:
                 raise TypeError(f"{name}={held!r}: a number is needed")
             if not math.isfinite(held):
                 raise ValueError(f"{name}={held!r}: a finite number is needed")
+        if self.p is not None and not 0 <= self.p <= 1:
+            raise ValueError(f"p={self.p!r}: a share, from 0 to 1")
         if not self.low <= self.value <= self.high:
             raise ValueError(
                 f"low={self.low!r}, high={self.high!r}: the interval must hold the value, {self.value!r}"
@@ -42,16 +47,29 @@ class Quality:
 
     @property
     def passed(self) -> bool:
-        """Whether the whole interval lies above chance."""
-        return self.low > self.chance
+        """Whether the whole interval lies above chance, and few orders of the labels would do as well."""
+        return self.low > self.chance and (self.p is None or self.p <= 1 - LEVEL + 1e-12)
 
     def __str__(self) -> str:
         said = f"{self.measure} {self.value:.3f} ({LEVEL:.0%} interval {self.low:.3f} to {self.high:.3f})"
-        return said if self.passed else f"{said}: no better than chance, {self.chance:g}"
+        if self.passed:
+            return said
+        if self.low > self.chance:
+            return (
+                f"{said}: too few sequences to tell it from chance, {self.chance:g}: it does as well at "
+                f"{self.p:.0%} of all orders of the labels"
+            )
+        return f"{said}: no better than chance, {self.chance:g}"
 
 
 def judged(said: Tensor, labels: Tensor) -> Quality:  # [N], [N] -> a value with its interval
-    """AUROC of two classes, else Spearman's ρ, of answers with labels; 95 % bootstrap interval."""
+    """AUROC of two classes, else Spearman's ρ, of answers with labels; 95 % bootstrap interval.
+
+    Of few sequences a bootstrap knows nothing: four, two of each class in the right order, give an interval of no
+    width, and one order of six is right by chance. So p is counted beside it: over all orders of the labels of up
+    to 7 sequences, which is exact, and of more over 9,999 random ones and the one that is there (never too small,
+    whatever is drawn).
+    """
     said, labels = said.detach().cpu(), labels.cpu()
     draws = torch.Generator().manual_seed(0)
     taken = torch.randint(len(said), (DRAWS, len(said)), generator=draws)
@@ -59,11 +77,27 @@ def judged(said: Tensor, labels: Tensor) -> Quality:  # [N], [N] -> a value with
     measure, truth = (auroc, labels == labels.max()) if two else (spearman, labels.double())
     chance = 0.5 if two else 0.0
     found = (float(measure(said, truth)), *interval(measure(said[taken], truth[taken])))
+    p = _by_order(measure, said, truth, found[0])
     # a model that says the same of all sequences has no correlation
     value, low, high = (each if each == each else chance for each in found)
     # rounding may leave the value just outside of an interval of no width
     low, high = min(low, value), max(high, value)
-    return Quality("AUROC" if two else "Spearman's rho", value, low, high, chance)
+    return Quality("AUROC" if two else "Spearman's rho", value, low, high, chance, p)
+
+
+def _by_order(measure: Correlation, said: Tensor, truth: Tensor, value: float) -> float:
+    """The share of orders of the labels at which the model does as well or better."""
+    if value != value:
+        return 1.0
+    count = len(said)
+    if count <= ALL_ORDERS:
+        orders = torch.tensor(list(itertools.permutations(range(count))))
+    else:
+        draws = torch.Generator().manual_seed(1)
+        orders = torch.rand(9_999, count, generator=draws).argsort(1)
+        orders = torch.cat([torch.arange(count)[None], orders])
+    found = measure(said.expand(len(orders), -1), truth[orders])
+    return float((found >= value - 1e-9).double().mean())
 
 
 def interval(resampled: Tensor) -> tuple[float, float]:

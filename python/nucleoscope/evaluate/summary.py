@@ -45,6 +45,19 @@ class Agreement:
     explainers: int
 
 
+def by_sequence(results: Results) -> dict[tuple[str, str, str], Tensor]:
+    """Each sequence's value [N] by model, metric and explainer: the mean over the seeds at which it is defined.
+
+    All that is shown of results is made of these: an explainer that failed or was refused with one seed has none,
+    as the sequences and seeds of the others would not be its own.
+    """
+    return {
+        (*key, name): values
+        for key, group in _groups(results)
+        for name, values in _of_sequences(group).items()
+    }
+
+
 def means(results: Results) -> list[Mean]:
     """Means over sequences with 95 % intervals, sequences resampled, their seeds averaged first.
 
@@ -53,7 +66,7 @@ def means(results: Results) -> list[Mean]:
     """
     made = []
     for (model, metric), group in _groups(results):
-        tables = {name: table.nanmean(0) for name, table in _tables(group).items()}  # over seeds
+        tables = _of_sequences(group)
         ranked, compared = _ranked(tables, group[0].higher_is_better)
         for name in dict.fromkeys(each.cell.explainer for each in group):
             why = next((e.reason for e in group if e.cell.explainer == name and e.reason), "")
@@ -107,9 +120,8 @@ def agreement_between(results: Results, models: Sequence[str], name: str) -> lis
     held: dict[str, dict[str, dict[str, Tensor]]] = {}  # metric, model, explainer
     for (model, metric), group in _groups(results):
         if model in models:
-            means_of = {e: t.nanmean(0) for e, t in _tables(group).items()}
             held.setdefault(metric, {})[model] = {
-                e: t for e, t in means_of.items() if not t.isnan().all()
+                e: t for e, t in _of_sequences(group).items() if not t.isnan().all()
             }
     return [_between(name, metric, list(of.values())) for metric, of in held.items()]
 
@@ -132,6 +144,10 @@ def _groups(results: Results) -> Iterator[tuple[tuple[str, str], list[Answer]]]:
     for each in results.answers:
         groups.setdefault((each.cell.model, each.metric), []).append(each)
     yield from groups.items()
+
+
+def _of_sequences(group: list[Answer]) -> dict[str, Tensor]:
+    return {name: table.nanmean(0) for name, table in _tables(group).items()}  # over seeds
 
 
 def _tables(group: list[Answer]) -> dict[str, Tensor]:

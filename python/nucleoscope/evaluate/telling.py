@@ -10,7 +10,7 @@ import numpy as np
 from nucleoscope.evaluate.data import Data
 from nucleoscope.evaluate.judging import whose
 from nucleoscope.evaluate.results import Answer, Results, Scores
-from nucleoscope.evaluate.summary import Mean, agreement, agreement_between, means
+from nucleoscope.evaluate.summary import Mean, agreement, agreement_between, by_sequence, means
 from nucleoscope.plot.page import Panel
 
 HEADLINES = ("exact agreement", "AUPRC lift", "ABPC", "deletion")  # the first that there is
@@ -63,18 +63,9 @@ def _nested(found: list[Mean]) -> dict[str, Any]:
     return made
 
 
-def _over_seeds(results: Results) -> dict[tuple[str, str, str], np.ndarray[Any, Any]]:
-    """Each sequence's value, the mean over seeds, by model, metric and explainer."""
-    tables: dict[tuple[str, str, str], list[Any]] = {}
-    for a in results.answers:
-        if a.status == "ok":
-            tables.setdefault((a.cell.model, a.metric, a.cell.explainer), []).append(a.values)
-    return {key: np.mean(rows, 0) for key, rows in tables.items()}
-
-
 def _values(results: Results) -> dict[str, Any]:
     made: dict[str, Any] = {}
-    for (model, metric, explainer), values in _over_seeds(results).items():
+    for (model, metric, explainer), values in by_sequence(results).items():
         short = [float(f"{v:.4g}") for v in values.tolist()]
         made.setdefault(model, {}).setdefault(metric, {})[explainer] = short
     return made
@@ -126,7 +117,7 @@ def _failure(a: Answer, results: Results) -> tuple[str, ...]:
 
 def _cases(results: Results, model: str, data: Data) -> list[dict[str, Any]]:
     """The best and the worst sequence of each explainer, by the first headline that is defined for this model."""
-    tables = _over_seeds(results)
+    tables = {key: value.numpy() for key, value in by_sequence(results).items()}
     higher = {a.metric: a.higher_is_better for a in results.answers}
     made = []
     for explainer in dict.fromkeys(a.cell.explainer for a in results.answers):

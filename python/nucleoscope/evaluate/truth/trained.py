@@ -157,7 +157,7 @@ def _one(
     with np.load(stored, allow_pickle=False) as arrays:
         model.load_state_dict({name: torch.from_numpy(arrays[name]) for name in arrays.files})
     told = json.loads(stored.with_suffix(".json").read_text())
-    found = Quality(**{each.name: told[each.name] for each in fields(Quality)})
+    found = Quality(**{each.name: told[each.name] for each in fields(Quality) if each.name in told})
     explained, _ = simulate(motifs, count, LENGTH, seed=3 * seed + 2)
     data = replace(explained, quality=found)
     return Trained(model.eval().requires_grad_(False), data, found, told["ceiling"], seed)
