@@ -130,9 +130,13 @@ def _first_lines(error: Exception) -> str:
 
 def module_path(node: torch.fx.Node) -> str:
     """The submodule that made this node, as the user would name it: `tower.0`, or "" for the model."""
+    return module_name(node).removeprefix("model").removeprefix(".")  # the wrapper's name for it
+
+
+def module_name(node: torch.fx.Node) -> str:
+    """The submodule that made this node, as what was exported names it; "" for itself."""
     stack = list((node.meta.get("nn_module_stack") or {}).values())
-    path = str(stack[-1][0]) if stack else ""
-    return path.removeprefix("model").removeprefix(".")
+    return str(stack[-1][0]) if stack else ""
 
 
 def source_line(node: torch.fx.Node) -> str:

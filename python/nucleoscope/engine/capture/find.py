@@ -15,7 +15,7 @@ from nucleoscope.engine.capture.layer import Layer
 from nucleoscope.engine.capture.linear import LinearSite, linear_sites
 from nucleoscope.engine.capture.logits import SAME, Logits, NotCaptured, moves_heads_only, source
 from nucleoscope.engine.capture.products import Product, arranged, product, rank, shape
-from nucleoscope.engine.capture.softmax import Form, Held, fused_layer, read_layer
+from nucleoscope.engine.capture.softmax import Form, Held, content_of, fused_layer, read_layer
 
 aten = torch.ops.aten
 SOFTMAX = (aten.softmax.int, aten._softmax.default, aten._safe_softmax.default)
@@ -53,6 +53,7 @@ class SoftmaxSite:
         read += [bias.node for bias in self.logits.biases]
         for mask in self.logits.masks:
             read += [n for n in (mask.node, mask.value) if isinstance(n, Node)]
+        read += [scale.node for scale in self.logits.all_scales]
         return list(dict.fromkeys(read))
 
     def layer(self, held: Held, name: str, line: str) -> Layer:
@@ -204,6 +205,7 @@ def _site(softmax: Node, weighted: Product, of: str) -> SoftmaxSite:
         raise NotCaptured("its values are not summed head by head")
     logits = Logits()
     logits.read(source(softmax))
+    content_of(logits)
     heads = tuple(shape(weights)[: len(lead)])
     return SoftmaxSite(
         weighted.node,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Any
 
@@ -37,6 +37,17 @@ class NotCaptured(ValueError):
 
 
 @dataclass(frozen=True)
+class Scale:
+    """A tensor that logits are multiplied by: one number for all keys of a query."""
+
+    node: Node
+    divides: bool
+
+
+Scales = tuple[Scale, ...]
+
+
+@dataclass(frozen=True)
 class Term:
     """A product that goes into the logits: times a factor, through ops that only move numbers."""
 
@@ -46,6 +57,7 @@ class Term:
     at: Node  # the node whose axes are those of the logits
     outer: float  # what that node is multiplied by; `factor` counts the path's own factors too
     capped: bool
+    scales: Scales = ()
 
 
 @dataclass(frozen=True)
@@ -55,6 +67,7 @@ class Bias:
     node: Node
     factor: float
     capped: bool  # before the soft cap
+    scales: Scales = ()
 
 
 @dataclass(frozen=True)
@@ -64,6 +77,7 @@ class Mask:
     node: Node
     seen: bool  # True where a key is seen, else where it is hidden
     value: Any  # what hides: a number, or a node
+    scales: Scales = ()
 
 
 @dataclass
@@ -75,22 +89,33 @@ class Logits:
     masks: list[Mask] = field(default_factory=list)
     softcap: float | None = None
     capped: bool = False  # whether what is read now lies within the soft cap
+    scales: Scales = ()  # what is read now is multiplied by these as well
+
+    @property
+    def all_scales(self) -> Scales:
+        """Of all that is read."""
+        parts: list[Term | Bias | Mask] = [*self.terms, *self.biases, *self.masks]
+        return tuple(scale for part in parts for scale in part.scales)
 
     def read(self, node: Node, factor: float = 1.0) -> None:
         """Go on backward from a node that counts `factor` times. Raises NotCaptured."""
         if (made := product(node)) is not None:
-            self.terms.append(Term(made, factor, (), node, factor, self.capped))
+            self.terms.append(Term(made, factor, (), node, factor, self.capped, self.scales))
             if node.target is aten.baddbmm.default:
                 _only_plain(node)
                 self._side(node.args[0], factor)
         elif node.target in SAME or moves_heads_only(node):
             self.read(source(node), factor)
         elif node.target in LAYOUT and (term := moved(node, factor, self.capped)) is not None:
-            self.terms.append(term)
+            self.terms.append(replace(term, scales=self.scales))
         elif (step := STEPS.get(node.target)) is not None:
             step(self, node, factor)
         else:
-            self.biases.append(Bias(node, factor, self.capped))
+            self.bias(node, factor)
+
+    def bias(self, node: Node, factor: float) -> None:
+        """Keep what a node holds as it is."""
+        self.biases.append(Bias(node, factor, self.capped, self.scales))
 
     def _side(self, node: Any, factor: float) -> None:
         if not isinstance(node, Node):
@@ -159,8 +184,27 @@ def _times(logits: Logits, node: Node, factor: float) -> None:
     times = _scaled(node)
     if times is not None:
         logits.read(source(node), factor * times)
+    elif (found := _scale(node)) is not None:
+        inner, scale = found
+        outside = logits.scales
+        logits.scales = (*outside, scale)
+        logits.read(inner, factor)
+        logits.scales = outside
     else:
-        logits.biases.append(Bias(node, factor, logits.capped))
+        logits.bias(node, factor)
+
+
+def _scale(node: Node) -> tuple[Node, Scale] | None:
+    """What a node multiplies, and the tensor that it multiplies it by; None where that differs from key to key."""
+    first, second = node.args[:2]
+    if not (isinstance(first, Node) and isinstance(second, Node)):
+        return None
+    if shape(first) == shape(node) and shape(second)[-1:] in ((), (1,)):
+        return first, Scale(second, node.target is aten.div.Tensor)
+    multiplies = node.target is aten.mul.Tensor
+    if multiplies and shape(second) == shape(node) and shape(first)[-1:] in ((), (1,)):
+        return second, Scale(first, False)
+    return None
 
 
 def _plus(logits: Logits, node: Node, factor: float) -> None:
@@ -173,7 +217,7 @@ def _plus(logits: Logits, node: Node, factor: float) -> None:
 def _hide(logits: Logits, node: Node, factor: float) -> None:
     held, mask, value = node.args
     _check_hidden(value, factor)
-    logits.masks.append(Mask(mask, False, value))  # type: ignore[arg-type]
+    logits.masks.append(Mask(mask, False, value, logits.scales))  # type: ignore[arg-type]
     logits._side(held, factor)
 
 
@@ -181,12 +225,12 @@ def _choose(logits: Logits, node: Node, factor: float) -> None:
     mask, yes, no = node.args
     numbers = [isinstance(n, Node) and len(shape(n)) >= 2 for n in (yes, no)]
     if numbers[0] == numbers[1]:  # not one side that is hidden by one number
-        logits.biases.append(Bias(node, factor, logits.capped))
+        logits.bias(node, factor)
         return
     seen = numbers[0]
     held, value = (yes, no) if seen else (no, yes)
     _check_hidden(value, factor)
-    logits.masks.append(Mask(mask, seen, value))  # type: ignore[arg-type]
+    logits.masks.append(Mask(mask, seen, value, logits.scales))  # type: ignore[arg-type]
     logits._side(held, factor)
 
 
@@ -196,7 +240,7 @@ def _check_hidden(value: Any, factor: float) -> None:
 
 
 def _cap(logits: Logits, node: Node, factor: float) -> None:
-    if logits.softcap is not None or logits.terms:
+    if logits.softcap is not None or logits.terms or logits.scales:
         raise NotCaptured("tanh in the logits beside something else")
     logits.softcap, logits.capped = factor, True
     logits.read(source(node), factor)

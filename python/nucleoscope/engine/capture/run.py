@@ -21,7 +21,7 @@ from nucleoscope.engine.capture.logits import NotCaptured
 from nucleoscope.engine.capture.output import projection
 from nucleoscope.engine.graph import Untraceable
 from nucleoscope.engine.marks import Key, structure
-from nucleoscope.engine.trace import module_path, quiet, refuse_scripted, source_line, uncompiled
+from nucleoscope.engine.trace import module_name, quiet, refuse_scripted, source_line, uncompiled
 from nucleoscope.naive.ops._scores import shared
 from nucleoscope.wrapped import unwrapped as unwrapped
 
@@ -44,7 +44,7 @@ class Captured:
         self.sites, self.refused = find(graph)
         if not self.sites:
             raise NotCaptured(_nothing(self.refused))
-        self.names = [module_path(site.node) or site.node.name for site in self.sites]
+        self.names = [module_name(site.node) or site.node.name for site in self.sites]
         self.lines = [source_line(site.node) for site in self.sites]
         self.refusals = [f"{source_line(each.node)}: {each.why}" for each in self.refused]
         self._told: Callable[[int, Attention, Tensor], Tensor] | None = None
@@ -54,11 +54,17 @@ class Captured:
         for at, site in enumerate(self.sites):
             self._take_out(run, places, at, site)
         run.eliminate_dead_code()
-        self.module = GraphModule(torch.nn.Module(), run)
+        self.module = GraphModule(self.program.graph_module, run)  # which holds graphs within ops
 
     def _take_out(self, run: Graph, places: dict[Node, Any], at: int, site: Site) -> None:
         def attention(*tensors: Tensor) -> Tensor:
-            layer = site.layer(tensors_of(site, tensors), self.names[at], self.lines[at])
+            try:
+                layer = site.layer(tensors_of(site, tensors), self.names[at], self.lines[at])
+            except NotCaptured as why:
+                name, line = self.names[at], self.lines[at]
+                raise NotCaptured(
+                    f"model: attention in {name} cannot be taken apart: {line}: {why}"
+                ) from why
             made = layer.values()
             if self._told is not None:
                 made = self._told(at, layer, made)
@@ -207,7 +213,16 @@ def _export(model: nn.Module, inputs: tuple[Tensor, ...]) -> ExportedProgram:
     except Exception as error:  # torch.export raises many kinds; all mean the same to the caller
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         told = " ".join(lines[:3])[:400]
-        raise Untraceable(f"{type(error).__name__}: {told}") from error
+        raise Untraceable(f"{type(error).__name__}: {told}{_cache(told)}") from error
+
+
+def _cache(told: str) -> str:
+    if "Cache" not in told:
+        return ""
+    return (
+        ". The model returns the keys and values that it keeps for the next token, which is no tensor: set "
+        "model.config.use_cache = False"
+    )
 
 
 @contextmanager

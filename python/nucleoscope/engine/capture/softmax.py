@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 from torch.fx import Node
 
 from nucleoscope.engine.capture.layer import Layer, Relative
-from nucleoscope.engine.capture.logits import HIDDEN, Logits, NotCaptured, Term
+from nucleoscope.engine.capture.logits import HIDDEN, Logits, NotCaptured, Scales, Term
 from nucleoscope.engine.capture.products import arranged, shape
 from nucleoscope.engine.capture.shifts import axes_of, column_of_distance, origins
 from nucleoscope.engine.capture.simple import simplest
@@ -51,31 +52,39 @@ def _as_heads(tensor: Tensor, heads: tuple[int, ...] | None = None) -> Tensor:
 
 def read_layer(logits: Logits, held: Held, value: Tensor, form: Form) -> Layer:
     """The layer that logits read off a graph make with its tensors. Raises NotCaptured."""
+    content = content_of(logits)
+    query, key = _operands(content, axes_of(content) or "", held)
+    added, relative = _Added(form), None
+    query = query * added.scale(content.scales, held)
+    for term in logits.terms:
+        if term is not content:
+            found, scale = _moved(term, held), added.scale(term.scales, held)
+            if isinstance(found, Relative) and relative is None:
+                relative = dataclasses.replace(found, query=found.query * scale)
+            else:
+                dense = found if isinstance(found, Tensor) else _written_out(found)
+                added.add(dense * scale, 1.0, term.capped or logits.softcap is None)
+    for bias in logits.biases:
+        factor = bias.factor * added.scale(bias.scales, held)
+        added.add(held[bias.node], factor, bias.capped or logits.softcap is None)
+    for mask in logits.masks:
+        number = held[mask.value] if isinstance(mask.value, Node) else mask.value
+        most = float(torch.as_tensor(number * added.scale(mask.scales, held)).max())
+        if most > HIDDEN:
+            raise NotCaptured(f"masked logits become {most}, which still has weight")
+        added.hide(held[mask.node], mask.seen)
+    scores = Scores(scale=content.factor, mask=added.mask, bias=added.bias, softcap=logits.softcap)
+    return simplest(Layer(form.name, form.line, query, key, value, scores, relative))
+
+
+def content_of(logits: Logits) -> Term:
+    """The one product of queries with keys. Raises NotCaptured where there is another number of them."""
     content = [each for each in logits.terms if axes_of(each) is not None]
     if len(content) != 1:
         what = "no product" if not content else f"{len(content)} products"
         raise NotCaptured(f"its logits hold {what} of queries with keys")
-    query, key = _operands(content[0], axes_of(content[0]) or "", held)
-    added, relative = _Added(form), None
-    for term in logits.terms:
-        if term is not content[0]:
-            found = _moved(term, held)
-            if isinstance(found, Relative) and relative is None:
-                relative = found
-            else:
-                dense = found if isinstance(found, Tensor) else _written_out(found)
-                added.add(dense, 1.0, term.capped or logits.softcap is None)
-    for bias in logits.biases:
-        added.add(held[bias.node], bias.factor, bias.capped or logits.softcap is None)
-    for mask in logits.masks:
-        number = held[mask.value] if isinstance(mask.value, Node) else mask.value
-        if float(number) > HIDDEN:
-            raise NotCaptured(f"masked logits become {float(number)}, which still has weight")
-        added.hide(held[mask.node], mask.seen)
-    scores = Scores(
-        scale=content[0].factor, mask=added.mask, bias=added.bias, softcap=logits.softcap
-    )
-    return simplest(Layer(form.name, form.line, query, key, value, scores, relative))
+    _check_operands(content[0], axes_of(content[0]) or "")
+    return content[0]
 
 
 class _Added:
@@ -86,7 +95,15 @@ class _Added:
         self.bias: Tensor | None = None
         self.mask: Tensor | None = None
 
-    def add(self, tensor: Tensor, factor: float, capped: bool) -> None:
+    def scale(self, scales: Scales, held: Held) -> float | Tensor:
+        """What tensors multiply logits by, all together: [1, H or 1, Lq or 1, 1]."""
+        made: float | Tensor = 1.0
+        for each in scales:
+            by = self._placed(held[each.node])
+            made = made / by if each.divides else made * by
+        return made
+
+    def add(self, tensor: Tensor, factor: float | Tensor, capped: bool) -> None:
         """A bias; numbers so low that they hide a key are taken as that."""
         whole = self._placed(tensor) * factor
         low = whole <= HIDDEN
@@ -112,10 +129,9 @@ class _Added:
 
 def _operands(term: Term, made: str, held: Held) -> tuple[Tensor, Tensor]:
     """Queries and keys of a product whose result's axes are `made`: heads, queries, keys."""
+    _check_operands(term, made)
     lead, query, key = made[:-2], made[-2], made[-1]
     of_key, key_labels, of_query, query_labels = term.product.with_axis(key)
-    if key in query_labels or query in key_labels or not term.product.summed:
-        raise NotCaptured("its logits are no product of queries with keys, summed over one axis")
     sizes = dict(zip(term.product.labels[2], shape(term.product.node), strict=True))
     heads = tuple(sizes[each] for each in lead)
     summed = term.product.summed
@@ -123,6 +139,15 @@ def _operands(term: Term, made: str, held: Held) -> tuple[Tensor, Tensor]:
     keys = arranged(held[of_key], key_labels, lead, key + summed, heads)
     count = torch.Size(heads).numel()
     return queries.expand(-1, count, -1, -1), keys
+
+
+def _check_operands(term: Term, made: str) -> None:
+    if len(made) < 2:
+        raise NotCaptured("its logits are no product of queries with keys, summed over one axis")
+    query, key = made[-2], made[-1]
+    _, key_labels, _, query_labels = term.product.with_axis(key)
+    if key in query_labels or query in key_labels or not term.product.summed:
+        raise NotCaptured("its logits are no product of queries with keys, summed over one axis")
 
 
 def _moved(term: Term, held: Held) -> Relative | Tensor:
