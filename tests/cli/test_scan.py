@@ -43,6 +43,15 @@ def test_a_genome_and_its_track(genome: str, tmp_path: Path) -> None:
     )
 
 
+def test_a_genome_of_n_has_a_track_without_a_score(tmp_path: Path) -> None:
+    pytest.importorskip("pybigtools", reason="pybigtools writes bigWig")
+    genome, out = write_fasta(tmp_path / "n.fa", {"a": "N" * 90}), tmp_path / "o"
+    done = run("scan", *GIVEN, "--genome", str(genome), "--out", str(out), "--bigwig")
+    assert done.exit_code == 0, done.output
+    assert "Note: no base has a score: scores.bw holds a NaN" in done.output
+    assert (out / "scores.bw").exists()
+
+
 def test_another_method_has_its_own_defaults(genome: str, tmp_path: Path) -> None:
     given = ("--model", "tests.scan.genomes:pooled_net", "--target", "1", "--genome", genome)
     (tmp_path / "r.bed").write_text("1\t0\t60\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ def table(out: Path) -> list[list[str]]:
     return [line.split("\t") for line in lines[1:]]
 
 
+@cache  # one object a test run, so that it is traced once
 def conv() -> nn.Module:
     torch.manual_seed(0)
     return nn.Sequential(nn.Conv1d(4, 2, 21), nn.Tanh()).eval()
