@@ -37,8 +37,9 @@ the letter that is there does to the number of donors that the model expects (it
 the mean of all four. Seconds are those of one core on a machine others used, with the first call, which traces
 the model (about 10 s); peaks are those of the process.
 
-Of each genome as many bases were scanned as the table says, from the beginning; of chr22 a tenth is unknown (N at
-20,509,432-20,609,431) and has no score. `--bases` is an option of the benchmark alone: the first so many of each.
+Of each genome as many bases were scanned as the table says; of chr22 a tenth is unknown (N at
+20,509,432-20,609,431, bases 509,432-609,431 of the stretch) and has no score. `--bases` is an option of the
+benchmark alone: the first so many of each.
 
 | genome | known bases scanned, of | s | bases a s | bigWig, MB | peak, MB | of the 100 strongest sites at a GT |
 |---|---:|---:|---:|---:|---:|---:|"""
@@ -50,8 +51,9 @@ def page(held: dict[str, Any]) -> str:
     for key, told in NAMES.items():
         if row := held["steps"].get(key):
             peak_mb, at_gt = row["peak bytes"] / 1e6, row["strongest at a GT"]
+            begun = f", from base {row['first']:,} on" if row["first"] > 1 else ""
             lines.append(
-                f"| {told} | {row['bases']:,}, {row['of']:,} | {row['seconds']:,.0f} | "
+                f"| {told}{begun} | {row['bases']:,}, {row['of']:,} | {row['seconds']:,.0f} | "
                 f"{row['bases a second']:,.0f} | {row['bigWig bytes'] / 1e6:.1f} | {peak_mb:,.0f} | {at_gt:.0%} |"
             )
     if row := held["steps"].get("variants"):
