@@ -6,6 +6,8 @@ import json
 import re
 import shutil
 import subprocess
+import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,11 @@ from nucleoscope.cli import main
 from nucleoscope.evaluate import Data
 from nucleoscope.evaluate.cards import cards
 from nucleoscope.evaluate.cells import Cells
+from nucleoscope.evaluate.explainers import ours
+from nucleoscope.evaluate.others import of_shap
 from nucleoscope.evaluate.results import Answer, Cell, Results
 from nucleoscope.evaluate.splice_sites import splice_sites
-from nucleoscope.evaluate.suite import SHIPPED, found_suite, read_suite, shipped_suite
+from nucleoscope.evaluate.suite import found_suite, read_suite, shipped_suite
 from nucleoscope.evaluate.summary import agreement_between
 from nucleoscope.evaluate.telling import told
 from nucleoscope.plot.report import report
@@ -158,17 +162,92 @@ def test_the_suite_that_comes_with_it() -> None:
     assert len(made.replicates["networks"]) >= 5
 
 
+def test_a_suite_of_motifs_far_apart() -> None:
+    """By N throughout: letters at random do as much as the sequence itself."""
+    made = read_suite(shipped_suite("distal"))
+    (data,) = made.data.values()
+    assert data.length > 100_000
+    assert all(
+        not p.interacts or abs(p.first[0] - p.second[0]) >= 100_000 for p in data.pairs or ()
+    )
+    kinds = {each.background.kind for each in made.metrics.values() if hasattr(each, "background")}
+    assert kinds == {"zeros"}
+
+
+def test_explainers_of_shap_by_name(suite: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The class by its name, and what it measures from in any length."""
+    text = suite.read_text()
+
+    class Deep:
+        def __init__(self, model: Any, background: torch.Tensor) -> None:
+            self.weight, self.background = model.model.weight.detach(), background
+
+        def shap_values(self, inputs: torch.Tensor, times: int = 1) -> Any:
+            return ((inputs - self.background) * self.weight * times).numpy()[..., None]
+
+    monkeypatch.setitem(sys.modules, "shap", types.SimpleNamespace(DeepExplainer=Deep))
+    suite.write_text(
+        text.replace(
+            "random = {}", 'random = { shap = "DeepExplainer", background = "zeros", times = 2 }'
+        )
+    )
+    made = read_suite(suite)
+    (model, *_), (data, *_) = made.models.values(), made.data.values()
+    found = made.explainers["random"](model, data.X, 0)
+    assert found.against == "zeros"
+    assert torch.allclose(found.positions, 2 * (data.X * model.weight).sum(1).double(), atol=1e-5)
+    for old, new, message in (
+        (
+            "DeepExplainer",
+            "KernelExplainer",
+            "of shap there are GradientExplainer and DeepExplainer",
+        ),
+        ('"zeros"', '"letters"', "use 'uniform', 'zeros'"),
+    ):
+        suite.write_text(
+            text.replace(
+                "random = {}", 'random = { shap = "DeepExplainer", background = "zeros" }'
+            ).replace(old, new)
+        )
+        with pytest.raises(ValueError, match=message):
+            read_suite(suite)
+    monkeypatch.setitem(sys.modules, "shap", None)
+    suite.write_text(text.replace("random = {}", 'random = { shap = "DeepExplainer" }'))
+    with pytest.raises(ValueError, match=r"pip install 'nucleoscope\[shap\]'"):
+        read_suite(suite)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::FutureWarning"
+)  # of its own making
+def test_shap_itself_says_what_ours_does() -> None:
+    """Of ReLU nets DeepExplainer has the rule of `deep_lift_shap`."""
+    shap = pytest.importorskip("shap")
+    net = torch.nn.Sequential(
+        torch.nn.Conv1d(4, 6, 5, padding=2),
+        torch.nn.ReLU(),
+        torch.nn.Flatten(),
+        torch.nn.Linear(6 * 23, 1),
+    ).eval()
+    X = letters(4, 23).float()
+    theirs = of_shap(shap.DeepExplainer, "zeros", check_additivity=False)(net, X, 0)
+    mine = ours("deep_lift_shap", baselines="zeros")(net, X, 0)
+    assert torch.allclose(theirs.positions, mine.positions, atol=1e-6)
+
+
 def test_suites_that_come_with_it_say_what_they_need(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NUCLEOSCOPE_DATA", str(tmp_path))
-    for name in SHIPPED[1:]:
+    for name in ("measured", "donors"):
         with pytest.raises(ValueError, match=r"there is no such file; it is"):
             read_suite(shipped_suite(name))
     done = CliRunner().invoke(main, ["evaluate", "absent.toml", "-o", str(tmp_path / "out")])
     assert done.exit_code == 1
     assert (
-        "absent.toml: no such file, and no suite of ours (default, measured, donors)" in done.output
+        "absent.toml: no such file, and no suite of ours (default, distal, measured, donors)"
+        in done.output
     )
 
 

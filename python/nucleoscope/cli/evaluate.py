@@ -27,9 +27,10 @@ def evaluate(suite: str, out: Path, workers: int, cards: bool, traceback: bool) 
     """Compare explainers on models, by metrics, and write a report.
 
     SUITE is a TOML file (see `nucleoscope.evaluate.suite.read_suite`), or one that comes with nucleoscope:
-    "default", which is run without it, asks nine explainers about thirteen models; "measured" and "donors" ask
-    about trained models of what was measured, whose data NUCLEOSCOPE_DATA names. These names win: a file of the
-    same name is ./default. A run that was stopped goes on where it was. Functions that a suite names are run.
+    "default", which is run without it, asks nine explainers about thirteen models; "distal" asks about motifs
+    100 kb apart; "measured" and "donors" ask about trained models of what was measured, whose data
+    NUCLEOSCOPE_DATA names. These names win: a file of the same name is ./default. A run that was stopped goes on
+    where it was. Functions that a suite names are run.
     """
     with one_message(traceback, "\n(--traceback shows where.)"):
         from nucleoscope.evaluate.cards import cards as cards_of

@@ -70,17 +70,32 @@ def _tangermeme(function: Any, model: Any, inputs: Tensor, targets: Any, **optio
     return scores
 
 
-def of_shap(explainer: Callable[..., Any], background: Tensor, **options: Any) -> Explainer:
-    """An explainer of shap, as a class: ``of_shap(shap.GradientExplainer, background)``.
+def of_shap(
+    explainer: Callable[..., Any], background: Tensor | str = "uniform", **options: Any
+) -> Explainer:
+    """An explainer of shap, as a class: ``of_shap(shap.GradientExplainer, "zeros")``.
 
-    background: sequences ``[K, 4, L]`` that it measures from. options: as its `shap_values` takes them.
+    background: what it measures from, ``[K, 4, L]``; or "uniform", equal parts of all letters, or "zeros", N, for
+    sequences of any length. options: as its `shap_values` takes them.
+
+    Raises ValueError for another background.
     """
-    return Explainer(functools.partial(_shap, explainer, background), options)
+    if isinstance(background, str) and background not in ("uniform", "zeros"):
+        raise ValueError(f"background={background!r}: use 'uniform', 'zeros' or a tensor [K, 4, L]")
+    against = background if isinstance(background, str) else None
+    return Explainer(functools.partial(_shap, explainer, background), options, False, against)
 
 
 def _shap(
-    explainer: Any, background: Tensor, model: Any, inputs: Tensor, targets: Any, **options: Any
+    explainer: Any,
+    background: Tensor | str,
+    model: Any,
+    inputs: Tensor,
+    targets: Any,
+    **options: Any,
 ) -> Tensor:
+    if isinstance(background, str):
+        background = torch.full_like(inputs[:1], 0.25 if background == "uniform" else 0.0)
     made = explainer(OneNumber(model, one_target(targets)), background.to(inputs))
     values = made.shap_values(inputs, **options)
     scores = torch.as_tensor(np.asarray(values[0] if isinstance(values, list) else values))

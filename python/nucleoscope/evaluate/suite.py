@@ -18,10 +18,11 @@ from nucleoscope.evaluate.background import Background
 from nucleoscope.evaluate.data import Data
 from nucleoscope.evaluate.explainers import Explainer, ours
 from nucleoscope.evaluate.metrics.metric import Metric
-from nucleoscope.evaluate.others import of_captum, of_tangermeme
+from nucleoscope.evaluate.others import of_captum, of_shap, of_tangermeme
 from nucleoscope.evaluate.splice_sites import splice_sites
 
-SHIPPED = ("default", "measured", "donors")
+SHIPPED = ("default", "distal", "measured", "donors")
+SHAPS = ("GradientExplainer", "DeepExplainer")
 TABLES = ("title", "seeds", "explainers", "models", "metrics", "replicates")
 KINDS = "truth = 'analytic', call = 'file.py:function' or splice_sites = true"
 
@@ -42,8 +43,9 @@ class Suite:
 def shipped_suite(name: str = "default") -> Path:
     """A suite that comes with nucleoscope.
 
-    "default" needs nothing. "measured" asks what was measured of trained models, "donors" a network of 10 kb at
-    splice sites; both need the data that `truth.kircher`, `brca2`, `m6a` and `splice_donors` name.
+    "default" needs nothing, and nor does "distal", of motifs 100 kb apart. "measured" asks what was measured of
+    trained models, "donors" a network of 10 kb at splice sites; both need the data that `truth.kircher`, `brca2`,
+    `m6a` and `splice_donors` name.
 
     Raises ValueError for another name.
     """
@@ -69,8 +71,9 @@ def found_suite(named: str) -> Path:
 def read_suite(path: Path) -> Suite:
     """Read a suite; models are made, and files that it names are run.
 
-    ``[explainers.NAME]``: ``method`` is one of ours (NAME unless said), or ``captum``, ``tangermeme`` (a class,
-    a function of theirs) or ``call`` ("file.py:function") is there in its place; all else are options.
+    ``[explainers.NAME]``: ``method`` is one of ours (NAME unless said), or ``captum``, ``shap``, ``tangermeme`` (a
+    class, a function of theirs) or ``call`` ("file.py:function") is there in its place; all else are options. Of
+    shap there are GradientExplainer and DeepExplainer; ``background`` is what they measure from (`of_shap`).
     ``[models.NAME]``: ``truth`` is a function of `nucleoscope.evaluate.truth` that gives model and data,
     ``call`` one of yours, ``splice_sites = true`` the net that is shipped; all else are its options.
     ``[metrics.NAME]``: a class of `nucleoscope.evaluate.metrics`, which ``metric`` names where NAME does not; a
@@ -127,12 +130,27 @@ def _explainer(folder: Path, name: str, given: dict[str, Any]) -> Explainer:
         return of_captum(
             getattr(importlib.import_module("captum.attr"), given.pop("captum")), **given
         )
+    if "shap" in given:
+        return _of_shap(given.pop("shap"), given)
     if "tangermeme" in given:
         called = given.pop("tangermeme")
         return of_tangermeme(
             getattr(importlib.import_module(f"tangermeme.{called}"), called), **given
         )
     return ours(given.pop("method", name), **given)
+
+
+def _of_shap(named: Any, given: dict[str, Any]) -> Explainer:
+    if named not in SHAPS:
+        raise ValueError(
+            f"shap={named!r}: of shap there are {' and '.join(SHAPS)}, which take networks; give others as "
+            "call = 'file.py:function'"
+        )
+    try:
+        kind = getattr(importlib.import_module("shap"), named)
+    except ImportError as error:
+        raise ImportError("shap's explainers need pip install 'nucleoscope[shap]'") from error
+    return of_shap(kind, given.pop("background", "uniform"), **given)
 
 
 def _model(folder: Path, name: str, given: dict[str, Any]) -> tuple[Any, Data]:  # noqa: ARG001 (as the others)
