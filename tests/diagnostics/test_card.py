@@ -86,6 +86,12 @@ def test_attention_is_ranked_by_size_and_says_so() -> None:
         nucleoscope.card(model, X, nucleoscope.attention_rollout(model, X, per_base=True))
 
 
+def test_a_model_in_float64_is_asked_in_it() -> None:
+    model, X = Pooled(3).double().eval(), letters(1).double()
+    scores = nucleoscope.saliency(model, X, precision="fp64")
+    assert len(nucleoscope.card(model, X, scores).findings) == 6
+
+
 def test_sequences_without_a_known_letter_are_refused() -> None:
     model, X = Pooled(3).eval(), letters(2)
     scores = nucleoscope.saliency(model, X)

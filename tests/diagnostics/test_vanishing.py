@@ -119,6 +119,14 @@ def test_units_that_are_one_number_everywhere_are_dead(through: Any, bias: float
     assert "95% of the units" in found.sentence
 
 
+def test_a_function_of_one_number_a_sequence() -> None:
+    """exp of [N], which has no axis of units."""
+    model, data = analytic("saturating")
+    (row, *_) = vanishing(model, data.X[:4]).values["layers"][-1:]
+    assert (row["function"], row["dead"]) == ("exp", 0)
+    assert row["elasticity"] > 0
+
+
 def test_bad_input() -> None:
     with pytest.raises(ValueError, match="n_steps=2"):
         vanishing(Pooled().eval(), letters(1), n_steps=2)

@@ -99,9 +99,11 @@ def test_a_report(suite: Path, tmp_path: Path) -> None:
     ]
     assert [c["panel"]["letters"] for c in held["cases"]][:1] != []
     assert (out / "results.csv").read_text().count("\n") == 1 + 3 * 3 * 2 * 5 + 3 * 2
+    assert "faithfulness" in held["cards"]["one & two"]  # by itself
     first = (out / "results.csv").read_text()
-    again = CliRunner().invoke(main, ["evaluate", str(suite), "-o", str(out)])
+    again = CliRunner().invoke(main, ["evaluate", str(suite), "-o", str(out), "--no-cards"])
     assert again.exit_code == 0
+    assert data_of((out / "report.html").read_text())["cards"] == {}
     assert (out / "results.csv").read_text() == first  # nothing was done twice, not even timed
     other = suite.read_text().replace("times = 2", "times = 3")
     suite.write_text(other)

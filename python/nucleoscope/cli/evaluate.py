@@ -20,7 +20,10 @@ from nucleoscope.files import whole_file
     "--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes."
 )
 @click.option(
-    "--cards", is_flag=True, help="Add the reliability card of each model's integrated gradients."
+    "--cards/--no-cards",
+    default=True,
+    show_default=True,
+    help="The reliability card of each model, of its integrated gradients.",
 )
 @click.option("--traceback", is_flag=True, help="Show Python's traceback of a failure.")
 def evaluate(suite: str, out: Path, workers: int, cards: bool, traceback: bool) -> None:

@@ -150,10 +150,11 @@ def card(
     part, others = X[some], tuple(a[some] for a in asked.args)
     given: dict[str, Any] = {"target": target, "func": func}
     seeded = {**given, "random_state": random_state}
+    edits = {**seeded, "precision": "fp64" if asked.X.dtype == torch.float64 else "fp32"}
     if regions is None:
-        told = _of_strongest(model, part, scores[some], attribution.start, others, seeded)
+        told = _of_strongest(model, part, scores[some], attribution.start, others, edits)
     else:
-        told = redundancy(model, part, regions, others, **seeded)
+        told = redundancy(model, part, regions, others, **edits)
     findings = [
         faithfulness(
             model,

@@ -127,7 +127,7 @@ def _layers(asked: Asking) -> tuple[list[dict[str, Any]], float]:
     for each, g, g_in in zip(seen, found[: len(seen)], found[len(seen) :], strict=True):
         if g is None:  # it leads nowhere
             continue
-        sizes = [t.detach().double().flatten(1).norm(dim=1) for t in (g, each.made)]
+        sizes = [t.detach().double().reshape(len(t), -1).norm(dim=1) for t in (g, each.made)]
         through = None
         if each.given is not None and g_in is not None:
             through = float(g_in.double().norm() / g.double().norm().clamp(min=1e-300))

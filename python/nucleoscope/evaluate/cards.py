@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+
 import nucleoscope
+from nucleoscope.evaluate.case import home
 from nucleoscope.evaluate.cells import told
 from nucleoscope.evaluate.data import Data
 
@@ -20,7 +23,10 @@ def cards(models: Mapping[str, Any], data: Mapping[str, Data]) -> dict[str, str]
 def _card(model: Any, data: Data) -> str:
     X = data.X[:FEW]
     try:
-        scores = nucleoscope.integrated_gradients(model, X, target=data.target)
+        _, dtype = home(model, X)
+        scores = nucleoscope.integrated_gradients(
+            model, X, target=data.target, precision="fp64" if dtype == torch.float64 else "fp32"
+        )
         return str(nucleoscope.card(model, X, scores, target=data.target))
     except Exception as error:  # a benchmark is not lost for want of a card
         return f"There is no card: {told(error)}"

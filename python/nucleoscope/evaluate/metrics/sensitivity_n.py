@@ -21,8 +21,9 @@ class SensitivityN:
     sizes: how many n, spaced evenly in their logarithm from 1 to `most` L, or `at` names them. subsets: sets of
     each size, the same for all sequences. A size at which either side is constant says nothing and is left out.
     But a map has 0 that is the same everywhere, or that no set tells from one, wherever effects differ: it
-    foretells none of them. NaN where no effects differ. Attributions that are exact for an additive model give
-    exactly 1.
+    foretells none of them. NaN where no effects differ. Attributions of an additive model give
+    exactly 1 where they are measured from what replaces the bases: from equal parts with `Background("uniform")`,
+    from N with "zeros". Against drawn letters (shuffles, by default) the draw itself is missing: less is found.
 
     Raises ValueError for sizes that the sequences have not got.
 
