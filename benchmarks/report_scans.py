@@ -6,6 +6,7 @@ python -m benchmarks.report_scans
 from __future__ import annotations
 
 import json
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,24 @@ def scanned(name: str, of: dict[str, Any]) -> list[str]:
     ]  # fmt: skip
 
 
+def beside(cases: dict[str, Any]) -> list[str]:
+    """What shards cost that is no work, and what a second worker is worth."""
+    lines, share = [], "of a shard's work"
+    if of := cases.get("scheduling"):
+        told = " and ".join(
+            f"{1e3 * held['seconds a shard']:.0f} ms ({held[share]:.3%} of its work by the shipped net) by {name}"
+            for name, held in (("processes", of["processes"]), ("Dask", of["dask"]))
+        )
+        lines.append(f"- Scheduling a shard of 131,072 bases takes {told}.")
+    if of := cases.get("workers"):
+        one, two = (statistics.median(of["seconds a shard"][count]) for count in ("1", "2"))
+        lines.append(
+            f"- Two workers of one thread each need {two:.2f} s for a shard of 8,192 bases where one needs "
+            f"{one:.2f} s, by the clock, in turn: **{of['factor']:.2f}x**."
+        )
+    return lines
+
+
 def table(scans: dict[str, Any], variants: dict[str, Any]) -> str:
     """Stretches, and below them variants and what is not the method's."""
     cases = scans["cases"]
@@ -40,11 +59,16 @@ def table(scans: dict[str, Any], variants: dict[str, Any]) -> str:
         lines.append(
             f"- Reading, writing and bookkeeping are {cases['bookkeeping']['beside it']:.1%} of a scan."
         )
+    lines += beside(cases)
     for count, of in variants["counts"].items():
+        least, most = of["spread of two passes"]
+        first = of["factor with the first call"]
         lines.append(
             f"- {int(count):,} variants of dbSNP by a SpliceAI-10k shape: {of['seconds a variant']:.3f} s each, "
-            f"**{of['factor']:.1f}x** two passes each ({of['factor with the first call']:.1f}x with the "
-            f"first call, which traces the model), largest difference {of['largest difference']:.0e}."
+            f"**{of['factor']:.1f}x** two passes each ({first:.1f}x with the first call, which traces the "
+            f"model). Two passes take {of['two passes, seconds a variant']:.2f} s ({least:.2f} to {most:.2f}) for "
+            f"one of {of['two passes of']}, half of them insertions or deletions; there the largest difference is "
+            f"{of['largest difference']:.0e}."
         )
     lines += [
         "",
