@@ -141,9 +141,26 @@ def test_layers_that_do_not_fit_are_captured_in_parts(monkeypatch: pytest.Monkey
     )
     whole = attention_rollout(model, X[:1], rows=0, controls=0, spectrum=0)
     assert calls == [{0, 1}]
-    parts = attention_rollout(model, X[:1], rows=0, controls=0, spectrum=0, memory=1)
+    one = max(map(Captured(model, (X[:1],)).bytes_of, (0, 1)))
+    parts = attention_rollout(model, X[:1], rows=0, controls=0, spectrum=0, memory=one)
     assert calls[1:] == [{1}, {0}]
     assert torch.equal(whole.scores, parts.scores)
+
+
+@pytest.mark.parametrize(
+    ("memory", "error", "message"),
+    [(1, ValueError, "alone take"), (-1, ValueError, "alone take"), ("2G", TypeError, "bytes")],
+)
+def test_memory_that_holds_no_layer_is_refused(memory: Any, error: type, message: str) -> None:
+    model, X, _ = case("causal")
+    with pytest.raises(error, match=message):
+        attention_rollout(model, X[:1], rows=0, controls=0, spectrum=0, memory=memory)
+
+
+def test_a_stretch_of_overlapping_tokens_weighs_1() -> None:
+    spans = torch.arange(8)[:, None] + torch.tensor([0, 3])  # 3-mers, one a base
+    row = read_rows([(4, 7)], 8, read_tokens(spans, 8, 10))[0]
+    torch.testing.assert_close(row * 9, torch.tensor([0, 0, 1, 2, 3, 2, 1, 0]).double())
 
 
 def test_a_model_that_changed_is_taken_apart_anew() -> None:

@@ -54,7 +54,9 @@ class Attending:
     def top_down(self, inputs: tuple[Tensor, ...]) -> Iterator[Attention]:
         """The layers from the last to the first; where not all fit into memory, the model runs once a part."""
         for wanted in self.parts():
-            yield from reversed(self.captured.layers(inputs, wanted))
+            held = self.captured.layers(inputs, wanted)
+            while held:  # of a part, one layer at most is still held when the next is made
+                yield held.pop()
 
     def parts(self) -> Iterator[set[int]]:
         """Which layers are held together, from the last to the first."""
@@ -110,8 +112,20 @@ def attending(
         chosen, count = _layers(apart, layers)
         length = None if sequences is None else sequences.letters.shape[1]
         places = read_tokens(tokens, count, length)
-        limit = LIMIT if memory is None else int(memory)
+        limit = LIMIT if memory is None else _read_memory(memory, apart, chosen)
         yield Attending(net, apart, given, others, sequences, chosen, count, places, limit)
+
+
+def _read_memory(memory: Any, captured: Captured, layers: tuple[int, ...]) -> int:
+    if not isinstance(memory, Integral) or isinstance(memory, bool):
+        raise TypeError(f"memory={memory!r}: a number of bytes, e.g. 2 << 30 for 2 GiB")
+    most = max(layers, key=captured.bytes_of)
+    if int(memory) < (needed := captured.bytes_of(most)):
+        raise ValueError(
+            f"memory={memory}: queries, keys and values of {captured.names[most]} alone take {needed:,} bytes; "
+            "give as many, or a shorter sequence"
+        )
+    return int(memory)
 
 
 def _is_one_hot(X: Any) -> bool:

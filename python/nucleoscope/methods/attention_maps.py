@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import torch
@@ -9,8 +10,8 @@ from torch import Tensor
 
 from nucleoscope.engine.capture.run import Attention
 from nucleoscope.engine.fold import weight_blocks
-from nucleoscope.methods.attending import Attending, attending
-from nucleoscope.methods.token_rows import Spans, read_rows
+from nucleoscope.methods.attending import Attending, attending, rows_for
+from nucleoscope.methods.token_rows import Spans
 from nucleoscope.result import Attribution, Check
 
 
@@ -65,15 +66,19 @@ def attention_maps(
         model, X, args, layers=[layer], tokens=tokens, layout=layout, alphabet=alphabet, precision=precision,
         memory=None,
     ) as asked, torch.no_grad():  # fmt: skip
-        if top is not None and not 1 <= int(top) <= asked.tokens:
-            raise ValueError(f"top={top!r}: a number of keys from 1 to {asked.tokens}")
-        taken = [next(asked.top_down(asked.inputs(at))) for at in range(len(asked.X))]
+        taken = (next(asked.top_down(asked.inputs(at))) for at in range(len(asked.X)))
         if top is not None:
+            if (
+                not isinstance(top, Integral)
+                or isinstance(top, bool)
+                or not 1 <= top <= asked.tokens
+            ):
+                raise ValueError(f"top={top!r}: a number of keys from 1 to {asked.tokens}")
             found = [_largest(each, int(top)) for each in taken]
             weights, keys = (torch.cat(each).cpu() for each in zip(*found, strict=True))
             _refuse(weights)
             return Largest(weights, keys)
-        wanted = read_rows(rows, asked.tokens, asked.places).to(taken[0].query)
+        wanted = rows_for(asked, rows)
         scores = torch.cat([_rows(each, wanted) for each in taken]).cpu()
         _refuse(scores)
     return _attribution(asked, scores, wanted.cpu())

@@ -139,6 +139,7 @@ class _One:
                 scores = fold.down(zip(layers[::-1], grads[::-1], strict=True), scores)
                 measures += [self._measured(layer) for layer in layers[::-1] if told]
             gained += fold.gained
+            del layers, grads  # before the next part is made
         return _Found(scores, value.reshape(1), gained, measures[::-1])
 
     def shuffled(self, at: int, n: int, seed: int) -> Tensor:

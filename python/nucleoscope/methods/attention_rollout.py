@@ -87,6 +87,7 @@ def attention_rollout(
         "fp32", or "fp64": a copy of the model in float64 is asked.
     memory
         Bytes of queries, keys and values that may be held; beyond it the model runs once a part of its layers.
+        At least what one layer takes; the layer at work comes beside it.
     random_state
         Of the shuffles.
 

@@ -33,9 +33,9 @@ class TokenMap:
         return steps.cumsum(-1)[..., :-1].to(scores)
 
     def weights(self, start: int, end: int) -> Tensor:  # [T]
-        """The share of the bases [start, end) that each token is of; sums to 1."""
-        overlap = (self.spans.clamp(start, end) * torch.tensor([-1, 1])).sum(1)
-        return overlap.double() / (end - start)
+        """The share of the bases [start, end) that each token is of, overlapping ones alike; sums to 1."""
+        overlap = (self.spans.clamp(start, end) * torch.tensor([-1, 1])).sum(1).double()
+        return overlap / overlap.sum()
 
 
 def read_tokens(tokens: Spans | None, count: int, length: int | None) -> TokenMap | None:

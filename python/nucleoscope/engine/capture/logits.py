@@ -154,14 +154,15 @@ def moved(node: Node, factor: float, capped: bool) -> Term | None:
             factor *= times
         elif at.target in LAYOUT:
             path.append(at)
-        at = _largest(at) if at.target is aten.cat.default else source(at)
+        at = largest(at) if at.target is aten.cat.default else source(at)
     made = product(at)
     if made is None:
         return None
     return Term(made, factor, tuple(reversed(path)), node, outer, capped)
 
 
-def _largest(cat: Node) -> Node:
+def largest(cat: Node) -> Node:
+    """The part of a cat that is followed."""
     return max(cat.all_input_nodes, key=lambda each: torch.Size(shape(each)).numel())
 
 

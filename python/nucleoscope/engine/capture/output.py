@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import torch
 from torch import Tensor
 from torch.fx import Node
 
 from nucleoscope.engine.capture.logits import LAYOUT, SAME, NotCaptured
+from nucleoscope.engine.capture.places import flat, origins
 from nucleoscope.engine.capture.products import shape
-from nucleoscope.engine.capture.shifts import origins
 
 aten = torch.ops.aten
 
@@ -33,17 +35,17 @@ def projection(node: Node, labels: tuple[str, str]) -> tuple[Node, Tensor]:
             path.append(at)
     weight = users[0].args[1]
     assert isinstance(weight, Node)
-    whole = torch.arange(1, torch.Size(shape(node)).numel() + 1).view(shape(node))
-    moved = origins(tuple(path), node, {}) if path else whole
-    columns = moved.reshape(-1, moved.shape[-1])[0].long() - 1  # of the first token
+    size = shape(path[-1] if path else node)
+    first = [torch.zeros((), dtype=torch.int64)] * (len(size) - 1)  # token
+    came = origins(tuple(path), [*first, torch.arange(size[-1])], {})
     made, order = labels
-    turned = whole.permute([made.index(each) for each in order])
-    heads = turned.reshape(-1, *turned.shape[-2:])[:, 0] - 1  # [H, E], of the first query
-    back = {int(place): column for column, place in enumerate(columns.tolist())}
-    if any(int(place) not in back for place in heads.flatten().tolist()):
+    *lead, _, channel = (made.index(each) for each in order)
+    heads = [shape(node)[axis] for axis in lead]
+    column = torch.full((prod(heads), shape(node)[channel]), -1)
+    column[flat([came[axis] for axis in lead], heads), came[channel]] = torch.arange(size[-1])
+    if bool((column < 0).any()):
         raise NotCaptured("a linear layer reads its heads in no order that could be followed")
-    listed = [back[int(place)] for place in heads.flatten().tolist()]
-    return weight, torch.tensor(listed).view(heads.shape)
+    return weight, column
 
 
 def _linear(user: Node, at: Node) -> bool:

@@ -1,53 +1,24 @@
-"""Where moved numbers come from: a chain of reshapes, cuts and gathers, found by running it on indices."""
+"""A product whose numbers are moved: whether a key's distance from its query alone decides which one it reads."""
 
 from __future__ import annotations
 
-from typing import Any
+from math import prod
 
 import torch
 from torch import Tensor
 from torch.fx import Node
-from torch.utils._pytree import tree_map_only
 
-from nucleoscope.engine.capture.logits import SAME, Term
+from nucleoscope.engine.capture.logits import Term
+from nucleoscope.engine.capture.places import flat, grid, origins
 from nucleoscope.engine.capture.products import shape
 
 aten = torch.ops.aten
 
-SCALED = {aten.mul.Tensor, aten.div.Tensor, aten.mul.Scalar, aten.div.Scalar}
-ROWS = 512  # queries that are compared at once
-
-
-def origins(path: tuple[Node, ...], begin: Node, others: dict[Node, Tensor]) -> Tensor:
-    """For each number at the end of a path, which of `begin`'s it is, from 1; 0 where it is none.
-
-    `others` holds what else the path reads as numbers of places, such as the positions of a gather; of
-    other tensors, laid beside what is moved, the shape alone counts.
-    """
-    size = shape(begin)
-    count = torch.Size(size).numel()
-    kind = torch.int32 if count < 2**31 - 1 else torch.int64
-    device = next((t.device for t in others.values()), torch.device("cpu"))
-    made: dict[Node, Any] = {
-        begin: torch.arange(1, count + 1, dtype=kind, device=device).view(size)
-    }
-
-    def value(node: Node) -> Any:
-        if node in made:
-            return made[node]
-        if node in others:
-            return others[node]
-        if node.target in SAME | SCALED and any(n in made for n in node.all_input_nodes):
-            return value(next(n for n in node.all_input_nodes if n in made))  # a cast, a factor
-        return torch.zeros(shape(node), dtype=kind, device=device)
-
-    for node in path:
-        args, kwargs = tree_map_only(Node, value, (list(node.args), dict(node.kwargs)))
-        viewed = node.target in (aten.view.default, aten._unsafe_view.default)
-        step: Any = aten.reshape.default if viewed else node.target  # clones between are left out
-        made[node] = step(*args, **kwargs)
-    last: Tensor = made[path[-1]]
-    return last
+READ = {  # what moves numbers to where other tensors say
+    aten.gather.default, aten.take_along_dim.default, aten.index.Tensor, aten.index_select.default,
+}  # fmt: skip
+FOUND = "column of distance"
+PLACES = 1 << 19  # of the matrix of queries and keys that are asked about at once
 
 
 def axes_of(term: Term) -> str | None:
@@ -66,26 +37,55 @@ def axes_of(term: Term) -> str | None:
     return made
 
 
-def column_of_distance(origin: Tensor, lead: int, kinds: int) -> Tensor | None:
+def column_of_distance(term: Term, held: dict[Node, Tensor], device: torch.device) -> Tensor | None:
     """Which column of [.., query, kind] each distance key - query reads, [Lq + Lk - 1] from -(Lq - 1) on.
 
-    `origin` [.., Lq, Lk] are places in [lead, Lq, kinds]. None where they are not those of the same head
-    and query at a column that the distance alone decides.
+    None where logits do not read the same head and query at a column that the distance alone decides. Where
+    no other tensor has a say in it, it is found once.
     """
-    queries, keys = origin.shape[-2:]
-    flat = origin.reshape(-1, queries, keys)
-    if len(flat) != lead:
+    if any(step.target in READ for step in term.path):
+        return _column_of_distance(term, held, device)
+    if FOUND not in term.at.meta:
+        term.at.meta[FOUND] = _column_of_distance(term, held, device)
+    found: Tensor | None = term.at.meta[FOUND]
+    return found if found is None else found.to(device)
+
+
+def _column_of_distance(
+    term: Term, held: dict[Node, Tensor], device: torch.device
+) -> Tensor | None:
+    begin, end = shape(term.product.node), shape(term.at)
+    queries, keys = end[-2:]
+    if prod(begin[:-2]) != prod(end[:-2]) or not begin[-2] == queries == keys:
         return None
-    column = flat[0] - 1 - torch.arange(queries, device=flat.device)[:, None] * kinds
-    found = torch.cat([column[1:, 0].flip(0), column[0]])
-    if int(found.min()) < 0 or int(found.max()) >= kinds:
-        return None
-    for begin in range(0, queries, ROWS):
-        end = min(begin + ROWS, queries)
-        at = torch.arange(begin, end, device=flat.device)
-        distance = torch.arange(keys, device=flat.device) - at[:, None] + queries - 1
-        expected = found[distance] + at[:, None] * kinds + 1
-        for head in range(lead):
-            if not torch.equal(flat[head, begin:end], expected + head * queries * kinds):
-                return None
-    return found.long()
+    first = grid(end, range(1), range(keys), device)
+    column = origins(term.path, first, held)[-1].expand(*end[:-2], 1, keys).reshape(-1, keys)[0]
+    first = grid(end, range(queries), range(1), device)
+    row = origins(term.path, first, held)[-1].expand(*end[:-2], queries, 1).reshape(-1, queries)[0]
+    found = torch.cat([row[1:].flip(0), column])
+    step = max(1, PLACES // keys)
+    for at in range(0, queries, step):
+        rows = range(at, min(at + step, queries))
+        asked = grid(end, rows, range(keys), device)
+        *lead, query, kind = origins(term.path, asked, held)
+        distance = asked[-1] - asked[-2] + queries - 1
+        same = (
+            (flat(lead, begin[:-2]) == flat(asked[:-2], end[:-2])).all()
+            & (query == asked[-2]).all()
+            & (kind == found[distance]).all()
+        )
+        if not bool(same):
+            return None
+    return found
+
+
+def laid_out(product: Tensor, term: Term, held: dict[Node, Tensor]) -> Tensor:
+    """A product's numbers [1, H, Lq, kinds] at their places in the logits [1, H, Lq, Lk]."""
+    begin, end = shape(term.product.node), shape(term.at)
+    step, made = max(1, PLACES // (prod(end[:-2]) * end[-1])), []
+    for at in range(0, end[-2], step):
+        rows = range(at, min(at + step, end[-2]))
+        asked = grid(end, rows, range(end[-1]), product.device)
+        number = flat(origins(term.path, asked, held), begin)
+        made.append(product.reshape(-1)[number.expand(*end[:-2], len(rows), end[-1])])
+    return torch.cat(made, -2).reshape(1, -1, *end[-2:])

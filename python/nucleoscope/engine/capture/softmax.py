@@ -12,7 +12,7 @@ from torch.fx import Node
 from nucleoscope.engine.capture.layer import Layer, Relative
 from nucleoscope.engine.capture.logits import HIDDEN, Logits, NotCaptured, Scales, Term
 from nucleoscope.engine.capture.products import arranged, shape
-from nucleoscope.engine.capture.shifts import axes_of, column_of_distance, origins
+from nucleoscope.engine.capture.shifts import axes_of, column_of_distance, laid_out
 from nucleoscope.engine.capture.simple import simplest
 from nucleoscope.naive.ops._scores import Scores
 
@@ -154,18 +154,13 @@ def _moved(term: Term, held: Held) -> Relative | Tensor:
     """A product whose numbers are moved: a table of distances, or where that does not do all of it."""
     query, rows = _operands(term, term.product.labels[2], held)
     query = query * term.factor
-    where = origins(term.path, term.product.node, held)
-    if bool((where == 0).any()):
-        raise NotCaptured("its logits hold padding beside a product")
-    lead, (queries, keys) = query.shape[1], where.shape[-2:]
-    found = column_of_distance(where, lead, rows.shape[2]) if queries == keys else None
+    found = column_of_distance(term, held, query.device)
     if found is None:
-        product = (query @ rows.mT).reshape(-1)
-        return product[where.long() - 1].reshape(1, -1, queries, keys)
+        return laid_out(query @ rows.mT, term, held)
     if not rows.requires_grad:
         rows, kind = torch.unique(rows, dim=2, return_inverse=True)
-        found = kind.to(found.device)[found]
-    return Relative(query, rows, found.to(query.device, torch.int32))
+        found = kind[found]
+    return Relative(query, rows, found.to(torch.int32))
 
 
 def _written_out(relative: Relative) -> Tensor:
