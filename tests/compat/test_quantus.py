@@ -263,7 +263,7 @@ def test_options_that_mean_nothing_on_letters(kind: Any, options: Any, message: 
 
 def test_options_are_held_against_the_sequences() -> None:
     with pytest.raises(
-        ValueError, match="subset_size=224.: positions are counted here, from 1 to 18"
+        ValueError, match=r"subset_size=224.: positions are counted here, from 1 to 18"
     ):
         call(quantus.FaithfulnessCorrelation, subset_size=224)
 
