@@ -174,3 +174,11 @@ def test_the_largest_weights_and_their_keys() -> None:
         attention_maps(model, X, top=24)
     with pytest.raises(IndexError, match="2 attention layers"):
         attention_maps(model, X, layer=5)
+
+
+def test_inference_mode_changes_nothing() -> None:
+    model, X, _ = case("causal")
+    asked: dict[str, Any] = {"target": 1, "rows": [0], "controls": 0}
+    expected = attention_relevance(model, X, **asked).scores
+    with torch.inference_mode():
+        assert torch.equal(attention_relevance(model, X * 1, **asked).scores, expected)

@@ -54,6 +54,14 @@ def test_tangermeme(name: str) -> None:
         assert off < 1e-6 * theirs.abs().max()
 
 
+def test_inference_mode_changes_nothing() -> None:
+    X, model = sequences(2, 30), small()
+    expected = deep_lift_shap(model, X, n_shuffles=2, random_state=0).scores
+    with torch.inference_mode():
+        made = deep_lift_shap(model, X * 1, n_shuffles=2, random_state=0).scores
+    torch.testing.assert_close(made, expected, rtol=1e-5, atol=1e-7)
+
+
 def test_scores_add_up_to_the_difference_of_outputs() -> None:
     X, model = sequences(3, 30), small()
     B = dinucleotide_shuffle(X, n=3, random_state=1)

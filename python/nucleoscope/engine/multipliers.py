@@ -117,7 +117,8 @@ class Multipliers:
             )
 
         with torch.enable_grad():
-            leaf = baselines.detach().requires_grad_()
+            own = baselines.clone() if baselines.is_inference() else baselines.detach()
+            leaf = own.requires_grad_()
             values = self._read(self._run(leaf, others, through))
             if values.grad_fn is None:
                 raise NoRule(UNREACHED)

@@ -105,8 +105,9 @@ def attending(
         net, dtype = copy.deepcopy(net).double(), torch.float64
         others = tuple(a.double() if a.is_floating_point() else a for a in others)
     device = home(net)
-    given = X.detach().to(device, dtype if sequences is not None else None)
-    with in_turn, full_float32({device}):
+    with in_turn, full_float32({device}), torch.inference_mode(False):  # relevance has gradients
+        given = X.detach().to(device, dtype if sequences is not None else None)
+        given, *others = (a.clone() if a.is_inference() else a for a in (given, *others))
         others = tuple(a.to(device) for a in others)
         apart = captured(net, (given[:1], *(a[:1] for a in others)))
         chosen, count = _layers(apart, layers)

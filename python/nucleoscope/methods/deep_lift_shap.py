@@ -125,11 +125,13 @@ def _explained(
         )
     multipliers = Multipliers(held.forward, held.leaves.read, integrate)
     pairs = _Pairs(opened, multipliers, starts.count)
-    with tqdm(
+    bar = tqdm(
         total=len(opened) * starts.count, unit=" pairs", disable=not progress, unit_scale=True
-    ) as bar:
+    )
+    with bar, torch.inference_mode(False):  # multipliers go by autograd
         for rows, inputs in opened.blocks():
-            pairs.add(inputs, starts.of(rows), bar.update)
+            own = tuple(t.clone() if t.is_inference() else t for t in inputs)
+            pairs.add(own, starts.of(rows), bar.update)
     facts = {"integrated": "; ".join(multipliers.integrated)} if multipliers.integrated else {}
     return Found(torch.cat(pairs.scores), torch.cat(pairs.original), facts, (pairs.check(),))
 
