@@ -20,7 +20,7 @@ from benchmarks.constructed import Attending, Head, Pooled, centred, letters, re
 from nucleoscope import Attribution, Card, Check
 from nucleoscope.cli import main
 from nucleoscope.diagnostics import Finding
-from nucleoscope.diagnostics.card import _signed, _strongest
+from nucleoscope.diagnostics.card import _scores, _signed, _strongest
 
 NAMES = ("chromium", "chromium-headless-shell", "chromium-browser", "google-chrome", "chrome")
 BROWSER = next((found for name in NAMES if (found := shutil.which(name))), None)
@@ -71,6 +71,7 @@ def test_a_map_of_nothing_is_not_cleared() -> None:
     assert 'class="fires"><h2>faithfulness' in card.to_html()
 
 
+@pytest.mark.slow
 def test_attention_is_ranked_by_size_and_says_so() -> None:
     torch.manual_seed(0)
     model, X = Attending(16).eval(), letters(2)
@@ -78,12 +79,18 @@ def test_attention_is_ranked_by_size_and_says_so() -> None:
     asked = nucleoscope.card(model, X, rolled).findings[0]
     assert asked.values["signed"] is False
     assert "their sign is not read" in asked.sentence
+
+
+def test_which_scores_have_a_sign_and_which_are_of_bases() -> None:
+    model, X = Attending(16).eval(), letters(1)
     assert not _signed(nucleoscope.saliency(model, X, magnitude=True))
     assert _signed(nucleoscope.saliency(model, X))
     with pytest.raises(ValueError, match="per_base=True"):
-        nucleoscope.card(model, X, nucleoscope.attention_rollout(model, X))
+        _scores(nucleoscope.attention_rollout(model, X, controls=0), X, "")
+    every = nucleoscope.attention_rollout(model, X, per_base=True, controls=0)
+    assert not _signed(every)
     with pytest.raises(ValueError, match="15 rows; one a card"):
-        nucleoscope.card(model, X, nucleoscope.attention_rollout(model, X, per_base=True))
+        _scores(every, X, "")
 
 
 def test_a_model_in_float64_is_asked_in_it() -> None:
