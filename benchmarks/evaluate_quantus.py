@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import statistics
 import time
 import warnings
@@ -186,9 +187,9 @@ def pairs(theirs: Any) -> list[Pair]:
              lambda: theirs.Monotonicity(**signed, **curve), False),
         Pair("MonotonicityCorrelation", lambda: ours.MonotonicityCorrelation(positions=PARTS, background=ZEROS),
              lambda: theirs.MonotonicityCorrelation(**signed, **curve, nr_samples=1), False, 1.0),
-        Pair("MaxSensitivity", lambda: ours.MaxSensitivity(draws=PARTS, extent=PARTS),
+        Pair("MaxSensitivity", lambda: ours.MaxSensitivity(draws=PARTS, extent=PARTS, moves=math.inf),
              lambda: theirs.MaxSensitivity(**signed, nr_samples=PARTS), False, None, again),
-        Pair("Completeness", lambda: ours.Completeness("nothing", ZEROS),
+        Pair("Completeness", lambda: ours.Completeness(relative_to="nothing", background=ZEROS),
              lambda: theirs.Completeness(**signed), False, 0.0),
         Pair("MPRT", ours.MPRT, lambda: theirs.MPRT(**plain), False, None, again,
              Layers),
