@@ -107,8 +107,8 @@ def attending(
     device = home(net)
     with in_turn, full_float32({device}), torch.inference_mode(False):  # relevance has gradients
         given = X.detach().to(device, dtype if sequences is not None else None)
-        given, *others = (a.clone() if a.is_inference() else a for a in (given, *others))
-        others = tuple(a.to(device) for a in others)
+        given = given.clone() if given.is_inference() else given
+        others = tuple((a.clone() if a.is_inference() else a).to(device) for a in others)
         apart = captured(net, (given[:1], *(a[:1] for a in others)))
         chosen, count = _layers(apart, layers)
         length = None if sequences is None else sequences.letters.shape[1]
