@@ -167,6 +167,14 @@ def _layers(captured: Captured, asked: Any) -> tuple[tuple[int, ...], int]:
                 f"layers={asked!r}: the model has {count} attention layers, from 0: {captured.names}"
             )
         chosen = sorted({int(each) % count for each in listed})
+    apart = [(one, at) for at in chosen for one in sorted(captured.beside[at]) if one in chosen]
+    if apart:
+        one, other = apart[0]
+        raise ValueError(
+            f"model: attention layers {one} ({captured.lines[one]}) and {other} ({captured.lines[other]}) "
+            "lie beside each other: neither reads what the other gives, and rows that pass from layer to layer "
+            "would go through both in turn. Pass layers= with one of them"
+        )
     sizes = {captured.tokens_of(at) for at in chosen}
     if len(sizes) > 1 or any(queries != keys for queries, keys in sizes):
         told = ", ".join(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from string import ascii_letters
 from typing import Any
@@ -11,14 +11,17 @@ import torch
 from torch import Tensor
 from torch.fx import Graph, Node
 
+from nucleoscope.engine.capture.axes import TOKENS, Along, along
+from nucleoscope.engine.capture.foreign import foreign
 from nucleoscope.engine.capture.layer import Layer
 from nucleoscope.engine.capture.linear import LinearSite, linear_sites
-from nucleoscope.engine.capture.logits import SAME, Logits, NotCaptured, moves_heads_only, source
-from nucleoscope.engine.capture.products import Product, arranged, product, rank, shape
+from nucleoscope.engine.capture.logits import Logits, NotCaptured
+from nucleoscope.engine.capture.products import arranged, rank, shape
 from nucleoscope.engine.capture.softmax import Form, Held, content_of, fused_layer, read_layer
+from nucleoscope.engine.capture.unseen import unseen
+from nucleoscope.engine.capture.weighted import Weighted, logits_of, weighted_by
 
 aten = torch.ops.aten
-SOFTMAX = (aten.softmax.int, aten._softmax.default, aten._safe_softmax.default)
 SDPA = aten.scaled_dot_product_attention.default
 
 
@@ -142,78 +145,90 @@ class FusedSite:
 Site = SoftmaxSite | FusedSite | LinearSite
 
 
-def find(graph: Graph) -> tuple[list[Site], list[Refused]]:
-    """Every layer of attention in a graph, in its order, and what could not be taken apart."""
-    sites: list[Site] = list(linear_sites(graph))
+def find(graph: Graph, inputs: Collection[str]) -> tuple[list[Site], list[Refused]]:
+    """Every layer of attention in a graph, in its order, and what could not be taken apart.
+
+    `inputs` are the names of what the model is given.
+    """
+    found = along(graph, inputs)
+    sites: list[Site] = []
     refused: list[Refused] = []
+    known: set[Node] = set()
+
+    def enter(site: Site) -> None:
+        if (why := _windows(site, found)) is None:
+            sites.append(site)
+        else:
+            refused.append(Refused(site.node, why, True))
+
+    for linear in linear_sites(graph):
+        known |= {linear.summed.node, linear.read.node}
+        enter(linear)
     for node in graph.nodes:
-        if node.op != "call_function":
-            continue
         if node.target is SDPA:
-            sites.append(FusedSite(node))
-        elif node.target in SOFTMAX:
-            for weighted, labels in _weighted(node):
+            enter(FusedSite(node))
+        elif (why := foreign(node, found)) is not None:
+            refused.append(Refused(node, why, True))
+        elif (logits := logits_of(node)) is not None:
+            weighted = list(weighted_by(node))
+            known |= {each.product.node for each in weighted}
+            for each in weighted:
                 try:
-                    sites.append(_site(node, weighted, labels))
-                except NotCaptured as why:
+                    enter(_site(logits, each))
+                except NotCaptured as why_not:
                     size = shape(node)
-                    refused.append(Refused(node, str(why), size[-1] == size[-2]))
-        elif "attention" in str(node.target) or "attn" in str(node.target):
-            refused.append(Refused(node, _foreign(node), True))
+                    refused.append(Refused(node, str(why_not), size[-1] == size[-2]))
+    refused += [Refused(node, why, True) for node, why in unseen(graph, found, known)]
     order = {node: at for at, node in enumerate(graph.nodes)}
-    return sorted(sites, key=lambda each: order[each.node]), refused
-
-
-def _foreign(node: Node) -> str:
-    name = str(node.target)
-    if name.startswith("flex_attention"):
-        return (
-            "flex_attention makes its logits by a function of its own; with the same as attn_mask of "
-            "scaled_dot_product_attention it could be taken apart"
-        )
-    return f"{name} is no op that could be taken apart"
-
-
-def _weighted(softmax: Node) -> Iterator[tuple[Product, str]]:
-    """The products that sum values with these weights, and the label of the keys in each."""
-    axis = softmax.args[1]
-    if rank(softmax) < 2 or axis not in (-1, rank(softmax) - 1):
-        return
-    waiting = [softmax]
-    while waiting:
-        at = waiting.pop()
-        for user in at.users:
-            if user.target in SAME or moves_heads_only(user):
-                waiting.append(user)
-            elif (made := product(user)) is not None:
-                of = made.labels[0] if made.first is at else made.labels[1]
-                if made.summed and made.summed == of[-1]:
-                    yield made, of
-
-
-def _site(softmax: Node, weighted: Product, of: str) -> SoftmaxSite:
-    weights_first = weighted.labels[0] is of
-    values, labels = (
-        (weighted.second, weighted.labels[1])
-        if weights_first
-        else (weighted.first, weighted.labels[0])
+    return (
+        sorted(sites, key=lambda each: order[each.node]),
+        sorted(refused, key=lambda each: order[each.node]),
     )
-    weights = weighted.first if weights_first else weighted.second
-    lead, query, key = of[:-2], of[-2], of[-1]
-    channel = [each for each in labels if each not in of]
-    if len(channel) != 1 or query in labels or set(weighted.labels[2]) != {*lead, query, *channel}:
+
+
+def beside(graph: Graph, sites: list[Site]) -> list[set[int]]:
+    """For each layer, those before it in order of which nothing reaches it."""
+    above: dict[Node, set[int]] = {}
+    made = {site.node: at for at, site in enumerate(sites)}
+    reached: list[set[int]] = []
+    for node in graph.nodes:
+        above[node] = set().union(*(above[each] for each in node.all_input_nodes))
+        if node in made:
+            reached.append(set(range(len(reached))) - above[node])
+            above[node] = above[node] | {made[node]}
+    return reached
+
+
+def _windows(site: Site, found: dict[Node, Along]) -> str | None:
+    """Why a layer is none over all tokens: some of them lie side by side as its heads or its batch."""
+    made, order = site.labels_of_output
+    axes = zip(made, shape(site.node), found[site.node].axes, strict=True)
+    if not any(label in order[:-2] and size > 1 and bits & TOKENS for label, size, bits in axes):
+        return None
+    return (
+        f"attention within windows of {site.size[1]} tokens, which are folded into its heads or its batch, is not "
+        "captured: its rows would be tokens of a window, not of the sequence"
+    )
+
+
+def _site(logits_at: Node, weighted: Weighted) -> SoftmaxSite:
+    made = weighted.product
+    lead, query, key = weighted.lead, weighted.query, weighted.key
+    values, labels = weighted.values
+    own = {*lead, query, key}
+    channel = [each for each in labels if each not in own]
+    if len(channel) != 1 or query in labels or set(made.labels[2]) != {*lead, query, *channel}:
         raise NotCaptured("its values are not summed head by head")
     logits = Logits()
-    logits.read(source(softmax))
+    logits.read(logits_at)
     content_of(logits)
-    heads = tuple(shape(weights)[: len(lead)])
     return SoftmaxSite(
-        weighted.node,
+        made.node,
         logits,
-        heads,
+        weighted.heads,
         (values, labels),
         (lead, query, key, channel[0]),
-        weighted.labels[2],
+        made.labels[2],
     )
 
 

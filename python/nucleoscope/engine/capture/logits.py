@@ -210,9 +210,19 @@ def _scale(node: Node) -> tuple[Node, Scale] | None:
 
 def _plus(logits: Logits, node: Node, factor: float) -> None:
     first, second = node.args[:2]
+    if node.target is aten.sub.Tensor and _is_largest(second):
+        logits._side(first, factor)  # the same for all keys of a query
+        return
     sign = -1.0 if node.target is aten.sub.Tensor else 1.0
     logits._side(first, factor)
     logits._side(second, factor * sign * float(node.kwargs.get("alpha", 1)))  # type: ignore[arg-type]
+
+
+def _is_largest(node: Any) -> bool:
+    """Whether a node is the largest of each query's logits, that exponentials stay finite."""
+    while isinstance(node, Node) and node.target in SAME:
+        node = source(node)
+    return isinstance(node, Node) and node.target is aten.amax.default and shape(node)[-1:] == (1,)
 
 
 def _hide(logits: Logits, node: Node, factor: float) -> None:

@@ -14,7 +14,7 @@ from torch.export.graph_signature import InputKind
 from torch.fx import Graph, GraphModule, Interpreter, Node
 from torch.utils._pytree import tree_unflatten
 
-from nucleoscope.engine.capture.find import Refused, Site, find, tensors_of
+from nucleoscope.engine.capture.find import Refused, Site, beside, find, tensors_of
 from nucleoscope.engine.capture.layer import Layer
 from nucleoscope.engine.capture.linear import LinearLayer
 from nucleoscope.engine.capture.logits import NotCaptured
@@ -41,9 +41,10 @@ class Captured:
         with uncompiled(model), _slow_path(), _attributes_kept(model):
             self.program = _export(model, inputs)
         graph = self.program.graph
-        self.sites, self.refused = find(graph)
+        self.sites, self.refused = find(graph, self.program.graph_signature.user_inputs)
         if not self.sites:
             raise NotCaptured(_nothing(self.refused))
+        self.beside = beside(graph, self.sites)
         self.names = [module_name(site.node) or site.node.name for site in self.sites]
         self.lines = [source_line(site.node) for site in self.sites]
         self.refusals = [f"{source_line(each.node)}: {each.why}" for each in self.refused]
