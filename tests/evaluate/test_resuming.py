@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -162,3 +164,61 @@ def test_versions_are_in_the_table_and_asked_for(
     monkeypatch.setattr(room, "versions", lambda: {**versions, "captum": "0"})
     with pytest.raises(ValueError, match="holds a run with other versions"):
         go(tmp_path)
+
+
+ORDINARY = """
+import abc, functools, re
+from dataclasses import dataclass
+from typing import Protocol
+from torch import nn
+from nucleoscope.evaluate.content import content
+
+LETTERS = re.compile("[ACGT]+")
+
+class Net(nn.Module):
+    width: int | None = None
+
+@dataclass
+class Settings:
+    steps: int | None = 3
+
+class Explainer(abc.ABC):
+    @abc.abstractmethod
+    def explain(self): ...
+
+class Explains(Protocol):
+    def explain(self): ...
+
+class Kept(Explainer):
+    def explain(self):
+        return self.table
+
+    @functools.cached_property
+    def table(self): return 3
+
+def reads(model, inputs, targets): return LETTERS
+
+for each in (Net(), Settings(), Explains, Kept, reads, functools.partial(reads, Net())):
+    print(content(each))
+"""
+
+
+def test_ordinary_classes_are_known_again_by_another_process() -> None:
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", ORDINARY], capture_output=True, text=True, check=True
+        ).stdout
+        for _ in range(2)
+    ]
+    assert len(set(told[0].split())) == 6
+    assert told[0] == told[1]
+
+
+def test_a_method_of_a_builtin_is_told_by_what_it_is_bound_to() -> None:
+    def looking(table: dict[str, float]) -> Any:
+        get = table.get
+        return lambda _model, x, _targets: x.sum(1) * get("k")
+
+    assert content({"a": 1}.get) != content({"a": 2}.get)
+    assert content(looking({"k": 1.0})) != content(looking({"k": 2.0}))
+    assert content(looking({"k": 1.0})) == content(looking({"k": 1.0}))

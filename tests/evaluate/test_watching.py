@@ -17,6 +17,7 @@ from torch import Tensor
 from nucleoscope import evaluate
 from nucleoscope.evaluate import Data, Results, metrics
 from nucleoscope.evaluate.explainers import Explainer
+from nucleoscope.evaluate.state import put_back, state
 from nucleoscope.result import Attribution
 from tests.evaluate.closed_forms import Additive, letters
 
@@ -207,3 +208,24 @@ def test_a_job_that_cannot_be_read_is_told() -> None:
         evaluate.run(
             {"a": Local(), "b": "random"}, {"m": Holding().eval()}, Data(X), METRICS, workers=2
         )
+
+
+def test_what_cannot_be_written_to_is_left_alone_where_nothing_changed() -> None:
+    """An expanded buffer, a tensor of inference mode, a dict that takes nothing, arrays that are only read."""
+
+    class Locked(dict[str, int]):
+        def update(self, *_: Any, **__: Any) -> None:
+            raise TypeError("locked")
+
+    model: Any = Additive(12)
+    model.register_buffer("mask", torch.ones(1, 1).expand(4, 12))
+    with torch.inference_mode():
+        model.last = torch.ones(3)
+    model.told, model.genome = Locked(a=1), np.ones(4)
+    model.genome.setflags(write=False)
+    held = state(model)
+    assert not any(each.of is model.genome for each in held)
+    put_back(held)
+    model.mask = model.mask * 2
+    put_back(held)
+    assert torch.equal(model.mask, torch.ones(4, 12))

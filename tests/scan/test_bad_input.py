@@ -164,7 +164,10 @@ def test_a_finished_run_removes_what_is_its_own(genome: Path, tmp_path: Path) ->
     out, bed = tmp_path / "o", tmp_path / "r.bed"
     bed.write_bytes(GOOD)
     assert run("scan", genome, out, "--bed", bed, "--shard", "1/1").exit_code == 0
-    left = (".items.tsv.12.partial", "shards/0000000.npz", "shards/.0000001.npz.7.partial")
+    left = (
+        ".items.tsv.12.partial", ".scores.12.partial.bw", "shards/0000000.npz",
+        "shards/.0000001.npz.7.partial",
+    )  # fmt: skip
     kept = (".movie.partial", ".items.tsv.partial", "notes.txt", "shards/mine.npz", "failed/a.txt")
     for name in (*left, *kept):
         (out / name).parent.mkdir(exist_ok=True)

@@ -232,6 +232,31 @@ def test_parts_of_a_scan_and_their_merge(genome: Path, tmp_path: Path) -> None:
     assert merge(tmp_path / "o").clean  # again
 
 
+def test_a_shard_that_a_member_does_anew_during_a_merge_is_in_the_store(
+    genome: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nucleoscope.scan import store
+    from nucleoscope.scan.folder import Folder
+
+    whole = nucleoscope.scan(pooled_net(), genome, None, tmp_path / "whole", **SMALL)
+    for part in (1, 2):
+        nucleoscope.scan(pooled_net(), genome, None, tmp_path / "o", shard=(part, 2), **SMALL)
+    checkpoint, assemble = tmp_path / "o/shards/0000002.npz", store.assemble
+    held = checkpoint.read_bytes()
+    checkpoint.unlink()
+    Folder(tmp_path / "o").fail(2, "once")
+
+    def meanwhile(folder: Folder) -> Path:
+        made = assemble(folder)
+        checkpoint.write_bytes(held)
+        return made
+
+    monkeypatch.setattr(store, "assemble", meanwhile)
+    done = merge(tmp_path / "o")
+    assert done.clean
+    assert contents(done.store) == contents(whole.store)
+
+
 def contents(store: Path | None) -> dict[str, bytes]:
     assert store is not None
     files = [path for path in store.rglob("*") if path.is_file()]

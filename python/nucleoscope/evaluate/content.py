@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import functools
 import hashlib
 import sys
@@ -27,7 +28,9 @@ NAMED = (
     np.ufunc,
 )
 OF_MODULES = frozenset(vars(nn.Module())) - {"training"}  # of torch's own; told by what is in them
-OF_CLASSES = frozenset(("__dict__", "__weakref__", "__doc__", "__module__", "__qualname__"))
+OF_CLASSES = frozenset((
+    "__dict__", "__weakref__", "__doc__", "__module__", "__qualname__", "__annotations__", "_abc_impl",
+))  # fmt: skip
 PROCESS = (
     uuid.uuid4().hex
 )  # so that what only an address tells is never taken for something of another run
@@ -61,6 +64,11 @@ class _Reader:
             self.found.update(repr(value).encode())
         elif isinstance(value, NAMED):
             self.found.update(f"{getattr(value, '__module__', '')}.{value.__name__}".encode())
+            owner = getattr(value, "__self__", None)
+            if owner is not None and not isinstance(
+                owner, types.ModuleType
+            ):  # table.get, rng.normal
+                self.add(owner)
         elif isinstance(value, FIXED):
             self._add_new(value)
         elif id(value) in self._seen:
@@ -158,8 +166,9 @@ def _of_class(each: Any) -> Any:
 
 def _object(value: Any) -> list[Any]:
     """What it is made of, as copies are made; where nothing tells that, where it lies."""
+    reduce = copyreg.dispatch_table.get(type(value))
     try:
-        made = value.__reduce_ex__(2)
+        made = value.__reduce_ex__(2) if reduce is None else reduce(value)
     except Exception:
         return [type(value), getattr(value, "__wrapped__", f"{PROCESS} {id(value)}")]
     if isinstance(made, str):
@@ -178,6 +187,7 @@ PARTS: dict[type, Callable[[Any], list[Any]]] = {
     Tensor: _tensor,
     np.ndarray: _array,
     nn.Module: _module,
+    functools.cached_property: lambda value: [value.func],  # it holds a lock as well
     functools.partial: lambda value: [value.func, value.args, value.keywords],
     types.MethodType: lambda value: [value.__func__, value.__self__],
     types.FunctionType: _function,

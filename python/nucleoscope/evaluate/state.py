@@ -41,7 +41,10 @@ def _gather(value: Any, found: dict[int, Held]) -> None:
         return
     if isinstance(value, Tensor):
         found[id(value)] = Held(value, _of_tensor(value))
-    elif isinstance(value, np.ndarray | list | set):
+    elif isinstance(value, np.ndarray):
+        if value.flags.writeable and not isinstance(value, np.memmap):
+            found[id(value)] = Held(value, value.copy())
+    elif isinstance(value, list | set):
         found[id(value)] = Held(value, value.copy())
     elif isinstance(value, dict):
         found[id(value)] = Held(value, dict(value))
@@ -73,7 +76,10 @@ def _of_tensor(tensor: Tensor) -> dict[str, Any]:
 
 
 def put_back(held: list[Held]) -> None:
-    """Let the same objects hold what they held: hooks, modules, modes, weights, gradients, attributes."""
+    """Let the same objects hold what they held: hooks, modules, modes, weights, gradients, attributes.
+
+    What still holds it is left alone: some of it cannot be written to.
+    """
     for each in held:
         now, was = each.of, each.was
         if isinstance(now, Tensor):
@@ -81,11 +87,17 @@ def put_back(held: list[Held]) -> None:
         elif isinstance(now, list):
             now[:] = was
         elif isinstance(now, np.ndarray):
-            if now.flags.writeable:
-                now[...] = was
-        else:
+            now[...] = was
+        elif isinstance(now, set) or not _same_items(now, was):
             now.clear()
             now.update(was)
+
+
+def _same_items(now: dict[Any, Any], was: dict[Any, Any]) -> bool:
+    pairs = (
+        zip(now.items(), was.items(), strict=True) if len(now) == len(was) else [((0, 0), (1, 1))]
+    )
+    return all(a is c and b is d for (a, b), (c, d) in pairs)
 
 
 @torch.no_grad()
@@ -101,12 +113,14 @@ def _put_back_tensor(
         and tensor.dtype == values.dtype
         and tensor.device == values.device
     )
-    if alike:
-        tensor.data.copy_(values)  # in place: what shares its memory goes with it
-    else:
+    shared = any(step == 0 and n > 1 for step, n in zip(tensor.stride(), tensor.shape, strict=True))
+    if not alike or (shared and not torch.equal(tensor, values)):
         tensor.data = values
-    if tensor.is_leaf:
+    elif not torch.equal(tensor, values):
+        tensor.data.copy_(values)  # in place: what shares its memory goes with it
+    if tensor.is_leaf and tensor.requires_grad != requires_grad:
         tensor.requires_grad_(requires_grad)
+    if tensor.is_leaf and tensor.grad is not grad:
         tensor.grad = grad
     if grad is not None and grad_values is not None:
         grad.data.copy_(grad_values)

@@ -10,6 +10,7 @@ SCRATCH_MARK = "of-nucleoscope"  # in its scratch folder: that may be removed
 PARTIAL = re.compile(
     r"\.(manifest\.json|items\.tsv|rejects\.tsv|trunk\.tsv|shards\.npy|variants\.parquet|scores(\.[0-9]+)?\.(parquet|npz|h5ad|bw\.json))"
     r"\.[0-9]+\.partial"
+    r"|\.scores(\.[0-9]+)?\.[0-9]+\.partial\.bw"
 )
 SHARD = re.compile(r"[0-9]{7,}\.(npz|json)|\.[0-9]{7,}\.(npz|json)\.[0-9]+\.partial")
 UNPREPARED = re.compile(  # NFS leaves the last of these of a file that is open yet

@@ -215,10 +215,16 @@ def merge(out: Path | str) -> Scan:
     except ImportError as error:
         raise ImportError(f"the store: {error}. pip install 'nucleoscope[scan]'") from error
     with alone(folder, "merge"):
+        found = standing(folder)
         if not folder.complete:
             folder.tell_refused()
             assemble(folder)
-        found = standing(folder)
+            while (
+                now := standing(folder)
+            ).failed != found.failed:  # a member did one anew meanwhile
+                found = now
+                assemble(folder)
+            found = now
         if not found.failed:
             folder.finish()
     return found

@@ -74,12 +74,13 @@ def _rows(folder: Folder, root: zarr.Group, done: list[int]) -> None:
             continue
         block, rows = arrays["scores"], np.array([piece.row for piece in pieces])
         if scores is None:
-            shape, chunk = (count, *block.shape[1:]), (len(block), *block.shape[1:])
+            planned = len(folder.shard(done[0]).lines)  # of which some may have been refused
+            shape, chunk = (count, *block.shape[1:]), (planned, *block.shape[1:])
             scores = _array(root, "scores", shape, chunk, arrays)
         scores.oindex[rows] = block
         if "exact" in arrays:
             if exact is None:
-                shape, chunk = (count, block.shape[-1]), (len(block), block.shape[-1])
+                shape, chunk = (count, block.shape[-1]), (planned, block.shape[-1])
                 exact = _marks(root, "exact", shape, chunk, ["sequence", "site"])
             exact.oindex[rows] = arrays["exact"]
     for name, values in zip(("chromosome", "start", "end"), places, strict=True):
