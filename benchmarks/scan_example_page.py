@@ -89,5 +89,5 @@ def by_ci_splice_ai(row: dict[str, Any]) -> str:
         f"within {NEAR} of it): {row['seconds']:,.0f} s with the first calls, up to {row['peak bytes'] / 1e9:.1f} "
         f"GB; the strongest are held to two passes of the networks. {row['over 0.2'] or 'None'} take away 0.2 or "
         f"more of an acceptor or donor; Spearman's correlation of the larger of both losses with the shipped "
-        f"model's is {ranks:.2f}." + " Most of a donor is lost at:" * (row["over 0.2"] > 0)
+        f"model's is {ranks:.2f}." + " Of donors alone most is lost at:" * (row["over 0.2"] > 0)
     )
