@@ -219,6 +219,10 @@ def test_options_of_quantus_in_our_words() -> None:
         (call(quantus.Selectivity), call(quantus.RegionPerturbation, order="morf")),
         (call(quantus.SensitivityN, features_in_step=4), call(quantus.SensitivityN, at=(4, 8, 12))),
         (call(quantus.SensitivityN, n_max_percentage=0.5), call(quantus.SensitivityN, most=0.5)),
+        (call(quantus.SensitivityN, features_in_step=np.int64(4), n_max_percentage=0.5),
+         call(quantus.SensitivityN, at=(4, 8))),
+        (call(quantus.PixelFlipping, features_in_step=L), call(quantus.PixelFlipping, steps=1)),
+        (call(quantus.Selectivity, patch_size=np.int32(4)), call(quantus.PixelFlipping, patch=4, steps=5)),
         (call(quantus.MonotonicityCorrelation, nr_samples=3),
          call(quantus.MonotonicityCorrelation, background=Background(draws=3))),
         (call(quantus.ROAD, percentages=[20, 60]), call(quantus.ROAD, shares=(0.2, 0.6))),
@@ -245,6 +249,8 @@ def test_a_constructors_seed_is_the_calls() -> None:
         (quantus.PixelFlipping, {"perturb_baseline": "white"}, "'mean' .0.25. equal parts"),
         (quantus.PixelFlipping, {"perturb_func": print}, "replaced by letters"),
         (quantus.PixelFlipping, {"features_in_step": 0}, "features_in_step=0.: positions are counted"),
+        (quantus.PixelFlipping, {"features_in_step": True}, "features_in_step=True.: positions are counted"),
+        (quantus.Selectivity, {"patch_size": 0}, "patch_size=0.: positions are counted here, from 1 to"),
         (quantus.PixelFlipping, {"similarity_func": print}, "that of the metric's source"),
         (quantus.RegionPerturbation, {"order": "lerf"}, "ABPC has both"),
         (quantus.MaxSensitivity, {"lower_bound": 0.1}, "not blurred"),
@@ -266,6 +272,45 @@ def test_options_are_held_against_the_sequences() -> None:
         ValueError, match=r"subset_size=224.: positions are counted here, from 1 to 18"
     ):
         call(quantus.FaithfulnessCorrelation, subset_size=224)
+    with pytest.raises(ValueError, match="step=10: sets hold at most 5 of 19 positions"):
+        call(quantus.SensitivityN, features_in_step=10, n_max_percentage=0.3)
+
+
+def test_one_calls_keywords_are_not_several_calls() -> None:
+    """Of which one is a dictionary itself, that goes to the method."""
+    metrics = {"s": quantus.SensitivityN(background=UNIFORM)}
+    methods = {
+        "plain": explain,
+        "twice": {"explain_func": explain, "explain_func_kwargs": {"scale": 2.0}},
+        "IntegratedGradients": {"n_steps": 4, "baselines": "uniform"},
+    }
+    given = (MODEL, X[:5].numpy(), ZEROS[:5])
+    turned = {"explain_func_kwargs": {"scale": -1.0}}
+    mine = {name: methods[name] for name in ("plain", "twice")}
+    for found in quantus.evaluate(
+        metrics, mine, *given, agg_func=np.mean, call_kwargs=turned
+    ).values():
+        assert found["s"] == pytest.approx(-1, abs=1e-4)
+    named = quantus.evaluate(
+        metrics, mine, *given, agg_func=np.mean, call_kwargs={"as it is": {}, "turned": turned}
+    )["plain"]["s"]
+    assert named == {
+        "as it is": pytest.approx(1, abs=1e-4),
+        "turned": pytest.approx(-1, abs=1e-4),
+    }
+    steps = {"explain_func_kwargs": {"n_steps": 5}}
+    found = quantus.evaluate(
+        metrics, {"IntegratedGradients": methods["IntegratedGradients"]}, *given, call_kwargs=steps
+    )
+    assert np.allclose(found["IntegratedGradients"]["s"], 1, atol=1e-4)
+    for wrong, message in (
+        ({"softmax": True, "other": {}}, "'softmax' does not go with other"),
+        ({"explain_func_kwargs": {}, "other": {}}, "'explain_func_kwargs' does not go with other"),
+        ({"steps": 3}, "'steps' does not go with 3; give one call's keywords .channel_first"),
+        ({"soft": {"steps": 3}}, "call_kwargs.'soft'.: a call has no keyword 'steps'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            quantus.evaluate(metrics, mine, *given, call_kwargs=wrong)
 
 
 def test_methods_by_name_and_their_options() -> None:

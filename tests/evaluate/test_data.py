@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from nucleoscope.evaluate import Data, Pair
+from nucleoscope.evaluate import quality as of_quality
 from nucleoscope.evaluate.quality import Quality, judged
 
 N, L = 3, 11
@@ -94,3 +95,21 @@ def test_an_interval_holds_its_value() -> None:
         for labels in (said, said * 3 + 1, said > 0, torch.arange(9.0)):
             found = judged(said, labels)
             assert found.low <= found.value <= found.high
+
+
+@pytest.mark.parametrize("classes", [True, False])
+def test_orders_of_labels_come_in_blocks(monkeypatch: pytest.MonkeyPatch, classes: bool) -> None:
+    """All at once they would be gigabytes of ten thousand sequences; the blocks draw the same orders."""
+    draws = torch.Generator().manual_seed(3)
+    truth = torch.rand(23, generator=draws)
+    said = truth + torch.rand(23, generator=draws)
+    labels = (truth > 0.5).long() if classes else truth
+    found = []
+    for at_once in (10**9, 1000, 1):  # whole, uneven blocks, an order a block
+        monkeypatch.setattr(of_quality, "AT_ONCE", at_once)
+        if at_once == 1:
+            monkeypatch.setattr(of_quality, "RANDOM_ORDERS", 50)
+        found.append(judged(said, labels).p)
+    assert found[0] == found[1]
+    assert found[2] is not None
+    assert 1 / 51 <= found[2] < 0.2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,6 +17,15 @@ CAPTUMS = {
     each: getattr(captum, each)
     for each in ("IntegratedGradients", "Saliency", "InputXGradient", "DeepLift", "DeepLiftShap", "GradientShap")
 }  # fmt: skip
+KEYWORDS = tuple(  # of a metric's call, but for what `evaluate` gives itself
+    name
+    for name in inspect.signature(Metric.__call__).parameters
+    if name not in ("self", "model", "x_batch", "y_batch", "a_batch", "s_batch")
+)
+DICTIONARIES = (
+    "explain_func_kwargs",
+    "model_predict_kwargs",
+)  # those whose values are dictionaries
 
 
 def evaluate(
@@ -32,7 +42,8 @@ def evaluate(
     `nucleoscope.compat.captum`, or one of ours, ``{"mutagenesis": {}}``. explain_func_kwargs: for the functions
     that come alone; those of a dictionary are its own, and no other method's. call_kwargs: for each metric's call;
     or several by name, ``{"hard": {"softmax": True}, "soft": {}}``, and then of more than one it is
-    ``results[method][metric][name]``. verbose, progress: nothing is printed.
+    ``results[method][metric][name]``. Its ``explain_func_kwargs`` are added to the method's.
+    verbose, progress: nothing is printed.
 
     Raises ValueError for what cannot be meant, and what a method or a metric raises: none is printed and left out.
     """
@@ -45,7 +56,9 @@ def evaluate(
         results[method] = {}
         for name, metric in metrics.items():
             found = {
-                call: agg_func(metric(model, x_batch, y_batch, s_batch=s_batch, **asked, **options))
+                call: agg_func(
+                    metric(model, x_batch, y_batch, s_batch=s_batch, **_both(asked, options))
+                )
                 for call, options in calls.items()
             }
             results[method][name] = found if len(found) > 1 else next(iter(found.values()))
@@ -53,9 +66,33 @@ def evaluate(
 
 
 def _calls(given: Mapping[str, Any] | None) -> Mapping[str, Mapping[str, Any]]:
-    if given and all(isinstance(each, Mapping) for each in given.values()):
-        return given
-    return {"": given or {}}
+    """By name, what a metric's call is given; one of no name where it is one call's keywords."""
+    given = given or {}
+    if all(_is_keyword(name, value) for name, value in given.items()):
+        return {"": given}
+    for name, value in given.items():
+        if name in DICTIONARIES or not isinstance(value, Mapping):
+            others = ", ".join(each for each in given if each != name) or repr(value)
+            raise ValueError(
+                f"call_kwargs: {name!r} does not go with {others}; "
+                f"give one call's keywords ({', '.join(KEYWORDS)}), or dictionaries of them by names of your own"
+            )
+        for key in value:
+            if key not in KEYWORDS:
+                raise ValueError(
+                    f"call_kwargs[{name!r}]: a call has no keyword {key!r}; it has {', '.join(KEYWORDS)}"
+                )
+    return given
+
+
+def _is_keyword(name: str, value: Any) -> bool:
+    return name in KEYWORDS and (name in DICTIONARIES or not isinstance(value, Mapping))
+
+
+def _both(asked: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The method's keywords and the call's, which decide."""
+    more = [each.get("explain_func_kwargs") or {} for each in (asked, options)]
+    return {**asked, **options, "explain_func_kwargs": {**more[0], **more[1]}}
 
 
 def _asked(

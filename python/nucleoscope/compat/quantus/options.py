@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from numbers import Integral
 from typing import Any
 
 from nucleoscope.evaluate.background import Background
@@ -36,32 +37,30 @@ def anything(value: Any, length: int) -> dict[str, Any]:  # noqa: ARG001 (as the
 
 def steps_of(value: Any, length: int) -> dict[str, Any]:
     """Positions a step: as many steps as there are such parts."""
-    _positions(value, length)
-    return {"steps": -(-length // value)}
+    return {"steps": -(-length // _positions(value, length))}
 
 
 def sizes_of(value: Any, length: int) -> dict[str, Any]:
-    """Sets of so many positions, of twice as many, ..."""
-    _positions(value, length)
-    return {"at": tuple(range(value, max(value, int(0.8 * length)) + 1, value))}
+    """Sets of so many positions, of twice as many, ..., up to n_max_percentage."""
+    return {"step": _positions(value, length - 1)}
 
 
 def one_size(value: Any, length: int) -> dict[str, Any]:
     """Sets of one size alone; None: a fifth of the positions."""
     size = max(1, length // 5) if value is None else value
-    _positions(size, length)
-    return {"at": (size,)}
+    return {"at": (_positions(size, length - 1),)}  # of all positions there is one set
 
 
 def patches(value: Any, length: int) -> dict[str, Any]:
     """Neighbours that go together, a patch a step."""
-    _positions(value, length)
-    return {"patch": value, "steps": -(-length // value)}
+    size = _positions(value, length)
+    return {"patch": size, "steps": -(-length // size)}
 
 
-def _positions(value: Any, length: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < length:
-        raise ValueError(f"positions are counted here, from 1 to {length - 1}")
+def _positions(value: Any, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, Integral) or not 0 < value <= most:
+        raise ValueError(f"positions are counted here, from 1 to {most}")
+    return int(value)
 
 
 def percentages(value: Any, length: int) -> dict[str, Any]:  # noqa: ARG001 (as the others)

@@ -18,8 +18,9 @@ from nucleoscope.evaluate.statistics import constant, pearson
 class SensitivityN:
     """The correlation, over random sets S of n positions, of Σ_S φ and f(x) - f(x without S); mean over n.
 
-    sizes: how many n, spaced evenly in their logarithm from 1 to `most` L, or `at` names them. subsets: sets of
-    each size, the same for all sequences. A size at which either side is constant says nothing and is left out.
+    sizes: how many n, spaced evenly in their logarithm from 1 to `most` L; with a `step` they are step, 2 step,
+    ... up to there; or `at` names them. subsets: sets of each size, the same for all sequences. A size at
+    which either side is constant says nothing and is left out.
     But a map has 0 that is the same everywhere, or that no set tells from one, wherever effects differ: it
     foretells none of them. NaN where no effects differ. Attributions of an additive model give
     exactly 1 where they are measured from what replaces the bases: from equal parts with `Background("uniform")`,
@@ -35,6 +36,7 @@ class SensitivityN:
     at: tuple[int, ...] = ()
     background: Background = field(default_factory=Background)
     most: float = 0.8
+    step: int | None = None
     name: ClassVar[str] = "sensitivity-n"
     category: ClassVar[str] = "faithfulness"
     higher_is_better: ClassVar[bool] = True
@@ -43,6 +45,8 @@ class SensitivityN:
     def __post_init__(self) -> None:
         at_least("sizes", self.sizes, 1)
         at_least("subsets", self.subsets, 3)
+        if self.step is not None:
+            at_least("step", self.step, 1)
         if not 0 < self.most < 1:
             raise ValueError(f"most={self.most}: of the positions, between 0 and 1")
 
@@ -77,5 +81,12 @@ class SensitivityN:
                 raise ValueError(f"at={self.at}: sizes lie between 1 and {length - 1}")
             return sorted(set(self.at))
         top = max(1, int(self.most * length))
+        if self.step is not None:
+            if self.step > top:
+                raise ValueError(
+                    f"step={self.step}: sets hold at most {top} of {length} positions (most={self.most:g}); "
+                    "take a smaller step, or a larger most"
+                )
+            return list(range(self.step, top + 1, self.step))
         even = torch.logspace(0, torch.tensor(float(top)).log10().item(), self.sizes)
         return sorted({min(top, max(1, round(float(n)))) for n in even})
