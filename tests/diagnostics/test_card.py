@@ -71,6 +71,20 @@ def test_a_map_of_nothing_is_not_cleared() -> None:
     assert 'class="fires"><h2>faithfulness' in card.to_html()
 
 
+def test_sizes_alone_are_compared_as_sizes_and_noise_of_them_fires() -> None:
+    torch.manual_seed(0)
+    model, X = centred(Pooled(8)).eval(), letters(3)
+    true = nucleoscope.saturation_mutagenesis(model, X, hypothetical=True)
+    sizes = dataclasses.replace(true, scores=true.scores.abs(), checks=())
+    asked = nucleoscope.card(model, X, sizes).findings[0]
+    assert (asked.fires, asked.values["signed"]) == (False, False)
+    assert asked.values["single"]["r"] == pytest.approx(1, abs=1e-3)
+    assert "none is below 0, so their sign is not read" in asked.sentence
+    for wrong in (torch.rand_like(true.scores), torch.zeros_like(true.scores)):
+        made = dataclasses.replace(true, scores=wrong, checks=())
+        assert nucleoscope.card(model, X, made).findings[0].fires
+
+
 @pytest.mark.slow
 def test_attention_is_ranked_by_size_and_says_so() -> None:
     torch.manual_seed(0)
@@ -87,6 +101,13 @@ def test_which_scores_have_a_sign_and_which_are_of_bases() -> None:
     assert _signed(nucleoscope.saliency(model, X))
     with pytest.raises(ValueError, match="per_base=True"):
         _scores(nucleoscope.attention_rollout(model, X, controls=0), X, "")
+    found = nucleoscope.saliency(model, X)
+    for scores, signed in (
+        (found.scores.abs(), False),
+        (found.scores * 0, True),
+        (-found.scores.abs(), True),
+    ):
+        assert _signed(dataclasses.replace(found, scores=scores)) is signed
     every = nucleoscope.attention_rollout(model, X, per_base=True, controls=0)
     assert not _signed(every)
     with pytest.raises(ValueError, match="15 rows; one a card"):

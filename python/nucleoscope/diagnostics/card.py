@@ -113,8 +113,8 @@ def card(
     Asks `faithfulness`, which holds the scores against what edits do, and `gauge`, `vanishing`, `redundancy`,
     `attention_conditioning`, `precision` and, where there is a model to compare with, `loss_gap`; their
     docstrings say what each means and when it fires. Thresholds are ours. Questions are asked about 16
-    sequences at most, evenly taken from X. Scores that have no sign (attention; saliency's magnitude=True) are
-    compared by rank of their sizes.
+    sequences at most, evenly taken from X. Scores that have no sign (attention; saliency's magnitude=True; any
+    map of which none is below 0 and some above) are compared by rank of their sizes.
 
     Parameters
     ----------
@@ -226,7 +226,10 @@ def _of_row(attribution: Attribution) -> Tensor:
 
 def _signed(attribution: Attribution) -> bool:
     """Whether a score below 0 says that a letter lowers the answer."""
-    return "row" not in attribution.axes and not attribution.facts.get("magnitude")
+    if "row" in attribution.axes or attribution.facts.get("magnitude"):
+        return False
+    scores = attribution.observed()
+    return bool((scores < 0).any()) or not (scores > 0).any()  # zeros alone are no magnitudes
 
 
 def _of_strongest(

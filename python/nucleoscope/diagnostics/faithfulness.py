@@ -86,7 +86,13 @@ def faithfulness(
         said = "no edit of these sequences changes the answer, so there is nothing to agree with."
         return Finding(QUESTION, False, said, values, applies=False)
     fires = any(each.below for each in found) and not any(each.agrees for each in found)
-    return Finding(QUESTION, fires, _sentence(single, joint, signed, fires), values, {"r": AGREES})
+    return Finding(
+        QUESTION,
+        fires,
+        _sentence(single, joint, signed, bool((held >= 0).all()), fires),
+        values,
+        {"r": AGREES},
+    )
 
 
 def _read(scores: Any, X: Tensor, start: int) -> Tensor:
@@ -181,18 +187,21 @@ def _answers(asked: Asking, X: Tensor, args: tuple[Tensor, ...]) -> Tensor:
         return asked.value(X.clone(), args).double().cpu()
 
 
-def _sentence(single: Compared | None, joint: Compared | None, signed: bool, fires: bool) -> str:
+def _sizes(none_below: bool) -> str:
+    why = "none is below 0, so their sign is not read" if none_below else "their sign is not read"
+    return f"sizes of scores ({why}) and, by rank, sizes of effects"
+
+
+def _sentence(
+    single: Compared | None, joint: Compared | None, signed: bool, none_below: bool, fires: bool
+) -> str:
     told = []
     if single:
         told.append(f"{single} over {single.n} single positions")
     if joint:
         told.append(f"{joint} over {joint.n} random sets of positions")
     found = [each for each in (single, joint) if each]
-    what = (
-        "scores"
-        if signed
-        else "sizes of scores (their sign is not read) and, by rank, sizes of effects"
-    )
+    what = "scores" if signed else _sizes(none_below)
     numbers = f"{what}: correlation with what edits do {' and '.join(told)}"
     if fires and all(each.constant for each in found):
         return "all scores are the same, while edits change the answer at some positions more than at others."
