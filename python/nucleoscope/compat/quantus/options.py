@@ -58,7 +58,7 @@ def patches(value: Any, length: int) -> dict[str, Any]:
 
 
 def _positions(value: Any, most: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, Integral) or not 0 < value <= most:
+    if isinstance(value, bool) or not isinstance(value, Integral) or not 0 < int(value) <= most:
         raise ValueError(f"positions are counted here, from 1 to {most}")
     return int(value)
 
