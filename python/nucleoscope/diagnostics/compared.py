@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from nucleoscope.methods.rank_controls import ranks
+
 AGREES = 0.3  # correlation that the scores of a model's own answer reach
 SILENT = 1e-6  # of the answer: what moves it by less is no effect
 DRAWS, TAIL = 1000, 0.025
@@ -52,7 +54,7 @@ def compared(
     pairs = []
     for g in group.unique().tolist():
         of = group == g
-        a, b = (each[of] if signed else _ranks(each[of]) for each in (said, done))
+        a, b = (each[of] if signed else ranks(each[of]) for each in (said, done))
         if len(b) > 2 and float((done[of] - done[of].mean()).abs().amax()) > SILENT * float(
             size[of].amax()
         ):
@@ -65,12 +67,6 @@ def compared(
     r = float((a * b).sum() / (a.square().sum() * b.square().sum()).sqrt())
     low, high = _interval(a, b, of.long(), r, min(len(a), places) - len(pairs))
     return Compared(r, low, high, len(a), False)
-
-
-def _ranks(values: Tensor) -> Tensor:
-    """Ranks [k], ties sharing their mean."""
-    below = (values[:, None] > values).sum(1)
-    return below + (values[:, None] == values).sum(1).double() / 2
 
 
 def _standard(values: Tensor) -> Tensor:

@@ -169,7 +169,7 @@ def _object(value: Any) -> list[Any]:
     reduce = copyreg.dispatch_table.get(type(value))
     try:
         made = value.__reduce_ex__(2) if reduce is None else reduce(value)
-    except Exception:
+    except Exception:  # code of anybody's class
         return [type(value), getattr(value, "__wrapped__", f"{PROCESS} {id(value)}")]
     if isinstance(made, str):
         return [type(value), made, getattr(value, "__wrapped__", None)]

@@ -22,26 +22,24 @@ def by_distance(rows: Tensor, count: int) -> Tensor:  # [M, T]
     return near / near.sum(1, keepdim=True) * rows.double().sum(1, keepdim=True)
 
 
+def ranks(values: Tensor) -> Tensor:
+    """Ranks from 0 along the last axis, in float64; equal numbers share their mean."""
+    order = values.argsort(-1)
+    rank = torch.empty_like(values, dtype=torch.float64)
+    rank.scatter_(-1, order, torch.arange(values.shape[-1]).double().expand(values.shape))
+    held = values.gather(-1, order)
+    new = torch.cat(
+        [torch.ones_like(held[..., :1], dtype=torch.bool), held[..., 1:] != held[..., :-1]], -1
+    )
+    group = new.cumsum(-1) - 1
+    total = torch.zeros_like(rank).scatter_add_(-1, group, rank.gather(-1, order))
+    many = torch.zeros_like(rank).scatter_add_(-1, group, torch.ones_like(rank))
+    return rank.scatter_(-1, order, (total / many.clamp(min=1)).gather(-1, group))
+
+
 def spearman(a: Tensor, b: Tensor) -> Tensor:
     """Rank correlation along the last axis; NaN where one side is constant."""
-
-    def ranked(t: Tensor) -> Tensor:
-        order = t.argsort(-1)
-        rank = torch.empty_like(t, dtype=torch.float64)
-        rank.scatter_(-1, order, torch.arange(t.shape[-1]).double().expand(t.shape))
-        # Equal numbers share their mean rank.
-        held = t.gather(-1, order)
-        new = torch.cat(
-            [torch.ones_like(held[..., :1], dtype=torch.bool), held[..., 1:] != held[..., :-1]], -1
-        )
-        group = new.cumsum(-1) - 1
-        total = torch.zeros_like(rank).scatter_add_(-1, group, rank.gather(-1, order))
-        many = torch.zeros_like(rank).scatter_add_(-1, group, torch.ones_like(rank))
-        mean = (total / many.clamp(min=1)).gather(-1, group)
-        rank.scatter_(-1, order, mean)
-        return rank - rank.mean(-1, keepdim=True)
-
-    one, two = ranked(a.double()), ranked(b.double())
+    one, two = (r - r.mean(-1, keepdim=True) for r in (ranks(a.double()), ranks(b.double())))
     made: Tensor = (one * two).sum(-1) / (one.norm(dim=-1) * two.norm(dim=-1))
     return made
 

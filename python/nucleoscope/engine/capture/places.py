@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.fx import Node
 from torch.nn.functional import pad
 
+from nucleoscope.engine.capture.axes import turned
 from nucleoscope.engine.capture.logits import NotCaptured, largest, source
 from nucleoscope.engine.capture.products import shape
 
@@ -85,11 +86,8 @@ def _unravelled(number: Tensor, size: Sequence[int], device: torch.device) -> Pl
 
 
 def _turned(node: Any, places: Places, _: Any) -> Places:
-    """The op itself says its order, on a tensor whose axes tell themselves by their lengths."""
-    told = torch.empty(tuple(range(2, 2 + len(places))), device="meta")
-    order = [n - 2 for n in node.target(told, *node.args[1:], **node.kwargs).shape]
     made = list(places)
-    for place, axis in zip(places, order, strict=True):
+    for place, axis in zip(places, turned(node, len(places)), strict=True):
         made[axis] = place
     return made
 
