@@ -58,7 +58,11 @@ class WithMask(Projected):
 
 
 class Rotary(Projected):
-    """Queries and keys turned by their position."""
+    """Queries and keys turned by their position, pairs of channels half a head apart or beside each other."""
+
+    def __init__(self, channels: int, beside: bool = False) -> None:
+        super().__init__(channels)
+        self.beside = beside
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = self.parts(x)
@@ -66,6 +70,9 @@ class Rotary(Projected):
         cos, sin = at.cos(), at.sin()
 
         def turned(t: Tensor) -> Tensor:
+            if self.beside:
+                across = torch.stack([-t[..., 1::2], t[..., ::2]], -1).reshape_as(t)
+                return t * cos.repeat_interleave(2, -1) + across * sin.repeat_interleave(2, -1)
             one, two = t.chunk(2, -1)
             return torch.cat([one * cos - two * sin, one * sin + two * cos], -1)
 
@@ -82,6 +89,30 @@ class ByHand(Projected):
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = self.parts(x)
         return together((q @ k.mT / 2 + self.places).softmax(-1) @ v)
+
+
+class Folded(Projected):
+    """Heads folded into the batch until the softmax, as BLOOM and DeBERTa have them."""
+
+    def __init__(self, channels: int, length: int, disentangled: bool = False) -> None:
+        super().__init__(channels)
+        self.disentangled = disentangled
+        self.of_pairs = nn.Parameter(torch.randn(4, length, length))
+        self.kinds = nn.Parameter(torch.randn(2, 4, 9, 4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = (each.flatten(0, 1) for each in self.parts(x))
+        if not self.disentangled:
+            logits = torch.baddbmm(self.of_pairs, q, k.mT, beta=0.5, alpha=0.3)
+        else:
+            at = torch.arange(x.shape[1])
+            kind = (at[:, None] - at).clamp(-4, 4) + 4
+            kind = kind.expand(len(q), -1, -1)
+            to_place = torch.gather(q @ self.kinds[0].mT, -1, kind)
+            of_place = torch.gather(k @ self.kinds[1].mT, -1, kind).mT
+            logits = q @ k.mT + to_place + of_place
+        unfolded = logits.view(len(x), 4, *logits.shape[1:])
+        return together((unfolded.softmax(-1).flatten(0, 1) @ v).unflatten(0, (len(x), 4)))
 
 
 class SharedKeys(Projected):
@@ -188,7 +219,10 @@ FORMS: dict[str, Callable[[int, int], nn.Module]] = {  # of channels and length
     ),
     "of distance": lambda c, _: WithMask(c, lambda d: torch.sin(d.float() * (1 + SLOPES))),
     "rotary": lambda c, _: Rotary(c),
+    "rotary, beside": lambda c, _: Rotary(c, beside=True),
     "by hand": ByHand,
+    "folded": Folded,
+    "disentangled": lambda c, length: Folded(c, length, disentangled=True),
     "shared keys": lambda c, _: SharedKeys(c),
     "Enformer": lambda c, _: Relative(c, few=False),
     "Borzoi": lambda c, _: Relative(c, few=True),

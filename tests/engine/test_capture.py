@@ -42,6 +42,7 @@ def test_weights_times_values_are_the_output(form: str) -> None:
         expected = model(x)
     torch.testing.assert_close(again, expected, rtol=0, atol=1e-13)
     layers = captured.layers((x,))
+    assert captured.refusals == []
     assert len(layers) == len(given) == (2 if form == "encoder" else 1)
     for layer, out in zip(layers, given, strict=True):
         p = layer.weights(0, LENGTH)

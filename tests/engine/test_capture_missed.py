@@ -303,7 +303,21 @@ class Ordinary(nn.Module):
         outer = (h[:, :, None] + h[:, None]) * (h[:, :, None] * h[:, None])
         gram = h.mT @ h
         whole = (self.score(h).softmax(1) * h).sum(1)
-        return pooled, one, contacts, outer, gram, whole, self.score(h).mT.tanh() @ h
+        at = torch.arange(h.shape[1])
+        diagonal = (h @ h.mT)[:, at, at].sigmoid()[..., None] * h
+        stacked = torch.stack([-h[..., 1::2], h[..., ::2]], -1).flatten(2)
+        across = stacked.mT @ h
+        return (
+            pooled,
+            one,
+            contacts,
+            outer,
+            gram,
+            whole,
+            self.score(h).mT.tanh() @ h,
+            diagonal,
+            across,
+        )
 
 
 def test_ordinary_nets_are_not_accused() -> None:

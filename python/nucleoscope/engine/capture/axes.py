@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Collection
 from typing import NamedTuple
 
@@ -117,6 +119,12 @@ def _made(node: Node, found: dict[Node, Along]) -> tuple[int, ...]:
         return (*first, CHANNELS)
     if node.target is aten.unfold.default:
         return (*first, first[node.args[1]])  # type: ignore[index]
+    if node.target is aten.stack.default:
+        at = int(node.args[1] if len(node.args) > 1 else 0) % len(shape_of(node))  # type: ignore[arg-type]
+        joined = [functools.reduce(operator.or_, bits) for bits in zip(*read, strict=True)]
+        return (*joined[:at], 0, *joined[at:])
+    if node.target is aten.index.Tensor:
+        return _indexed(node, first)
     if labels := labels_of(node):
         return _of_product(labels, found)
     gone = node.args[1] if len(node.args) > 1 else None
@@ -124,6 +132,18 @@ def _made(node: Node, found: dict[Node, Along]) -> tuple[int, ...]:
         axes = {int(at) % len(first) for at in ([gone] if isinstance(gone, int) else gone)}
         return tuple(bits for at, bits in enumerate(first) if at not in axes)
     return _beside(node, found)
+
+
+def _indexed(node: Node, axes: tuple[int, ...]) -> tuple[int, ...]:
+    """x[:, i, j]: what is read by indices runs along all the axes that they stand for."""
+    given = node.args[1]
+    asked = [at for at, each in enumerate(given) if each is not None]  # type: ignore[arg-type]
+    bits = functools.reduce(operator.or_, (axes[at] for at in asked), 0)
+    wide = max(len(shape_of(given[at])) for at in asked)  # type: ignore[index, arg-type]
+    left = [each for at, each in enumerate(axes) if at not in asked]
+    beside = asked == list(range(asked[0], asked[-1] + 1))
+    begin = asked[0] if beside else 0  # indices that do not stand together go first
+    return (*left[:begin], *([bits] * wide), *left[begin:])
 
 
 def _of_product(labels: list[tuple[Node, str]], found: dict[Node, Along]) -> tuple[int, ...]:

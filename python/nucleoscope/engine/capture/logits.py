@@ -49,13 +49,12 @@ Scales = tuple[Scale, ...]
 
 @dataclass(frozen=True)
 class Term:
-    """A product that goes into the logits: times a factor, through ops that only move numbers."""
+    """A product that goes into the logits: times a factor, through ops that only move or scale numbers."""
 
     product: Product
     factor: float
     path: tuple[Node, ...]  # from the product on
     at: Node  # the node whose axes are those of the logits
-    outer: float  # what that node is multiplied by; `factor` counts the path's own factors too
     capped: bool
     scales: Scales = ()
 
@@ -100,10 +99,10 @@ class Logits:
     def read(self, node: Node, factor: float = 1.0) -> None:
         """Go on backward from a node that counts `factor` times. Raises NotCaptured."""
         if (made := product(node)) is not None:
-            self.terms.append(Term(made, factor, (), node, factor, self.capped, self.scales))
-            if node.target is aten.baddbmm.default:
-                _only_plain(node)
-                self._side(node.args[0], factor)
+            times = factor * float(node.kwargs.get("alpha", 1))  # type: ignore[arg-type]
+            self.terms.append(Term(made, times, (), node, self.capped, self.scales))
+            if node.target is aten.baddbmm.default and (beta := node.kwargs.get("beta", 1)):
+                self._side(node.args[0], factor * float(beta))  # type: ignore[arg-type]
         elif node.target in SAME or moves_heads_only(node):
             self.read(source(node), factor)
         elif node.target in LAYOUT and (term := moved(node, factor, self.capped)) is not None:
@@ -148,7 +147,7 @@ def moves_heads_only(node: Node) -> bool:
 def moved(node: Node, factor: float, capped: bool) -> Term | None:
     """A product whose numbers are moved to this node; None where something else is."""
     path: list[Node] = []
-    at, outer = node, factor
+    at = node
     while at.target in LAYOUT or at.target in SAME or _scaled(at) is not None:
         if (times := _scaled(at)) is not None:
             factor *= times
@@ -156,9 +155,9 @@ def moved(node: Node, factor: float, capped: bool) -> Term | None:
             path.append(at)
         at = largest(at) if at.target is aten.cat.default else source(at)
     made = product(at)
-    if made is None:
+    if made is None or at.target is aten.baddbmm.default:  # whose other tensor is moved as well
         return None
-    return Term(made, factor, tuple(reversed(path)), node, outer, capped)
+    return Term(made, factor, tuple(reversed(path)), node, capped)
 
 
 def largest(cat: Node) -> Node:
@@ -174,11 +173,6 @@ def _scaled(node: Node) -> float | None:
     if not isinstance(by, Real):
         return None
     return float(by) if node.target in (aten.mul.Tensor, aten.mul.Scalar) else 1.0 / float(by)
-
-
-def _only_plain(node: Node) -> None:
-    if any(node.kwargs.get(name, 1) != 1 for name in ("alpha", "beta")):
-        raise NotCaptured("baddbmm with factors of its own")
 
 
 def _times(logits: Logits, node: Node, factor: float) -> None:

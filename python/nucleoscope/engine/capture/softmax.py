@@ -42,11 +42,19 @@ def fused_layer(given: dict[str, Any], scale: float | None, form: Form) -> Layer
 
 
 def _as_heads(tensor: Tensor, heads: tuple[int, ...] | None = None) -> Tensor:
-    """[.., L, C] -> [1, H, L, C]; with `heads`, axes before the last two may be absent or 1."""
-    if heads is not None:
-        lead = (1,) * (len(heads) + 2 - tensor.ndim) + tuple(tensor.shape[:-2])
-        whole = heads if any(n > 1 for n in lead) else lead
-        tensor = tensor.expand(*whole, *tensor.shape[-2:])
+    """[.., L, C] -> [1, H, L, C]; with `heads`, axes before the last two may be absent, 1, or split otherwise."""
+    lead = tuple(tensor.shape[:-2])
+    if heads is not None and torch.Size(lead).numel() not in (1, torch.Size(heads).numel()):
+        while len(lead) > len(heads) and lead[0] == 1:
+            lead = lead[1:]
+        beside = (1,) * (len(heads) - len(lead)) + lead
+        if any(n not in (1, m) for n, m in zip(beside, heads, strict=False)) or len(lead) > len(
+            heads
+        ):
+            raise NotCaptured(
+                f"what is added to its logits has other heads, {lead}, than they, {heads}"
+            )
+        tensor = tensor.reshape(*lead, *tensor.shape[-2:]).expand(*heads, -1, -1)
     return tensor.reshape(1, -1, *tensor.shape[-2:])
 
 
