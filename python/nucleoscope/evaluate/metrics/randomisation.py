@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from nucleoscope.evaluate.case import Case
 from nucleoscope.evaluate.metrics.metric import at_least
-from nucleoscope.evaluate.statistics import constant, entropy, pearson, ranks
+from nucleoscope.evaluate.statistics import entropy, ranks
 
 
 def randomised(model: nn.Module, seed: int) -> Iterator[tuple[str, nn.Module]]:
@@ -38,6 +38,12 @@ def _module(case: Case) -> nn.Module:
     return case.model
 
 
+def _centred_ranks(scores: Tensor) -> tuple[Tensor, Tensor]:  # [N, L] -> [N, L], [N]
+    """Ranks of sizes less their mean, and the norm of each row: 0 where all sizes are the same."""
+    made = ranks(scores.abs()) - (scores.shape[1] + 1) / 2
+    return made, made.norm(dim=1)
+
+
 @dataclass(frozen=True)
 class MPRT:
     """Spearman's correlation of |φ| with the map of the model whose weights were redrawn, top layer first.
@@ -59,12 +65,12 @@ class MPRT:
 
     def by_layer(self, case: Case) -> Tensor:
         """The correlation at each layer, the last one first, [layers, N]; the unchanged model has no row."""
-        scores, made = ranks(case.scores.abs()), []
-        knew = ~constant(scores)
+        (known, size), made = _centred_ranks(case.scores), []
         for _, model in randomised(_module(case), case.seed):
-            left = ranks(case.again(case.data.X, model).positions.abs())
-            found = torch.where(constant(left), 0.0, pearson(scores, left))
-            made.append(torch.where(knew, found, 1.0))
+            left, other = _centred_ranks(case.again(case.data.X, model).positions)
+            alike = ((known * left).sum(1) / (size * other)).clamp(-1, 1)
+            found = torch.where(other > 0, alike, 0.0)
+            made.append(torch.where(size > 0, found, 1.0))
         return torch.stack(made)
 
 
