@@ -19,7 +19,7 @@ from nucleoscope.evaluate.results import Results
 from nucleoscope.evaluate.run import run
 from nucleoscope.evaluate.suite import SHIPPED, Suite, read_suite, shipped_suite
 from nucleoscope.evaluate.summary import Mean, agreement, agreement_between, means
-from nucleoscope.evaluate.telling import told
+from nucleoscope.evaluate.telling import told, unranked
 from nucleoscope.plot.report import report
 
 DOCS = Path(__file__).resolve().parents[1] / "docs" / "evaluate"
@@ -65,6 +65,12 @@ def mean_ranks(found: list[Mean], suite: Suite, metrics: list[str]) -> str:
     return table(["explainer", *metrics], rows)
 
 
+def too_few(found: list[Mean]) -> str:
+    rows = unranked(found)
+    lines = "".join(f"- {metric} on {model}: {said}\n" for _, model, metric, _, said in rows)
+    return f"Not in it, since nobody is ranked:\n\n{lines}" if rows else ""
+
+
 def by_model(found: list[Mean], suite: Suite, metric: str) -> str:
     held = {(m.explainer, m.model): m for m in found if m.metric == metric}
     models = [
@@ -100,7 +106,7 @@ def page(results: Results, suite: Suite, name: str) -> str:
         f"# {suite.title}\n",
         _about(results, suite, name),
         "## Models\n", qualities(results, suite),
-        "## Mean rank over the models, 1 the best\n", mean_ranks(found, suite, metrics),
+        "## Mean rank over the models, 1 the best\n", mean_ranks(found, suite, metrics), too_few(found),
         *(part for metric in chosen for part in (f"## {metric}\n", by_model(found, suite, metric))),
         "## Would another seed rank alike?\n",
         "Kendall's τ-b of the explainers' ranking between seeds of all that is drawn.\n", steady, *networks,

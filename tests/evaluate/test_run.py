@@ -419,7 +419,7 @@ def test_files_hold_the_table(tmp_path: Path) -> None:
         ({"seeds": ()}, ValueError, "seeds=\\(\\)"),
         ({"seeds": (1, 1)}, ValueError, "each once"),
         ({"seeds": (-1,)}, ValueError, "0 or more"),
-        ({"workers": 0}, ValueError, "workers=0"),
+        ({"workers": -1}, ValueError, "workers=-1"),
     ],
 )  # fmt: skip
 def test_bad_input(given: dict[str, Any], error: type[Exception], message: str) -> None:

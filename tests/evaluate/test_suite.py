@@ -295,7 +295,8 @@ def test_splice_sites_stand_behind_a_and_g() -> None:
 
 def made_up() -> tuple[Results, dict[str, Any]]:
     """Results without a run: two explainers, two metrics, one model with long sequences."""
-    X, values = letters(4, 900).float(), np.array([0.1, 0.2, np.nan, 0.9])
+    values = np.array([0.1, 0.2, np.nan, 0.9, 0.3, 0.4])
+    X = letters(len(values), 900).float()
     cells = [Cell(name, "net", seed) for name in ("one", "other") for seed in (0, 1)]
     answers = tuple(
         Answer(
@@ -313,7 +314,7 @@ def made_up() -> tuple[Results, dict[str, Any]]:
         for cell in cells
         for metric in ("exact agreement", "other")
     )
-    row = torch.randn(4, 900, generator=torch.Generator().manual_seed(0)).numpy()
+    row = torch.randn(len(X), 900, generator=torch.Generator().manual_seed(0)).numpy()
     return Results(answers, {}, {}, {("one", "net"): row, ("other", "net"): row}), {"net": Data(X)}
 
 
@@ -330,7 +331,7 @@ def test_models_that_are_one_but_for_their_seeds() -> None:
     """The ranking of two explainers that agrees between two models, and is turned round on a third."""
 
     def row(explainer: str, model: str, values: list[float]) -> Answer:
-        numbers = np.array(values, float)
+        numbers = np.repeat(np.array(values, float), 3)
         return Answer(Cell(explainer, model, 0), "exact error", "truth", False, numbers)
 
     results = Results((
@@ -384,7 +385,7 @@ def test_a_browser_shows_it(tmp_path: Path) -> None:
     for name, value in re.findall(r'<svg id="(\w+)"[^>]*data-drawn="(\d+)"', done.stdout):
         drawn[name] = value
     assert drawn["overview"] == "2 3"
-    assert drawn["spread"] == "6"  # two explainers, four sequences, one of them undefined
+    assert drawn["spread"] == "10"  # two explainers, six sequences, one of them undefined
     assert drawn["speed"] == "2"
     assert drawn["cases"] == "4"
     assert drawn["agreement"] == "2 5"

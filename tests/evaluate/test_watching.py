@@ -184,10 +184,11 @@ def fine(model: Any, inputs: Tensor, targets: Any) -> Tensor:  # noqa: ARG001
     return sizes(inputs)
 
 
-@pytest.mark.slow
-def test_a_process_that_dies_is_its_explainers_failure() -> None:
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_process_that_dies_is_its_explainers_failure(workers: int) -> None:
     found = evaluate.run(
-        {"dies": dies, "fine": fine, "random": "random"}, {"m": Additive(12).float()}, Data(X), METRICS, workers=2
+        {"dies": dies, "fine": fine, "random": "random"}, {"m": Additive(12).float()}, Data(X), METRICS,
+        workers=workers,
     )  # fmt: skip
     told = {each.cell.explainer: (each.status, each.reason) for each in found.answers}
     assert told["fine"] == told["random"] == ("ok", "")

@@ -17,8 +17,9 @@ from nucleoscope.files import whole_file
     help="A folder for report.html, results.csv and results.parquet, and for what is finished.",
 )  # fmt: skip
 @click.option(
-    "--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes."
-)
+    "--workers", type=click.IntRange(min=0), default=1, show_default=True,
+    help="Processes that explain. An explainer that ends its own is recorded; with 0 it ends the run.",
+)  # fmt: skip
 @click.option(
     "--cards/--no-cards",
     default=True,

@@ -25,27 +25,38 @@ if TYPE_CHECKING:
 
 
 def over_processes(job: Job, cells: list[Cell], workers: int) -> Iterator[Found]:
-    """What becomes of every cell, as they end. One worker is this process.
+    """What becomes of every cell, as they end. No worker: in this process.
 
-    Where a worker dies, those cells that were in hand are asked again, each in a process of its own, and one whose
-    process dies again is recorded as failed. Raises RuntimeError where no worker gets as far as its first cell.
+    Where one of several workers dies, those cells that were in hand are asked again, each in a process of its own.
+    One that was alone in a process that died is recorded as failed.
+
+    Raises RuntimeError where no worker gets to its first cell, TypeError where the job cannot travel to one.
     """
     workers = min(workers, len(cells))
-    if workers <= 1:
+    if not workers:
         yield from _in_turn(job, cells)
         return
-    threads, held = max(1, torch.get_num_threads() // workers), packed(job)
+    threads, held = max(1, torch.get_num_threads() // workers), _packed(job)
     waiting = list(cells)
     while waiting:
         pool = _Pool(held, workers, threads)
         yield from pool.through(waiting)
         for cell in pool.in_hand:
-            alone = _Pool(held, 1, threads)
-            yield from alone.through([cell])
-            if alone.in_hand:
-                yield job.failed(
-                    cell, "the process that ran it died (it was killed, or it ended itself)"
-                )
+            if workers > 1:  # it may have been another's doing
+                alone = _Pool(held, 1, threads)
+                yield from alone.through([cell])
+                if not alone.in_hand:
+                    continue
+            yield job.failed(
+                cell, "the process that ran it died (it was killed, or it ended itself)"
+            )
+
+
+def _packed(job: Job) -> bytes:
+    try:
+        return packed(job)
+    except TypeError as error:
+        raise TypeError(f"{error} Or ask with workers=0, in this process.") from error
 
 
 class _Pool:

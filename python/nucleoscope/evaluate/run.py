@@ -99,7 +99,7 @@ def run(
     metrics: Sequence[Metric] | Mapping[str, Metric],
     *,
     seeds: Sequence[int] = (0,),
-    workers: int = 1,
+    workers: int = 0,
     out: str | Path | None = None,
     batch_size: int = 256,
 ) -> Results:
@@ -120,8 +120,10 @@ def run(
     seeds
         Of everything that is drawn: backgrounds, sets, edits, and what explainers draw themselves.
     workers
-        Processes of this machine; the cores are shared out among them. An explainer that ends its process is
-        recorded as failed and the run goes on, from 2 workers on: a single one is this process.
+        Processes of this machine beside this one; the cores are shared out among them. An explainer that ends its
+        process (a segmentation fault, too much memory) is recorded as failed and the run goes on. 0: this process
+        itself, without the seconds that another takes to start; such an explainer ends it, with all that is not in
+        `out`, from where the run goes on when it is asked for with 1 worker.
     out
         A folder for finished cells: a run that was stopped goes on there, and one with other explainers, models,
         data, metrics, seeds or versions, by their content, is refused.
@@ -150,8 +152,8 @@ def run(
         read_explainers(by_name("explainers", explainers)), told_models,
         read_data(data, list(told_models)), read_metrics(metrics), batch_size,
     )  # fmt: skip
-    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
-        raise ValueError(f"workers={workers!r}: a number of processes, 1 or more")
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 0:
+        raise ValueError(f"workers={workers!r}: a number of processes, or 0 for this one")
     facts = _facts(job, asked)  # before a model is asked, which may count
     found = {name: quality(model, job.data[name], batch_size) for name, model in job.models.items()}
     cells = Cells(None if out is None else Path(out), facts["request"])

@@ -12,6 +12,8 @@ from nucleoscope.evaluate.quality import DRAWS, interval
 from nucleoscope.evaluate.results import Answer, Results
 from nucleoscope.evaluate.statistics import ranks
 
+LEAST = 5  # sequences of a ranking: all of fewer speak for one of two equals by chance too often, 4 with 1 in 16
+
 
 @dataclass(frozen=True)
 class Mean:
@@ -25,9 +27,9 @@ class Mean:
     low: float
     high: float
     defined: int  # sequences that have a value
-    rank: float  # among the explainers of this model and metric, 1 the best, ties sharing; NaN without a value
+    rank: float  # among the explainers of this model and metric, 1 the best, ties sharing; NaN where there is none
     reason: str = ""  # why it failed or was refused
-    compared: int = 0  # sequences by which it is ranked: those of which all explainers have a value
+    compared: int = 0  # sequences of which all explainers have a value: it is ranked by these, if they are `LEAST`
     undefined: int = 0  # sequences without a value
     why: str = ""  # they have none, as the metric says it
 
@@ -62,7 +64,8 @@ def means(results: Results) -> list[Mean]:
     """Means over sequences with 95 % intervals, sequences resampled, their seeds averaged first.
 
     Undefined values are left out of a mean, and counted: `defined`, `undefined`. Explainers are ranked by means
-    over the same sequences, those of which each of them has a value, so that none is ranked by easier ones.
+    over the same sequences, those of which each of them has a value, so that none is ranked by easier ones; where
+    these are fewer than `LEAST`, nobody is ranked.
     """
     made = []
     for (model, metric), group in _groups(results):
@@ -87,7 +90,7 @@ def agreement(results: Results) -> list[Agreement]:
     """How alike explainers are ranked with another seed: of backgrounds, of edits, and of the explainers' own.
 
     The interval is over resampled sequences, the same ones for all explainers and seeds. Sequences count of which
-    each of them has a value; NaN where there are none.
+    each of them has a value; NaN where these are fewer than `LEAST`.
     """
     made = []
     for (model, metric), group in _groups(results):
@@ -98,7 +101,7 @@ def agreement(results: Results) -> list[Agreement]:
         if seeds < 2 or len(whole) < 2:
             made.append(Agreement(model, metric, *(float("nan"),) * 3, seeds, len(whole)))
             continue
-        values = _everywhere(torch.stack(whole))  # [E, S, N]
+        values = _enough(torch.stack(whole))  # [E, S, N]
         tau = _tau(values.mean(2))
         low, high = interval(_tau(_resampled(values)))
         made.append(Agreement(model, metric, float(tau), low, high, seeds, len(whole)))
@@ -110,7 +113,8 @@ def agreement_between(results: Results, models: Sequence[str], name: str) -> lis
 
     Of each metric; an explainer without a value on one of the models does not take part, and of each model those
     sequences count of which all others have one. The interval is over sequences, resampled for each model by
-    itself. `name` stands in the place of a model's in what is returned.
+    itself; NaN where of one these are fewer than `LEAST`. `name` stands in the place of a model's in what is
+    returned.
 
     Raises ValueError for fewer than two models, or one that is not among the results.
     """
@@ -130,9 +134,7 @@ def _between(name: str, metric: str, of: list[dict[str, Tensor]]) -> Agreement:
     every = [e for e in of[0] if all(e in each for each in of)]
     if len(every) < 2:
         return Agreement(name, metric, *(float("nan"),) * 3, len(of), len(every))
-    values = [
-        _everywhere(torch.stack([each[e] for e in every])) for each in of
-    ]  # of each model [E, N]
+    values = [_enough(torch.stack([each[e] for e in every])) for each in of]  # of each [E, N]
     tau = _tau(torch.stack([v.mean(1) for v in values], 1))
     drawn = [_resampled(v, seed) for seed, v in enumerate(values)]  # [DRAWS, E]
     low, high = interval(_tau(torch.stack(drawn, 2)))
@@ -165,6 +167,12 @@ def _everywhere(values: Tensor) -> Tensor:  # [..., N] -> [..., n]
     return values[..., ~values.isnan().flatten(0, -2).any(0)]
 
 
+def _enough(values: Tensor) -> Tensor:  # [..., N] -> [..., n]
+    """The same; of none where they are too few to rank by."""
+    there = _everywhere(values)
+    return there if there.shape[-1] >= LEAST else there[..., :0]
+
+
 def _resampled(values: Tensor, seed: int = 0) -> Tensor:  # [..., N] -> [DRAWS, ...]
     """Means over sequences drawn with replacement; what is undefined does not count."""
     count, draws = values.shape[-1], torch.Generator().manual_seed(seed)
@@ -190,17 +198,19 @@ def _average(each: Tensor) -> tuple[float, float, float, int]:  # [N]
 
 
 def _ranked(tables: dict[str, Tensor], higher: bool) -> tuple[dict[str, float], int]:  # of [N]
-    """Ranks of those with any value, by the sequences of which all of them have one, and how many these are."""
+    """Ranks of those with any value, by the sequences of which all of them have one, and how many these are.
+
+    NaN where these are too few.
+    """
     there = {name: each for name, each in tables.items() if not each.isnan().all()}
     if not there:
         return {}, 0
     values = _everywhere(torch.stack(list(there.values())))
-    if not values.shape[1]:
-        return {}, 0
+    if values.shape[1] < LEAST:
+        return dict.fromkeys(there, float("nan")), values.shape[1]
     means_of = values.mean(1)
-    return dict(
-        zip(there, ranks(-means_of if higher else means_of).tolist(), strict=True)
-    ), values.shape[1]
+    found = ranks(-means_of if higher else means_of)
+    return dict(zip(there, found.tolist(), strict=True)), values.shape[1]
 
 
 def _tau(values: Tensor) -> Tensor:  # [..., E, S] -> [...]

@@ -10,7 +10,14 @@ import numpy as np
 from nucleoscope.evaluate.data import Data
 from nucleoscope.evaluate.judging import whose
 from nucleoscope.evaluate.results import Answer, Results, Scores
-from nucleoscope.evaluate.summary import Mean, agreement, agreement_between, by_sequence, means
+from nucleoscope.evaluate.summary import (
+    LEAST,
+    Mean,
+    agreement,
+    agreement_between,
+    by_sequence,
+    means,
+)
 from nucleoscope.plot.page import Panel
 
 HEADLINES = ("exact agreement", "AUPRC lift", "ABPC", "deletion")  # the first that there is
@@ -42,6 +49,7 @@ def told(
             {"name": a.metric, "category": a.category, "higher": a.higher_is_better} for a in metrics.values()
         ],
         "headline": headline,
+        "least": LEAST,
         "means": _nested(found),
         "values": _values(results),
         "seconds": _seconds(results),
@@ -90,7 +98,7 @@ def _about(name: str, data: Data, results: Results) -> dict[str, Any]:
 def _failures(results: Results, found: list[Mean]) -> list[tuple[str, ...]]:
     """Each once, whatever the number of seeds and, where the explainer itself failed, of metrics."""
     rows = [_failure(a, results) for a in results.answers if a.status != "ok"]
-    return list(dict.fromkeys([*rows, *_undefined(found)]))
+    return list(dict.fromkeys([*rows, *_undefined(found), *unranked(found)]))
 
 
 def _undefined(found: list[Mean]) -> list[tuple[str, ...]]:
@@ -108,6 +116,15 @@ def _undefined(found: list[Mean]) -> list[tuple[str, ...]]:
                 said = f"{said}: {m.why}" if m.why else said
                 rows.append(("all" if alike else m.explainer, model, metric, "undefined", said))
     return rows
+
+
+def unranked(found: list[Mean]) -> list[tuple[str, ...]]:
+    """Models and metrics for which nobody is ranked, of those with a value."""
+    few = {(m.model, m.metric): m.compared for m in found if m.defined and m.compared < LEAST}
+    return [
+        ("all", model, metric, "not ranked", f"all have a value of {count} sequences; {LEAST} at least are needed")
+        for (model, metric), count in few.items()
+    ]  # fmt: skip
 
 
 def _failure(a: Answer, results: Results) -> tuple[str, ...]:

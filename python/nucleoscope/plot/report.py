@@ -9,8 +9,8 @@ from typing import Any
 from nucleoscope.plot.page import filled
 
 PARTS = (
-    "explainers", "models", "metrics", "headline", "means", "values", "seconds", "agreement", "about", "failures",
-    "cases", "cards",
+    "explainers", "models", "metrics", "headline", "least", "means", "values", "seconds", "agreement", "about",
+    "failures", "cases", "cards",
 )  # fmt: skip
 
 
