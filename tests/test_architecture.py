@@ -111,6 +111,35 @@ LAW = {
     "engine.edited": engine(
         "groups", "table", "prepare", "plan", "read", "rows", "run", "step", "target", "transfer"
     ),
+    "engine.interactions": engine(
+        "batches",
+        "groups",
+        "load",
+        "meeting",
+        "opened",
+        "pairs",
+        "plan",
+        "prepare",
+        "read",
+        "rows",
+        "step",
+    ),
+    "engine.pairs": engine(
+        "chain",
+        "graph",
+        "meeting",
+        "memory",
+        "opened",
+        "plan",
+        "rows",
+        "rules",
+        "run",
+        "step",
+        "transfer",
+        "workers",
+    ),
+    "engine.meeting": engine("batch_size", "graph", "plan", "rows", "windows"),
+    "engine.opened": engine("graph", "rules"),
     "engine.spliced": engine(
         "moved",
         "looked_up",
@@ -150,6 +179,7 @@ LAW = {
         "ops",
     ),
     "engine.run": engine(
+        "opened",
         "plan",
         "cuts",
         "forward",

@@ -40,6 +40,7 @@ class Edited:
     repeated: int = 0  # edits made once more in float64
     untraced: str = ""  # why `func` is given whole outputs, if it is
     brief: bool = False  # whether the originals were made in float32
+    more: Tensor | None = None  # of a table of pairs: what each does beyond its two edits alone
 
 
 def edited(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ from nucleoscope.engine.cuts import Cut
 from nucleoscope.engine.forward import Forward
 from nucleoscope.engine.graph import Rule
 from nucleoscope.engine.memory import Halving
+from nucleoscope.engine.opened import weight
 from nucleoscope.engine.plan import Plan
 from nucleoscope.engine.rows import Delta, Ints, Rows
 from nucleoscope.engine.spread import Chunk
@@ -75,7 +76,7 @@ class Run:
         self._rules = {name: self._rule(name) for name in plan.order}
         if plan.local and plan.target is not None:
             made = plan.thinned.lattices[plan.graph.resolve(plan.graph.output)]
-            self._reader = plan.target.reader(plan.output_axes, forward.like, made)
+            self.reader = plan.target.reader(plan.output_axes, forward.like, made)
         if plan.linear:
             self._tangent = Tangent(plan, forward, self._whole, self._steady)
             self._whole.clear()
@@ -170,7 +171,7 @@ class Run:
                 return self.forward.like.new_zeros((*shape, width))
             if plan.near is not None:
                 return plan.near.of_delta(delta, edits.pieces[0][0])
-            return self._reader(delta)
+            return self.reader(delta)
         if plan.linear:
             zero = self.forward.like.new_zeros((*shape, 1))
             return self._tangent(deltas, edits.sequence, zero)
@@ -183,13 +184,24 @@ class Run:
         change = edited - self.output.index_select(0, which)
         return plan.target.of_values(change).view(*shape, -1)
 
-    def _deltas(self, way: Way, chunk: Chunk, edits: AnyEdits, placed: Placed) -> dict[str, Delta]:
-        """The deltas that the output or the tail reads."""
+    def changes(self, edits: AnyEdits, names: Iterable[str]) -> dict[str, Delta]:
+        """What edits, all of one window structure, do to these layers; one that none reaches is absent."""
+        chunk = Chunk(slice(len(edits)), self.plan.spread.rows(edits.pieces))
+        placed = Placed.at(self.forward.like.device, chunk.rows, edits)
+        return self._deltas(self._way(edits), chunk, edits, placed, names)
+
+    def _deltas(
+        self, way: Way, chunk: Chunk, edits: AnyEdits, placed: Placed, more: Iterable[str] = ()
+    ) -> dict[str, Delta]:
+        """The deltas that the output or the tail reads, and more that are asked for."""
         deltas = {}
         edited = self.plan.graph.edited
-        if edited in chunk.rows and way.columns:
+        more = set(more)
+        if edited in chunk.rows and (way.columns or edited in more):
             deltas[edited] = self._first(chunk.rows[edited], edits)
         left, reached = dict(self._reads), {edited} & chunk.rows.keys()
+        for name in more:
+            left[name] += 1
         for names in self.plan.stretches:
             live = [n for n in names if self._reaches(n, chunk, reached)]
             for source in (s for n in names for s in way.rules[n].inputs):
@@ -230,7 +242,7 @@ class Run:
         given = {name: delta for name, delta in deltas.items() if name in read}
         chain = Chain(given, edits, self.originals, placed, self.forward.tf32)
         for name in names:
-            chain.add(name, way.rules[name], chunk.rows[name], way.packed.get(name))
+            chain.add(name, way.rules[name], chunk.rows[name], weight(way.packed, name))
         return chain.run(asked)
 
     def _step(
@@ -240,7 +252,7 @@ class Run:
         rule, rows = way.rules[name], chunk.rows[name]
         given = [deltas.get(s) for s in rule.inputs]
         owned = [left[s] == 0 for s in rule.inputs]
-        packed, like = way.packed.get(name), self.forward.like
+        packed, like = weight(way.packed, name), self.forward.like
         return Delta(
             rows, rule.delta(Step(rows, given, owned, packed, edits, self.originals, like))
         )

@@ -58,7 +58,7 @@ class Spread:
         A layer that none of them reaches is absent. Raises Mixed where the sites do not share one
         window structure.
         """
-        return next(self._cut(self._windows(pieces), len(pieces[0][0])))
+        return next(self._cut(self.windows(pieces), len(pieces[0][0])))
 
     def chunks(self, pieces: Pieces, size: int) -> Iterator[Chunk]:
         """Batches of `size` sites, in the order given; fewer where their structures differ."""
@@ -68,7 +68,7 @@ class Spread:
 
     def _chunks(self, pieces: Pieces, first: int, last: int, size: int) -> Iterator[Chunk]:
         try:
-            loose = self._windows([(lo[first:last], hi[first:last]) for lo, hi in pieces])
+            loose = self.windows([(lo[first:last], hi[first:last]) for lo, hi in pieces])
         except Mixed as mixed:  # cut where the sites stop, or begin, to be like the first
             changes = np.flatnonzero(np.diff(mixed.alike.astype(np.int8))) + 1 + first
             for low, high in pairwise([first, *changes.tolist(), last]):
@@ -78,7 +78,7 @@ class Spread:
             low = first + at * size
             yield Chunk(slice(low, min(low + size, last)), rows)
 
-    def _windows(self, pieces: Pieces) -> Loose:
+    def windows(self, pieces: Pieces) -> Loose:
         """Every layer's window for every site, as pieces (lo, hi), not clipped to anything."""
         loose: Loose = {self.graph.edited: pieces}
         slack = PHASES if len(pieces) > 1 else 0

@@ -35,6 +35,8 @@ from nucleoscope.methods.running import (
 from nucleoscope.naive.methods import edited as naive
 from nucleoscope.result import Check
 
+Engine = Callable[[Asked, Read, Table, Callable[[int], Any], bool], Edited]
+
 
 @dataclass(frozen=True)
 class Options:
@@ -59,6 +61,9 @@ class Measured:
     original: Tensor  # [N, T]
     facts: dict[str, Any]
     checks: tuple[Check, ...]
+    more: Tensor | None = (
+        None  # what pairs do beyond their edits alone, where that was carried by itself
+    )
 
 
 class Request:
@@ -74,19 +79,21 @@ class Request:
         """The letters of the sequences, [N, L]."""
         return self.asked.sequences.letters
 
-    def measure(self, table: Table, between: Callable[[int], Any] | None = None) -> Measured:
-        """Run a table of edits, verify it, and say what was done."""
+    def measure(
+        self, table: Table, between: Callable[[int], Any] | None = None, by: Engine = edited
+    ) -> Measured:
+        """Run a table of edits by an engine, verify it, and say what was done."""
         spans = (int(table.position.min()), int(table.position.max()) + 1)
         asked = replace(self.asked, start=spans[0], end=spans[1])
         with tqdm(
             total=len(table), unit=" edits", disable=not self.options.progress, unit_scale=True
         ) as bar:
-            found, engine, checks = self._run(asked, table, between or bar.update)
+            found, engine, checks = self._run(asked, table, between or bar.update, by)
         facts = {
             "method": self.method, "target": str(self.read), "edits": len(table),
             **facts_of(asked, self.read, found, engine), **versions(),
         }  # fmt: skip
-        return Measured(found.raw, found.original, facts, checks)
+        return Measured(found.raw, found.original, facts, checks, found.more)
 
     def spliced(
         self, edits: Splices, original: Tensor
@@ -130,13 +137,18 @@ class Request:
         return columns if self.asked.sequences.layout == "NCL" else columns.T
 
     def _run(
-        self, asked: Asked, table: Table, between: Callable[[int], Any], double: bool = False
+        self,
+        asked: Asked,
+        table: Table,
+        between: Callable[[int], Any],
+        by: Engine,
+        double: bool = False,
     ) -> tuple[Edited, str, tuple[Check, ...]]:
         seen_before = is_held(asked.model)
         count = read_verify(self.options.verify)
         double = double or not count  # nothing would tell that float32 is not enough
         try:
-            found = edited(asked, self.read, table, between, double)
+            found = by(asked, self.read, table, between, double)
         except Untraceable as why:
             warn_of_the_loop(why, self.rounding)
             found = self._by_the_loop(table, between, 1 if isinstance(why, FixedBatch) else 64)
@@ -152,11 +164,11 @@ class Request:
             verdict = verify_effects(asked, found, table, self.read, count, seed=0)
         except Disagreement:
             if found.brief:  # float32 was not enough for this model's originals
-                return self._run(asked, table, lambda _edits: None, double=True)
+                return self._run(asked, table, lambda _edits: None, by, double=True)
             if not seen_before:
                 raise
             forget(asked.model)  # something may have changed that no key holds: a global, a file
-            return self._run(asked, table, between, double)
+            return self._run(asked, table, between, by, double)
         return found, engine, (Check("verification", True, str(verdict)),)
 
     def _check_finite(self, found: Edited) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,9 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from nucleoscope.effects import Pairs
-from nucleoscope.engine.edited import apart
+from nucleoscope.engine.edited import Edited, apart, edited
 from nucleoscope.engine.graph import Untraceable
-from nucleoscope.engine.read import Func
+from nucleoscope.engine.interactions import interactions
+from nucleoscope.engine.prepare import Asked
+from nucleoscope.engine.read import Func, Read
 from nucleoscope.engine.rows import Ints
 from nucleoscope.engine.table import Table
 from nucleoscope.methods.editing import Measured, Options, Request, request
@@ -62,9 +66,9 @@ def pairwise(
             raise ValueError(f"start={start}, end={end}: a pair needs two sites")
         together = _may_interact(asked, start, end)
         plan = _Pairs(asked, start, end, together)
-        found = asked.measure(plan.table)
+        found = asked.measure(plan.table, by=plan.run)
         interactions, singles = plan.laid(found)
-    facts = found.facts | {"pairs": plan.run + plan.skipped, "pairs_skipped": plan.skipped}
+    facts = found.facts | {"pairs": plan.many + plan.skipped, "pairs_skipped": plan.skipped}
     axes: tuple[str, ...] = ("sequence", "letter", "site", "letter", "site", "target")
     original = found.original
     if not asked.many:
@@ -91,6 +95,7 @@ class _Pairs:
     ) -> None:
         size = asked.asked.sequences.size
         letters = asked.letters[:, start:end]
+        self.sites, self.together = (start, end), together
         self.shape = (len(letters), size, end - start)
         n, letter, site = np.nonzero(letters[:, None] != np.arange(size)[:, None])
         self.single = (n, letter, site)
@@ -98,9 +103,9 @@ class _Pairs:
         first, second = np.concatenate(pairs, 1)
         runs = together[site[first], site[second]]
         self.first, self.second = first[runs], second[runs]
-        self.run, self.skipped = int(runs.sum()), int((~runs).sum())
+        self.many, self.skipped = int(runs.sum()), int((~runs).sum())
         alone = np.arange(len(n))
-        pair = len(n) + np.arange(self.run)
+        pair = len(n) + np.arange(self.many)
         edits = np.concatenate([alone, pair, pair])
         which = np.concatenate([alone, self.first, self.second])
         sequence = np.concatenate([n, n[self.first]])
@@ -112,16 +117,41 @@ class _Pairs:
         first, second = np.nonzero(site[:, None] < site)
         return np.stack([own[first], own[second]])
 
+    def run(
+        self,
+        asked: Asked,
+        read: Read,
+        table: Table,
+        between: Callable[[int], Any],
+        double: bool = False,
+    ) -> Edited:
+        """The table's edits: pairs by what they do beyond their edits alone, where that costs less."""
+        start, end = self.sites
+        here = replace(asked, start=start, end=end)
+        more = interactions(here, read, self.together, between)
+        if more is None or more.isnan().any():  # what float32 loses is made once more as edits
+            return edited(asked, read, table, between, double)
+        count = len(self.single[0])
+        found = edited(asked, read, table.part(np.arange(len(table)) < count), between, double)
+        made = more[self._places(self.first, self.second)]
+        pairs = found.raw[self.first] + found.raw[self.second] + made
+        return replace(found, raw=torch.cat([found.raw, pairs]), more=more)
+
     def laid(self, found: Measured) -> tuple[Tensor, Tensor]:
         """Interactions [N, A, S, A, S, T] and single changes [N, A, S, T]."""
         count, targets = len(self.single[0]), found.changes.shape[1]
         alone, both = found.changes[:count], found.changes[count:]
         singles = alone.new_zeros(*self.shape, targets)
         singles[self.single] = alone
-        made = both - alone[self.first] - alone[self.second]
+        if found.more is not None:
+            return found.more, singles
         pairs = alone.new_zeros(*self.shape, *self.shape[1:], targets)
-        one = tuple(each[self.first] for each in self.single)
-        two = tuple(each[self.second] for each in self.single)
-        there, back = (*one, *two[1:]), (*two, *one[1:])
-        pairs[there], pairs[back] = made, made
+        made = both - alone[self.first] - alone[self.second]
+        for one, two in ((self.first, self.second), (self.second, self.first)):
+            pairs[self._places(one, two)] = made
         return pairs, singles
+
+    def _places(self, one: Ints, two: Ints) -> tuple[Ints, ...]:
+        """Where pairs of single substitutions are among all, [N, A, S, A, S]."""
+        (n, a, i), (_, b, j) = ([each[which] for each in self.single] for which in (one, two))
+        return n, a, i, b, j
