@@ -10,7 +10,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nucleoscope import Erase, Put, SetNumber, Swap, deletion_screen, track_effect
+from nucleoscope import (
+    Erase,
+    Put,
+    SetNumber,
+    Swap,
+    deletion_screen,
+    modal_attributions,
+    saturation_mutagenesis,
+    track_effect,
+)
 from nucleoscope.models import COrigami, EpiBERT
 from nucleoscope.models.catalog import example
 from tests.parts import sequences
@@ -146,6 +155,7 @@ BAD: list[tuple[Any, type[Exception], str]] = [
     (Swap(0, 6, 9), ValueError, "overlap"),
     (SetNumber(2, 0.0, input=1), IndexError, "numbers 0 to 1"),
     (Put(0, torch.zeros(3, 2)), ValueError, r"\(2, 2\) stand"),
+    (Put(0, [[1.0, 2.0]]), TypeError, "values are a list"),  # type: ignore[arg-type]
     ("peak", TypeError, "no Erase"),
 ]
 
@@ -169,6 +179,26 @@ def test_requests_that_are_refused() -> None:
         deletion_screen(net, x, others, length=80, width=0, alphabet="ATCGN")
     with pytest.raises(ValueError, match="width=48: a deletion lies in the middle"):
         deletion_screen(net, x, others, length=40, width=48, alphabet="ATCGN")
+
+
+def test_a_track_of_another_resolution_is_refused() -> None:
+    """Its bins are no whole number of bases, and it is neither left uncut nor pooled to fit."""
+    with pytest.raises(ValueError, match=r"args\[0\]: its last axis has 10 positions"):
+        Swap(0, 21, 9).applied((X[:1], TRACK[:1, :, :10], BESIDE[:1]))
+    net = EpiBERT(small=True).eval()
+    (x, (_, motifs)), region = example("EpiBERT", net, 1), sequences(1, 576)
+    with pytest.raises(ValueError, match=r"args\[0\]: its last axis has 143 positions"):
+        deletion_screen(net, region, (torch.rand(1, 1, 143), motifs), length=512, width=64)
+    got = deletion_screen(net, region, (torch.rand(1, 1, 144), motifs), length=512, width=64)
+    assert got.impact.isfinite().all()
+    ask: list[Callable[[Tensor], Any]] = [
+        lambda track: deletion_screen(net, region, (track, motifs), length=512, width=64),
+        lambda track: saturation_mutagenesis(net, x, (track[..., :64], motifs)),
+        lambda track: modal_attributions(net, x, (track[..., :64], motifs)),
+    ]
+    for each in ask:  # bins of 8 bases
+        with pytest.raises(ValueError, match=r"where \[N, 1, 128\] belongs to this sequence"):
+            each(torch.rand(1, 1, 72))
 
 
 class Slots(Modal):

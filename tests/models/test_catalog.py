@@ -245,6 +245,21 @@ def test_bpnet_with_a_control_needs_it() -> None:
         net(X)
     made = net(X, torch.zeros(1, 2, 40), torch.zeros(1, 2))
     assert made["profile"].shape == (1, 2, 40)
+    with pytest.raises(ValueError, match=r"control: shape \(1, 2, 39\), where \[N, 2, 40\]"):
+        net(X, torch.zeros(1, 2, 39), torch.zeros(1, 2))
+    with pytest.raises(ValueError, match=r"log_counts: shape \(1, 3\), where \[N, 2\]"):
+        net(X, torch.zeros(1, 2, 40), torch.zeros(1, 3))
+    with torch.device("meta"):
+        full = BPNet(tracks=2, controls=2)
+    assert sum(p.numel() for p in full.parameters()) == 113_936
+
+
+@pytest.mark.parametrize("bins", [90, 95, 97])
+def test_signals_of_another_resolution_are_refused(bins: int) -> None:
+    net = COrigami(small=True).eval()
+    X, _ = example("C.Origami", net)
+    with pytest.raises(ValueError, match=r"signals: .* where \[N, 2, 96\] belongs"):
+        net(X, torch.zeros(1, 2, bins))
 
 
 @pytest.mark.parametrize("name", ["Basset", "Factorized Basset"])

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from nucleoscope.engine.cache import doubled, in_turn
 from nucleoscope.engine.steady import answer, check_finite
 from nucleoscope.methods.running import exactly, versions
-from nucleoscope.methods.track_edits import Inputs, resolution
+from nucleoscope.methods.track_edits import Inputs, resolution, track_of
 from nucleoscope.methods.track_effect import asked_for, inputs_of
 
 
@@ -54,8 +54,9 @@ def deletion_screen(
     Raises
     ------
     TypeError, ValueError
-        For a region that is too short, widths that end within a bin, several outputs of which none is named,
-        and what `saturation_mutagenesis` refuses.
+        For a region that is too short, a track (an input of three axes) whose bins are no whole number of
+        bases, widths that end within a bin, several outputs of which none is named, and what
+        `saturation_mutagenesis` refuses.
 
     Source: Tan et al. 2023 (Nat. Biotechnol. 41, 1140).
 
@@ -133,11 +134,10 @@ def _screened(
 
 def _cut(own: Inputs, start: int, end: int) -> Inputs:
     """The bases [start, end) of all that runs along the sequence; other inputs as they are."""
-    region = own[0].shape[-1]
-    parts = []
-    for t in own:
-        if t.ndim == 3 and region % t.shape[-1] == 0:
-            per = region // t.shape[-1]
+    parts = [own[0][..., start:end]]
+    for number, t in enumerate(own[1:]):
+        if t.ndim == 3:
+            _, per = track_of(own, number)
             parts.append(t[..., start // per : end // per])
         else:
             parts.append(t)

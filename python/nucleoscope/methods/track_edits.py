@@ -125,8 +125,8 @@ def track_of(inputs: Inputs, number: int) -> tuple[Tensor, int]:
     if size == 0 or length % size:
         raise ValueError(
             f"args[{number}]: its last axis has {size} positions, which is no whole number of bases each of "
-            f"{length}: is it of another resolution, or without positions (SetNumber)? Tracks are "
-            "[N, channels, positions]"
+            f"{length}: is it of another resolution? Tracks are [N, channels, positions]; what has no "
+            "positions (SetNumber) has another number of axes"
         )
     return track, length // size
 
@@ -172,11 +172,14 @@ def _given(inputs: Inputs, number: Any) -> Tensor:
 
 
 def _positional(inputs: Inputs) -> list[int]:
-    """The sequence (-1) and the further inputs that run along it: [1, channels, positions]."""
-    length = inputs[0].shape[-1]
-    return [
-        n for n, t in enumerate(inputs, -1) if n < 0 or (t.ndim == 3 and length % t.shape[-1] == 0)
-    ]
+    """The sequence (-1) and the further inputs that run along it: [1, channels, positions].
+
+    Raises ValueError where such a one has bins that are no whole number of bases: it is not left as it is.
+    """
+    tracks = [n for n, t in enumerate(inputs[1:]) if t.ndim == 3]
+    for number in tracks:
+        track_of(inputs, number)
+    return [-1, *tracks]
 
 
 def read_edits(edits: Any) -> list[TrackEdit]:
@@ -186,6 +189,10 @@ def read_edits(edits: Any) -> list[TrackEdit]:
     for edit in edits:
         if not isinstance(edit, TrackEdit):
             raise TypeError(f"edits: {edit!r} is no Erase, Put, Swap or SetNumber")
+        if isinstance(edit, Put) and not isinstance(edit.values, Tensor):
+            raise TypeError(
+                f"edits: Put's values are a {type(edit.values).__name__}: give a tensor [..., bins]"
+            )
         value = getattr(edit, "value", 0.0)
         if not isinstance(value, Real) or value != value:
             raise TypeError(f"edits: value={value!r} is no number")

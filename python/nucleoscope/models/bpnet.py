@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nucleoscope.models.layers import cropped
+from nucleoscope.models.layers import check_track, cropped
 
 
 class BPNetOriginal(nn.Module):
@@ -63,7 +63,9 @@ class BPNet(nn.Module):
     256 and add the cropped input *before* its ReLU; 64 wide, a last ReLU. Profile: 75 taps. Counts: a linear
     layer of the mean over the length. A control is put beside the profile before a 1x1 convolution, the
     logsumexp of its log counts beside the counts before a linear layer. Receptive field 1,041 before the heads
-    and 1,115 with the profile's, stride 1; 109,122 parameters with one track and no control.
+    and 1,115 with the profile's, stride 1; 109,122 parameters with one track and no control, 113,936 with two of
+    each. A port that lays the controls beside the 64 maps, in front of the 75 taps and of the linear layer, has
+    114,224: another net, whose weights do not fit here.
 
     Source: the graph of the authors' current code; the paper is Avsec et al. 2021. Other ports add the input
     *after* its ReLU (ChromBPNet's form): same counts of parameters, other numbers. Even a mean over the
@@ -103,6 +105,11 @@ class BPNet(nn.Module):
                 raise ValueError(
                     f"controls={self.controls}: give the control's profile [N, {self.controls}, "
                     f"{profile.shape[2]}] and its log counts [N, {self.controls}]; zeros for none"
+                )
+            check_track("control", control, self.controls, profile.shape[2])
+            if tuple(log_counts.shape[1:]) != (self.controls,):
+                raise ValueError(
+                    f"log_counts: shape {tuple(log_counts.shape)}, where [N, {self.controls}] is needed"
                 )
             profile = self.profile_beside(torch.cat([profile, control], 1))
             total = torch.logsumexp(log_counts, 1, keepdim=True)

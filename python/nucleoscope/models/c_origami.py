@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nucleoscope.models.layers import Residual
+from nucleoscope.models.layers import Residual, check_track
 
 
 class Geometry(NamedTuple):
@@ -63,6 +63,7 @@ class COrigami(nn.Module):
         self.head = nn.Conv2d(g.hidden, 1, 1)
 
     def forward(self, x: Tensor, signals: Tensor) -> Tensor:
+        check_track("signals", signals, 2, x.shape[2])
         h = self.join(torch.cat([self.sequence(x), self.signals(signals)], 1))
         h = h.transpose(1, 2) + self.first_of_batch
         for each in self.transformer:

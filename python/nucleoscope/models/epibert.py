@@ -8,8 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nucleoscope.models.layers import Residual, SamePad
+from nucleoscope.models.layers import Residual, SamePad, check_track
 from nucleoscope.models.linear_attention import LinearAttention
+
+BIN = 4  # bases of accessibility
 
 
 class Geometry(NamedTuple):
@@ -90,6 +92,7 @@ class EpiBERT(nn.Module):
         self.head = nn.Conv1d(g.final, 1, 1)
 
     def forward(self, x: Tensor, atac: Tensor, motifs: Tensor) -> Tensor:
+        check_track("atac", atac, 1, x.shape[2] // BIN)
         towers = torch.cat([self.tower(self.stem(x)), self.atac(atac)], 1).transpose(1, 2)
         beside = self.motifs(motifs)[:, None].expand(-1, towers.shape[1], -1)
         tokens = self.transformer(self.join(torch.cat([towers, beside], 2)))

@@ -77,6 +77,15 @@ def cropped(x: Tensor, length: int) -> Tensor:
     return x[..., cut : cut + length] if cut else x
 
 
+def check_track(name: str, track: Tensor, channels: int, positions: int) -> None:
+    """Raise ValueError for a further input that is not [N, channels, positions]: pools take any length."""
+    if track.ndim != 3 or tuple(track.shape[1:]) != (channels, positions):
+        raise ValueError(
+            f"{name}: shape {tuple(track.shape)}, where [N, {channels}, {positions}] belongs to this sequence: is "
+            "it of another resolution?"
+        )
+
+
 def dense_head(wide: int, hidden: int, outputs: int, layers: int = 2) -> list[nn.Module]:
     """Basset's: linear, BatchNorm, ReLU and dropout, so many times, then linear and sigmoid."""
     made: list[nn.Module] = []
