@@ -155,13 +155,16 @@ def made(name: str, out: Path, workers: int) -> None:
     suite, begin = read_suite(shipped_suite(name)), time.perf_counter()
     before = len(list(out.glob("cells/*.npz")))
     results = run(
-        suite.explainers, suite.models, suite.data, suite.metrics, seeds=suite.seeds, workers=workers, out=out
+        suite.explainers, suite.models, suite.data, suite.metrics, seeds=suite.seeds, workers=workers, out=out,
+        progress=True,
     )  # fmt: skip
     seconds = time.perf_counter() - begin
     DOCS.mkdir(exist_ok=True)
     (DOCS / PAGES.get(name, f"{name}.md")).write_text(page(results, suite, name))
     facts = {"seeds": ", ".join(map(str, suite.seeds)), **results.facts["request"]["explainers"]}
-    told_of = told(results, suite.data, cards(suite.models, suite.data), suite.replicates)
+    told_of = told(
+        results, suite.data, cards(suite.models, suite.data, progress=True), suite.replicates
+    )
     (DOCS / f"{name}.html").write_text(report(told_of, suite.title, facts))
     results.write_csv(out / "results.csv")
     kept = {

@@ -20,7 +20,8 @@ from benchmarks.constructed import Attending, Head, Pooled, centred, letters, re
 from nucleoscope import Attribution, Card, Check
 from nucleoscope.cli import main
 from nucleoscope.diagnostics import Finding
-from nucleoscope.diagnostics.card import _scores, _signed, _strongest
+from nucleoscope.diagnostics.card import _scores, _signed
+from nucleoscope.diagnostics.strongest import strongest
 
 NAMES = ("chromium", "chromium-headless-shell", "chromium-browser", "google-chrome", "chrome")
 BROWSER = next((found for name in NAMES if (found := shutil.which(name))), None)
@@ -46,6 +47,18 @@ def test_it_asks_all_questions_and_says_what_tells_against(made: Card) -> None:
     assert "center the scores" in repr(made)
     assert made.facts["asked_about"] == 12
     assert made.facts["method"] == "saliency"
+
+
+def test_progress_counts_questions_on_the_error_stream(capsys: pytest.CaptureFixture[str]) -> None:
+    model, X = centred(Pooled(8)).eval(), letters(2)
+    scores = nucleoscope.saliency(model, X)
+    silent = nucleoscope.card(model, X, scores)
+    assert capsys.readouterr() == ("", "")
+    shown = nucleoscope.card(model, X, scores, progress=True)
+    out, err = capsys.readouterr()
+    assert (out, shown.to_json()) == ("", silent.to_json())
+    assert "6/6" in err
+    assert "questions" in err
 
 
 def test_json_holds_values_and_thresholds(made: Card, tmp_path: Path) -> None:
@@ -163,11 +176,11 @@ def test_a_browser_shows_it(made: Card, tmp_path: Path) -> None:
 def test_stretches_that_stand_out_lie_apart() -> None:
     scores = torch.zeros(60).double()
     scores[[5, 30, 33]] = torch.tensor([1.0, 3.0, 2.0]).double()
-    found = _strongest(scores, 100)
+    found = strongest(scores, 100)
     assert len(found) >= 3
     assert found[0][0] <= 130 < found[0][1]
     assert all(a[1] <= b[0] for a, b in zip(sorted(found), sorted(found)[1:], strict=False))
-    assert _strongest(scores[:15], 0) == []
+    assert strongest(scores[:15], 0) == []
 
 
 def test_bad_input() -> None:

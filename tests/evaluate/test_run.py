@@ -41,6 +41,17 @@ def exact(model: Any, inputs: Tensor, targets: Any) -> Tensor:
     return scores
 
 
+def test_progress_counts_cells_on_the_error_stream(capsys: pytest.CaptureFixture[str]) -> None:
+    asked: Any = ({"exact": exact, "raises": raises}, {"one": MODEL}, DATA, METRICS)
+    evaluate.run(*asked)
+    assert capsys.readouterr() == ("", "")
+    evaluate.run(*asked, progress=True)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "2/2" in err
+    assert "cells" in err
+
+
 def raises(*_: Any) -> Tensor:
     raise RuntimeError("no memory\nleft")
 

@@ -56,7 +56,9 @@ def card(
         _, X = read_one_hot(fasta, bed, region, length)
         net = load_model(model, weights, trust, device)
         attribution = nucleoscope.Attribution.load(scores)
-        made = nucleoscope.card(net, X, attribution, target=target, random_state=random_state)
+        made = nucleoscope.card(
+            net, X, attribution, target=target, random_state=random_state, progress=True
+        )
         made.save(out)
         made.save(out.with_suffix(".json"))
     click.echo(f"{made!r}\n{out} and {out.with_suffix('.json').name}")

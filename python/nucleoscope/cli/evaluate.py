@@ -46,7 +46,8 @@ def evaluate(suite: str, out: Path, workers: int, cards: bool, traceback: bool) 
         read = read_suite(found_suite(suite))
         out.mkdir(parents=True, exist_ok=True)
         found = run(
-            read.explainers, read.models, read.data, read.metrics, seeds=read.seeds, workers=workers, out=out
+            read.explainers, read.models, read.data, read.metrics, seeds=read.seeds, workers=workers, out=out,
+            progress=True,
         )  # fmt: skip
         found.write_csv(out / "results.csv")
         written = ["report.html", "results.csv"]
@@ -63,7 +64,7 @@ def evaluate(suite: str, out: Path, workers: int, cards: bool, traceback: bool) 
             **{f"explainer {name}": said for name, said in request["explainers"].items()},
             **{f"metric {name}": said for name, said in request["metrics"].items()},
         }
-        held = cards_of(read.models, read.data) if cards else {}
+        held = cards_of(read.models, read.data, progress=True) if cards else {}
         with whole_file(out / "report.html") as file:
             file.write(
                 report(told(found, read.data, held, read.replicates), read.title, facts).encode()

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from nucleoscope.diagnostics.asking import asking
 from nucleoscope.diagnostics.attention_conditioning import attention_conditioning
 from nucleoscope.diagnostics.card_page import card_page
-from nucleoscope.diagnostics.coalitions import Regions, coalition_table
+from nucleoscope.diagnostics.coalitions import Regions
 from nucleoscope.diagnostics.faithfulness import faithfulness
 from nucleoscope.diagnostics.finding import Finding, plain
 from nucleoscope.diagnostics.gauge import gauge
 from nucleoscope.diagnostics.loss_gap import Loss, loss_gap
 from nucleoscope.diagnostics.precision import precision
-from nucleoscope.diagnostics.redundancy import from_table, redundancy
+from nucleoscope.diagnostics.redundancy import redundancy
+from nucleoscope.diagnostics.strongest import of_strongest
 from nucleoscope.diagnostics.vanishing import vanishing
 from nucleoscope.engine.read import Func
 from nucleoscope.files import whole_file
@@ -28,7 +31,6 @@ from nucleoscope.methods.running import versions
 from nucleoscope.result import Attribution, Check
 
 MOST = 16  # sequences that questions are asked about
-WIDE, REGIONS = 10, 4  # bases of a stretch that stands out, and how many of them
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ def card(
     transparent: nn.Module | None = None,
     loss: str | Loss = "squared",
     random_state: int = 0,
+    progress: bool = False,
 ) -> Card:
     """How far an explanation of a model can be trusted: the reliability card.
 
@@ -129,6 +132,8 @@ def card(
         What was measured of X, a transparent model, and what both are judged by (`loss_gap`).
     random_state
         Of shuffles, substitutions and draws.
+    progress
+        Show which question is asked, how many are answered, and the time left.
 
     Raises
     ------
@@ -151,35 +156,41 @@ def card(
     given: dict[str, Any] = {"target": target, "func": func}
     seeded = {**given, "random_state": random_state}
     edits = {**seeded, "precision": "fp64" if asked.X.dtype == torch.float64 else "fp32"}
-    if regions is None:
-        told = _of_strongest(model, part, scores[some], attribution.start, others, edits)
-    else:
-        told = redundancy(model, part, regions, others, **edits)
-    findings = [
-        faithfulness(
-            model,
-            part,
-            scores[some],
-            others,
-            start=attribution.start,
-            signed=_signed(attribution),
-            **seeded,
+    questions: dict[str, Callable[[], Finding]] = {
+        "faithfulness": lambda: faithfulness(
+            model, part, scores[some], others, start=attribution.start, signed=_signed(attribution), **seeded
         ),
-        gauge(model, part, attribution, others, **given),
-        vanishing(model, part, others, **given),
-        told,
-        attention_conditioning(model, part[:2], tuple(a[:2] for a in others)),
-        precision(model, part, others, **seeded),
-    ]
+        "gauge": lambda: gauge(model, part, attribution, others, **given),
+        "vanishing": lambda: vanishing(model, part, others, **given),
+        "redundancy": lambda: (
+            of_strongest(model, part, scores[some], attribution.start, others, edits)
+            if regions is None
+            else redundancy(model, part, regions, others, **edits)
+        ),
+        "attention": lambda: attention_conditioning(model, part[:2], tuple(a[:2] for a in others)),
+        "precision": lambda: precision(model, part, others, **seeded),
+    }  # fmt: skip
     if transparent is not None and labels is not None:
-        findings.append(loss_gap(model, X, labels, transparent, args, loss=loss, **seeded))
+        questions["loss gap"] = lambda: loss_gap(
+            model, X, labels, transparent, args, loss=loss, **seeded
+        )
+    findings = _answered(questions, progress)
     weights = sum(p.numel() for p in model.parameters())
     facts = {
         "model": type(model).__name__, "parameters": weights, "method": attribution.facts.get("method", "?"),
         "target": str(asked.read), "sequences": len(X), "asked_about": len(some), "length": X.shape[2],
         "random_state": random_state, **versions(),
     }  # fmt: skip
-    return Card(tuple(findings), attribution.checks, facts)
+    return Card(findings, attribution.checks, facts)
+
+
+def _answered(questions: dict[str, Callable[[], Finding]], progress: bool) -> tuple[Finding, ...]:
+    found = []
+    with tqdm(questions.items(), unit=" questions", disable=not progress) as bar:
+        for name, question in bar:
+            bar.set_postfix_str(name)
+            found.append(question())
+    return tuple(found)
 
 
 def _scores(attribution: Attribution, X: Tensor, target: str) -> Tensor:
@@ -230,37 +241,3 @@ def _signed(attribution: Attribution) -> bool:
         return False
     scores = attribution.observed()
     return bool((scores < 0).any()) or not (scores > 0).any()  # zeros alone are no magnitudes
-
-
-def _of_strongest(
-    model: nn.Module, X: Tensor, scores: Tensor, start: int, args: tuple[Tensor, ...], given: dict[str, Any]
-) -> Finding:  # fmt: skip
-    """Redundancy of the stretches that stand out, in each sequence its own."""
-    found = [_strongest(each, start) for each in scores.abs().double().cpu()]
-    count = min(map(len, found))
-    if count < 2:
-        said = f"the scores cover no two stretches of {WIDE} bases."
-        return Finding("redundancy", False, said, applies=False)
-    found = [spans[:count] for spans in found]
-    tables = [
-        coalition_table(
-            model, X[n : n + 1], spans, tuple(a[n : n + 1] for a in args), verify=0, **given
-        )
-        for n, spans in enumerate(found)
-    ]
-    return from_table(torch.cat(tables), found)
-
-
-def _strongest(scores: Tensor, start: int) -> list[tuple[int, int]]:
-    """The stretches of one sequence that hold the largest scores [sites], apart from each other."""
-    if len(scores) < 2 * WIDE:
-        return []
-    sums = scores.unfold(0, WIDE, 1).sum(1)
-    spans: list[tuple[int, int]] = []
-    for _ in range(REGIONS):
-        at = int(sums.argmax())
-        if sums[at] == -torch.inf:
-            break
-        spans.append((start + at, start + at + WIDE))
-        sums[max(0, at - WIDE + 1) : at + WIDE] = -torch.inf
-    return spans

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from tqdm import tqdm
 
 import nucleoscope
 from nucleoscope.evaluate.case import home
@@ -15,9 +16,12 @@ from nucleoscope.evaluate.data import Data
 FEW = 4  # sequences that a card is made of
 
 
-def cards(models: Mapping[str, Any], data: Mapping[str, Data]) -> dict[str, str]:
+def cards(
+    models: Mapping[str, Any], data: Mapping[str, Data], progress: bool = False
+) -> dict[str, str]:
     """By the model's name, the card as text, of the first sequences; where there is none, why."""
-    return {name: _card(model, data[name]) for name, model in models.items()}
+    each = tqdm(models.items(), unit=" cards", disable=not progress)
+    return {name: _card(model, data[name]) for name, model in each}
 
 
 def _card(model: Any, data: Data) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from nucleoscope.evaluate.asked import (
     by_name,
@@ -102,6 +103,7 @@ def run(
     workers: int = 0,
     out: str | Path | None = None,
     batch_size: int = 256,
+    progress: bool = False,
 ) -> Results:
     """Every explainer asked about every model, and every metric asked of what it says.
 
@@ -129,6 +131,8 @@ def run(
         data, metrics, seeds or versions, by their content, is refused.
     batch_size
         Sequences of one call of a model.
+    progress
+        Show how many of the cells (an explainer, a model, a seed) are done, their rate and the time left.
 
     Returns
     -------
@@ -159,7 +163,9 @@ def run(
     cells = Cells(None if out is None else Path(out), facts["request"])
     every = [Cell(e, m, s) for m in job.models for s in asked for e in job.explainers]
     fit = [cell for cell in every if _passed(found[cell.model]) and not cells.has(cell)]
-    for each in over_processes(job, fit, workers):
+    for each in tqdm(
+        over_processes(job, fit, workers), total=len(fit), unit=" cells", disable=not progress
+    ):
         cells.keep(each)
     return _results(job, every, cells, {n: q for n, q in found.items() if q is not None}, facts)
 
