@@ -91,7 +91,10 @@ LAW = {
     ),
     "plot": room(FACE, "files"),
     "diagnostics": room("methods", "engine", "reading", "result", "files"),
-    "methods": room("engine", "result", "effects", "seqlet_table", "naive.methods", "reading"),
+    "methods": room(
+        "alphabet", "engine", "result", "effects", "seqlet_table", "naive.methods", "reading"
+    ),
+    "alphabet": room(outside=TORCH),
     "reading": room(),
     "wrapped": room(outside=TORCH),
     "targets": room(outside=TORCH),
@@ -102,7 +105,7 @@ LAW = {
     "seqlet_table": room("files"),
     "files": room(),
     "demo": room(),
-    "models": room("ops", "demo", outside=ARRAYS | {"h5py", "memelite", "safetensors"}),
+    "models": room("alphabet", "ops", "demo", outside=ARRAYS | {"h5py", "memelite", "safetensors"}),
     "engine": room(),
     "engine.verify": engine(
         "cache", "changes", "edited", "table", "prepare", "precision", "read", "target", "outputs"

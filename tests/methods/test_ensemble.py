@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 import nucleoscope
-from nucleoscope.methods.ensemble import View, complement
+from nucleoscope.alphabet import complement
+from nucleoscope.methods.ensemble import View
 from tests.parts import Net, conv, sequences
 from tests.truth import truth
 
@@ -125,6 +126,7 @@ def test_a_view_twice_is_the_sequence() -> None:
     view = View(mirrored=True)
     assert torch.equal(view.of(view.of(X, "NCL", "ACGT"), "NCL", "ACGT"), X)
     assert complement("ACGU").tolist() == [3, 2, 1, 0]
+    assert complement("ATCGN").tolist() == [1, 0, 3, 2, 4]
 
 
 def test_spread_is_kept_in_files(tmp_path: Path) -> None:

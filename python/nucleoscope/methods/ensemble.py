@@ -14,9 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nucleoscope.alphabet import complement
 from nucleoscope.result import Check
-
-PAIRS = {"A": "T", "T": "A", "C": "G", "G": "C", "U": "A"}
 
 
 @dataclass(frozen=True)
@@ -72,18 +71,6 @@ def views(count: int, reverse_complement: bool, shifts: Sequence[int], alphabet:
         complement(alphabet)
     strands = (False, True) if reverse_complement else (False,)
     return [View(m, int(s), strand) for m in range(count) for s in moved for strand in strands]
-
-
-def complement(alphabet: str) -> Tensor:
-    """Which letter of the alphabet pairs with each."""
-    pairs = [PAIRS.get(letter.upper(), "") for letter in alphabet]
-    spelled = alphabet.upper().replace("U", "T")
-    at = [spelled.find(pair) if pair else -1 for pair in pairs]
-    if min(at) < 0 or sorted(at) != list(range(len(alphabet))):
-        raise ValueError(
-            f"reverse_complement=True: the letters of alphabet={alphabet!r} do not pair; it takes A, C, G and T"
-        )
-    return torch.tensor(at)
 
 
 class Tally:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import gzip
 import math
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import NamedTuple
+from inspect import signature
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from nucleoscope.alphabet import complement, known
+from nucleoscope.models.one_layer import check_layer, watched
 
 
 class KernelMotif(NamedTuple):
@@ -18,78 +20,151 @@ class KernelMotif(NamedTuple):
 
     filter: int
     sites: int  # subsequences above the threshold
-    threshold: float  # in the units of the convolution's output
-    probabilities: Tensor  # [4, K]
+    threshold: float  # in the units of `unit`'s output
+    probabilities: Tensor  # [A, K]
+    unit: str = "convolution"  # "BatchNorm" where one stands behind the convolution
 
     @property
     def information(self) -> Tensor:
-        """Bits a position, [K], against equal letters: 0 where nothing is known, 2 where one letter is there."""
+        """Bits a position, [K], against equal letters: 0 where nothing is known, log2(A) for one letter."""
         p = self.probabilities
-        bits: Tensor = torch.special.xlogy(p, p).sum(0) / math.log(2) + 2
+        bits: Tensor = (torch.special.xlogy(p, p).sum(0) + math.log(len(p))) / math.log(2)
         return bits
 
 
 def kernel_motifs(
-    conv: nn.Conv1d,
-    X: Tensor,  # [N, 4, L] one-hot
-    *,
+    model: nn.Module,
+    layer: nn.Conv1d,
+    X: Tensor,  # [N, A, L] one-hot
+    *args: Tensor,
     share: float = 0.5,
     both_strands: bool = False,
+    alphabet: str = "ACGT",
     pseudocount: float = 1.0,
     batch: int = 256,
 ) -> list[KernelMotif]:
-    """A motif for each filter, of all subsequences at which it exceeds a share of its largest value.
+    """A motif for each filter of a first layer, of all subsequences where it exceeds a share of its largest value.
 
-    `share` 0.5 is Basset's threshold. A filter that is nowhere above 0 has no sites, and equal letters. With
-    `both_strands` the reverse complements are read too (alphabet ACGT or any in which turning both axes is the
-    complement). Subsequences that hold an N or reach over an end are left out.
+    What a filter gives is taken behind the BatchNorm that reads the convolution, where the model has one: there a
+    threshold means what goes into the activation, and a negative scale turns round what a filter fires on.
+    `KernelMotif.unit` says which of the two it was. `share` 0.5 is Basset's threshold. A filter that is nowhere
+    above 0 has no sites, and equal letters. With `both_strands` the reverse complements are read too, by the
+    pairs of `alphabet`. Subsequences that hold an N or reach over an end are left out. The model is run once, on
+    the first sequence (and its `args`); a layer by itself is a model too.
 
     Equivalent to::
 
-        letters = mean(one_hot(X[n][:, i : i + K]) for n, i where conv(X)[n, f, i] > share * conv(X)[:, f].max())
+        made = norm(conv(X))
+        letters = mean(one_hot(X[n][:, i : i + K]) for n, i where made[n, f, i] > share * made[:, f].max())
 
-    Raises TypeError for a layer of another kind, ValueError for a dilated, strided or grouped one and for other
-    input. Source: Alipanahi et al. 2015; Kelley et al. 2016.
+    Raises TypeError for a layer of another kind, ValueError for a dilated, strided or grouped one, one that is no
+    part of the model or is read by several BatchNorms, for a model in training mode and for other input. Source:
+    Alipanahi et al. 2015; Kelley et al. 2016.
     """
-    if not isinstance(conv, nn.Conv1d):
-        raise TypeError(f"conv: a {type(conv).__name__}, where a model's first nn.Conv1d is needed")
-    if conv.stride != (1,) or conv.dilation != (1,) or conv.groups != 1:
-        raise ValueError(
-            "conv: stride, dilation and groups must be 1: a filter is then one stretch of letters"
-        )
-    if X.ndim != 3 or X.shape[1] != conv.in_channels or X.shape[2] < conv.kernel_size[0]:
-        raise ValueError(
-            f"X: shape {tuple(X.shape)}, where [N, {conv.in_channels}, at least {conv.kernel_size[0]}] is needed"
-        )
-    if not 0 < share < 1:
-        raise ValueError(f"share: {share} is not between 0 and 1")
-    taps, filters = conv.kernel_size[0], conv.out_channels
-    parts = [X, X.flip([1, 2])] if both_strands else [X]
+    _check(layer, X, share, alphabet, batch)
+    check_layer(model, layer)
+    norm = _norm_behind(model, layer, (X[:1], *(t[:1] for t in args)))
+    taps, filters = layer.kernel_size[0], layer.out_channels
+    parts = [X]
+    if both_strands:
+        parts.append(X.flip(2)[:, complement(alphabet, "both_strands=True").to(X.device)])
     counts = torch.zeros(filters, X.shape[1], taps, dtype=torch.float64)
     found = torch.zeros(filters, dtype=torch.long)
     with torch.no_grad():
         chunks = [chunk for part in parts for chunk in part.split(batch)]
-        tops = torch.stack([_fired(conv, chunk).amax((0, 2)) for chunk in chunks]).amax(0)
+        tops = torch.stack([_fired(layer, norm, c, alphabet).amax((0, 2)) for c in chunks]).amax(0)
         thresholds = share * tops.clamp(min=0)
         for chunk in chunks:
-            above = (_fired(conv, chunk) > thresholds[:, None]) & (tops > 0)[:, None]
-            windows = chunk.unfold(2, taps, 1).double()  # [N, 4, L - K + 1, K]
+            made = _fired(layer, norm, chunk, alphabet)
+            above = (made > thresholds[:, None]) & (tops > 0)[:, None]
+            windows = chunk.unfold(2, taps, 1).double()  # [N, A, L - K + 1, K]
             counts += torch.einsum("nfi,ncik->fck", above.double(), windows)
             found += above.sum((0, 2))
     filled = counts + pseudocount / X.shape[1]
     probabilities = filled / filled.sum(1, keepdim=True)
+    unit = "BatchNorm" if norm else "convolution"
     return [
-        KernelMotif(f, int(found[f]), float(thresholds[f]), probabilities[f])
+        KernelMotif(f, int(found[f]), float(thresholds[f]), probabilities[f], unit)
         for f in range(filters)
     ]
 
 
-def _fired(conv: nn.Conv1d, X: Tensor) -> Tensor:
-    """The convolution at whole stretches of known letters; -inf where one is not."""
+def _check(layer: nn.Module, X: Tensor, share: float, alphabet: str, batch: int) -> None:
+    if not isinstance(layer, nn.Conv1d):
+        raise TypeError(
+            f"layer: a {type(layer).__name__}, where a model's first nn.Conv1d is needed"
+        )
+    if layer.stride != (1,) or layer.dilation != (1,) or layer.groups != 1:
+        raise ValueError(
+            "layer: stride, dilation and groups must be 1: a filter is then one stretch of letters"
+        )
+    letters, taps = layer.in_channels, layer.kernel_size[0]
+    if X.ndim != 3 or not len(X) or X.shape[1] != letters or X.shape[2] < taps:
+        raise ValueError(
+            f"X: shape {tuple(X.shape)}, where [N, {letters}, at least {taps}] is needed, with a sequence in it"
+        )
+    if len(alphabet) != letters:
+        raise ValueError(
+            f"alphabet={alphabet!r}: the layer reads {letters} letters; name each once"
+        )
+    if not 0 < share < 1:
+        raise ValueError(f"share: {share} is not between 0 and 1")
+    if not isinstance(batch, int) or batch < 1:
+        raise ValueError(f"batch={batch!r}: sequences that are read at once, 1 or more")
+
+
+class _Norms(TorchFunctionMode):
+    """Notes the scale and shift of each BatchNorm that reads what a layer gave."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: list[Tensor] = []  # by the layer
+        self.found: list[tuple[Tensor, Tensor]] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        given = signature(func).bind(*args, **kwargs).arguments if func is F.batch_norm else {}
+        if any(given.get("input") is each for each in self.made):
+            mean, var = given["running_mean"], given["running_var"]
+            if mean is None or var is None:
+                raise ValueError(
+                    "model: the BatchNorm behind the layer keeps no statistics, so a filter's output depends on "
+                    "the batch"
+                )
+            weight, bias = given.get("weight"), given.get("bias")
+            scale = (var + given.get("eps", 1e-5)).rsqrt() * (1.0 if weight is None else weight)
+            self.found.append((scale, (0.0 if bias is None else bias) - mean * scale))
+        return func(*args, **kwargs)
+
+
+@torch.no_grad()
+def _norm_behind(
+    model: nn.Module, layer: nn.Conv1d, inputs: tuple[Tensor, ...]
+) -> tuple[Tensor, Tensor] | None:
+    """Scale and shift [F] of the BatchNorm that reads the layer, if there is one."""
+    norms = _Norms()
+    hook = layer.register_forward_hook(lambda _m, _i, made: norms.made.append(made))
+    try:
+        with norms:
+            model(*(t.to(layer.weight.dtype) if t.is_floating_point() else t for t in inputs))
+    finally:
+        hook.remove()
+    if not norms.made:
+        raise ValueError("layer: the model does not run it")
+    first = norms.found[0] if norms.found else None
+    for other in norms.found[1:]:
+        if any(not torch.equal(a, b) for a, b in zip(other, norms.found[0], strict=True)):
+            raise ValueError("layer: several BatchNorms read it; a filter has then no one output")
+    return first
+
+
+def _fired(conv: nn.Conv1d, norm: tuple[Tensor, Tensor] | None, X: Tensor, alphabet: str) -> Tensor:
+    """What the filters give at whole stretches of known letters; -inf where one is not."""
     made = F.conv1d(X.to(conv.weight.dtype), conv.weight, conv.bias)
-    taps = conv.kernel_size[0]
-    known = X.amax(1) == 1
-    return made.masked_fill(~known.unfold(1, taps, 1).all(2)[:, None], -torch.inf)
+    if norm:
+        made = made * norm[0][:, None] + norm[1][:, None]
+    whole = known(X, alphabet).unfold(1, conv.kernel_size[0], 1).all(2)
+    return made.masked_fill(~whole[:, None], -torch.inf)
 
 
 class Canonical(NamedTuple):
@@ -130,27 +205,16 @@ def filter_influence(model: nn.Module, layer: nn.Module, X: Tensor, *args: Tenso
         (model(X, with map f at its mean) - model(X)).abs().mean(0)
 
     Source: Kelley et al. 2016. Raises ValueError where the layer is not a part of the model, is not run, or the
-    output is not one tensor.
+    output is not one tensor, and for a model in training mode.
     """
-    if all(layer is not module for module in model.modules()):
-        raise ValueError("layer: it is not a part of the model")
-    held: list[Tensor] = []
-    keep = layer.register_forward_hook(lambda _m, _i, made: held.append(made))
-    try:
-        with torch.no_grad():
-            original = model(X, *args)
-    finally:
-        keep.remove()
-    if len(held) != 1:
-        raise ValueError(
-            f"layer: it was run {len(held)} times in one forward, and must be run once"
-        )
+    check_layer(model, layer)
+    with torch.no_grad():
+        original, maps = watched(model, layer, X, *args)
     if not isinstance(original, Tensor):
         raise ValueError(
             f"model: it gives a {type(original).__name__}; wrap it so that it gives one tensor"
         )
-    axes = [axis for axis in range(held[0].ndim) if axis != 1]
-    means = held[0].mean(axes)
+    means = maps.mean([axis for axis in range(maps.ndim) if axis != 1])
     influence = []
     for f, mean in enumerate(means):
 
@@ -168,69 +232,3 @@ def filter_influence(model: nn.Module, layer: nn.Module, X: Tensor, *args: Tenso
         finally:
             hook.remove()
     return torch.stack(influence)
-
-
-class Match(NamedTuple):
-    """A motif of a data base that is like a filter's."""
-
-    filter: int
-    name: str
-    p_value: float
-
-
-def tomtom(
-    motifs: Sequence[KernelMotif], known: Mapping[str, Tensor], nearest: int = 1
-) -> list[Match]:
-    """The nearest known motifs of each filter, by TOMTOM (memelite): p-values of one comparison, uncorrected.
-
-    Filters without sites are left out. `known` is what `read_meme` gives. Source: Gupta et al. 2007; Schreiber
-    2025.
-    """
-    try:
-        import memelite
-    except ImportError as error:
-        raise ImportError("TOMTOM is memelite's: pip install 'nucleoscope[motifs]'") from error
-    asked = [motif for motif in motifs if motif.sites]
-    if not asked:
-        raise ValueError("motifs: none has a site, so there is nothing to compare")
-    names = list(known)
-    p, *_ = memelite.tomtom(
-        [m.probabilities.numpy() for m in asked], [known[name].numpy() for name in names]
-    )
-    order = torch.as_tensor(p).sort(dim=1)
-    return [
-        Match(motif.filter, names[int(i)], float(value))
-        for motif, places, values in zip(asked, order.indices, order.values, strict=True)
-        for i, value in zip(places[:nearest], values[:nearest], strict=True)
-    ]
-
-
-def read_meme(path: str | Path) -> dict[str, Tensor]:
-    """Name -> letter probabilities [4, K] of a MEME motif file, plain or gzipped (JASPAR's).
-
-    Raises ValueError where a matrix has other than four columns, or another number of rows than it says.
-    """
-    path = Path(path)
-    text = gzip.open(path, "rt").read() if path.suffix == ".gz" else path.read_text()  # noqa: SIM115
-    made: dict[str, Tensor] = {}
-    for part in text.split("\nMOTIF ")[1:]:
-        lines = part.splitlines()
-        name = " ".join(lines[0].split())
-        start = next((i for i, line in enumerate(lines) if line.startswith("letter-prob")), None)
-        if start is None:
-            raise ValueError(f"{path}: motif {name} has no letter-probability matrix")
-        words = lines[start].split()
-        width = int(words[words.index("w=") + 1]) if "w=" in words else 0
-        rows = []
-        for line in lines[start + 1 :]:
-            if not line.strip() or not (line.strip()[0].isdigit() or line.strip()[0] == "."):
-                break
-            rows.append([float(word) for word in line.split()])
-        if (width and len(rows) != width) or not rows or any(len(row) != 4 for row in rows):
-            raise ValueError(
-                f"{path}: motif {name} has {len(rows)} rows, where w= {width} rows of four are told"
-            )
-        made[name] = torch.tensor(rows, dtype=torch.float64).T
-    if not made:
-        raise ValueError(f"{path}: no MOTIF in it: is it a MEME file?")
-    return made

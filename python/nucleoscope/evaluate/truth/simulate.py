@@ -12,7 +12,7 @@ from torch import Tensor
 from nucleoscope import dinucleotide_shuffle
 from nucleoscope.demo import load_sequence
 from nucleoscope.evaluate.data import Data, Pair
-from nucleoscope.models.kernel_motifs import read_meme
+from nucleoscope.models.known_motifs import read_meme
 from nucleoscope.scan.letters import one_hot
 
 JASPAR = ("MA0035.5 GATA1", "MA0139.2 CTCF", "MA0080.5 SPI1")
