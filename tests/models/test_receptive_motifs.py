@@ -97,6 +97,81 @@ def test_fields_are_measured() -> None:
     assert deeper.width > taps
 
 
+@pytest.mark.parametrize(
+    ("layers", "length", "want"),
+    [
+        ([nn.Conv1d(4, 6, 1), nn.ReLU(), nn.Conv1d(6, 6, 11, dilation=4)], 200, Field(0, 1, 41)),
+        ([nn.Conv1d(4, 3, 3, dilation=4, padding=4)], 200, Field(-4, 1, 9)),
+        ([nn.Conv1d(4, 3, 2, dilation=3)], 60, Field(0, 1, 4)),
+        ([nn.Conv1d(4, 3, 5, padding=2, stride=3), nn.Conv1d(3, 3, 3, dilation=5)], 120, Field(-2, 3, 35)),
+        ([nn.Conv1d(4, 3, 4), nn.MaxPool1d(3), nn.Conv1d(3, 3, 2, dilation=2)], 90, Field(0, 3, 12)),
+    ],
+)  # fmt: skip
+def test_fields_with_holes_are_measured_whole(
+    layers: list[nn.Module], length: int, want: Field
+) -> None:
+    net, X = nn.Sequential(*layers).eval(), sequences(1, length)
+    assert measured_field(net, net[-1], X) == want
+    cell = 12
+    spoilt = [X.index_fill(2, torch.tensor(i), torch.nan) for i in range(length)]
+    read = net(torch.cat(spoilt))[:, :, cell].isnan().any(1).nonzero().flatten()  # by each base
+    start = want.first + cell * want.stride
+    assert (int(read[0]), int(read[-1])) == (start, start + want.width - 1)
+
+
+class Places(nn.Module):
+    """Adds what each position's number says, so that a field by itself gives something else."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + torch.arange(x.shape[2]) / 10
+
+
+@pytest.mark.parametrize("places", [False, True])
+def test_slopes_are_those_of_the_whole_sequence(places: bool) -> None:
+    """Padding, strides and a dilation: a field is cut out in phase, or not at all where it tells its place."""
+    torch.manual_seed(2)
+    net = nn.Sequential(
+        Places() if places else nn.Identity(), nn.Conv1d(4, 5, 5, padding=2, stride=2), nn.ReLU(True),
+        nn.MaxPool1d(3, 3), nn.Conv1d(5, 4, 3, padding=2, dilation=2), nn.ReLU(True), nn.Flatten(),
+        nn.Linear(4 * 20, 1),
+    ).eval().double()  # fmt: skip
+    with torch.no_grad():
+        net[4].bias.fill_(20.0)  # all fire
+    X = sequences(7, 120).double()
+    made = receptive_motifs(net, net[4], X, share=0.2, most=30, batch=4)
+    field = measured_field(net, net[4], X)
+    given = X.clone().requires_grad_()
+    values = net[:5](given).clone()
+    for motif in made:
+        total, found = torch.zeros(4, field.width).double(), 0
+        tops = values[:, motif.filter].detach().clone()
+        starts = [field.first + i * field.stride for i in range(values.shape[2])]
+        inside = torch.tensor([0 <= s <= 120 - field.width for s in starts])
+        tops[:, ~inside] = -torch.inf
+        order = tops.flatten().argsort(descending=True)[:30]
+        for n, i in [divmod(int(k), tops.shape[1]) for k in order]:
+            if tops[n, i] > 0.2 * tops.max():
+                (slope,) = torch.autograd.grad(values[n, motif.filter, i], given, retain_graph=True)
+                window = slice(starts[i], starts[i] + field.width)
+                own = slope[n, :, window]
+                total += X[n, :, window] * (own - own.mean(0))
+                found += 1
+        assert motif.sites == found > 0
+        torch.testing.assert_close(motif.contributions, total / found)
+
+
+def test_a_site_takes_its_own_field_only() -> None:
+    """Of a filter's sites, no more goes back through the model than their fields."""
+    net = nn.Sequential(nn.Conv1d(4, 3, 7), nn.ReLU(), nn.Conv1d(3, 2, 5)).eval()
+    taken: list[int] = []
+    net.register_forward_pre_hook(
+        lambda _m, given: taken.append(given[0].numel()) if given[0].requires_grad else None
+    )
+    X = sequences(50, 400)
+    (motif,) = receptive_motifs(net, net[2], X, filters=[0], share=0.1, most=40, batch=16)
+    assert sum(taken) == motif.sites * 4 * 11
+
+
 def test_layers_without_a_field_are_refused() -> None:
     net = Pair().eval()
     with pytest.raises(ValueError, match="not a part"):
@@ -110,6 +185,13 @@ def test_layers_without_a_field_are_refused() -> None:
     X, _ = example("m6Aformer", other)
     with pytest.raises(ValueError, match=r"give \[N, F, cells\]"):
         receptive_motifs(other, other, X)
+    with pytest.raises(ValueError, match="training mode"):
+        receptive_motifs(net.train(), net.second, planted())
+    with pytest.raises(ValueError, match="batch=0"):
+        receptive_motifs(net.eval(), net.second, planted(), batch=0)
+    wide = nn.Sequential(nn.ConstantPad1d((25, 0), 0.0), nn.Conv1d(4, 3, 26)).eval()
+    with pytest.raises(ValueError, match="give longer sequences"):
+        receptive_motifs(wide, wide[1], sequences(2, 40))
 
 
 def test_motifs_add_up_to_puffin_s_outputs() -> None:
