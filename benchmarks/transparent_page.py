@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from nucleoscope.models import DCell, DrugCell, GenNet, knock_outs, rlipp, term_contributions
 from nucleoscope.models.dcell import SMALL
+from nucleoscope.models.subsystems import Subsystems
 from nucleoscope.naive.methods.knock_out import knock_out
 from tests.parts import lively
 
@@ -75,7 +76,7 @@ def of_terms(net: nn.Module, x: Tensor, others: list[Tensor]) -> float:
             for node in range(states.shape[1])
         ]
     else:
-        assert isinstance(cell, DCell)
+        assert isinstance(cell, Subsystems)
         places, first, states = [], cell.length, cell.states(x)
         for norm, terms in zip(cell.norms, cell.ontology.levels(), strict=True):
             for term in terms:
@@ -112,9 +113,11 @@ def adds_up(net: nn.Module, x: Tensor, others: list[Tensor], rule: str) -> float
 
 
 def besides(net: nn.Module) -> str:
+    """What else is told of each term: RLIPP is run, and so are a GenNet's path weights."""
+    gen = isinstance(net, GenNet)
+    x = torch.randint(3 if gen else 2, (64, 12)).double()
+    others = [torch.rand(64, net.bits).double()] if isinstance(net, DrugCell) else []
+    told = rlipp(net, x, *others)  # type: ignore[arg-type]
     if isinstance(net, GenNet):
-        return f"path weights of {len(net.path_weights()[0])} variants"
-    if isinstance(net, DCell):
-        told = rlipp(net, torch.randint(2, (64, 12)).double())
-        return f"RLIPP of {len(told)} terms"
-    return "RLIPP of its `cell`"
+        return f"RLIPP of {len(told)} nodes, path weights of {len(net.path_weights()[0])} variants"
+    return f"RLIPP of {len(told)} terms"

@@ -14,7 +14,7 @@ from nucleoscope.models.gen_net import GenNet
 from nucleoscope.models.knock_outs import knock_outs
 from nucleoscope.models.ontology import ontology, read_dcell, read_gennet, read_obo
 from nucleoscope.models.term_contributions import term_contributions
-from nucleoscope.models.transparent import rlipp
+from nucleoscope.models.transparent import Rlipp, power, rlipp
 from tests.parts import lively
 
 
@@ -168,6 +168,45 @@ def test_drug_cell_runs_and_has_its_published_forms() -> None:
         assert len(own.weight) == own.outputs  # one gene a unit
 
 
+def test_drug_cell_s_heads_are_the_published_ones() -> None:
+    """Term by term: Linear to 1, tanh, Linear from 1 to 1; then the layers of the drug."""
+    torch.manual_seed(0)
+    net = lively(DrugCell(small=True)).double()
+    x, drug = torch.randint(2, (5, 12)).double(), torch.rand(5, 16, dtype=torch.float64)
+    made = net.outputs(x, drug)
+    states = net.cell.states(x)
+    for at, term in enumerate(SMALL.terms):
+        first = (
+            states[term] @ net.said.dense()[at, slice(*net.cell.place[term])] + net.said.bias[at]
+        )
+        want = torch.tanh(first) * net.scaled.weight[at] + net.scaled.bias[at]
+        torch.testing.assert_close(made[:, at], want)
+    low = net.drug[:3](drug)
+    torch.testing.assert_close(made[:, -2:-1], net.drug_said[0](low))
+    torch.testing.assert_close(made[:, -1:], net.drug_said[1](net.drug[3:](low)))
+
+
+def test_every_parameter_has_a_say() -> None:
+    x, drug = torch.randint(2, (5, 12)).float(), torch.rand(5, 16)
+    for net, given in [(DrugCell(small=True), (x, drug)), (DCell(small=True), (x,))]:
+        (net(*given).sum() + net.outputs(*given).sum()).backward()
+        assert not [name for name, p in net.named_parameters() if p.grad is None]
+
+
+def test_drug_cell_has_its_published_size() -> None:
+    """859,190 numbers of 180,536,461 that masked layers hold: of a net they depend on three counts alone."""
+    terms, edges, annotations, genes = 2086, 3167, 59753, 3008
+    parents = {(f"t{(i - 1) // 8}", f"t{i}") for i in range(1, terms)}
+    rest = ((f"t{i}", f"t{j}") for j in range(terms - 1, 0, -1) for i in range(j // 3))
+    while len(parents) < edges:
+        parents.add(next(rest))
+    pairs = dict.fromkeys((f"t{i % terms}", f"g{i % genes}") for i in range(annotations))
+    assert len(pairs) == annotations
+    net = DrugCell(ontology(sorted(parents), pairs))
+    assert size(net) == 859_190
+    assert size(net) + annotations * (genes - 1) == 180_536_461
+
+
 @pytest.mark.parametrize("per_node", [False, True])
 def test_gen_net_s_paths_are_its_slope_where_tanh_is_straight(per_node: bool) -> None:
     torch.manual_seed(0)
@@ -203,7 +242,7 @@ def test_a_trained_net_tells_the_planted_genes() -> None:
     net.eval()
     worth = {term: float(change.abs().mean()) for term, change in knock_outs(net, x).terms.items()}
     assert worth["excision"] > 3 * worth["transport"]
-    told = rlipp(net, x, y)
+    told = rlipp(net, x, y=y)
     assert told["excision"].term > 0.8
     assert told["transport"].term < 0.3
     shares = term_contributions(net, x).terms
@@ -221,7 +260,67 @@ def test_rlipp_refuses_what_it_cannot_rank() -> None:
     with pytest.raises(ValueError, match="the same for all"):
         rlipp(net, torch.zeros(20, 12))
     with pytest.raises(ValueError, match="one number an example"):
-        rlipp(net, torch.rand(20, 12), torch.zeros(20, 2))
+        rlipp(net, torch.rand(20, 12), y=torch.zeros(20, 2))
+
+    x = torch.rand(20, 12)
+    holed = x.clone()
+    holed[7, 3] = float("nan")
+    for given, told, message in [
+        (holed, {}, r"x: 1 numbers that are NaN or infinite, the first at \[7, 3\]"),
+        (x, {"y": holed[:, 3]}, r"y: 1 numbers that are NaN or infinite, the first at \[7\]"),
+        (x, {"penalty": -1.0}, "penalty=-1.0: a number above 0"),
+        (x, {"penalty": float("nan")}, "penalty=nan"),
+        (x[:, :5], {}, r"where \[N, 12\] is needed"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            rlipp(net, given, **told)
+    with pytest.raises(ValueError, match="others: 1 further inputs"):
+        rlipp(net, x, x[:, 0])
+    with pytest.raises(TypeError, match="a Linear, where a DCell"):
+        rlipp(nn.Linear(12, 1), x)  # type: ignore[arg-type]
+    net.train()
+    before = net.norms[0].running_mean.clone()
+    with pytest.raises(ValueError, match="training mode"):
+        rlipp(net, x)
+    assert torch.equal(before, net.norms[0].running_mean)
+
+
+@pytest.mark.parametrize(
+    ("term", "children", "gain"),
+    [(0.6, 0.3, 2.0), (-0.2, -0.01, 0.0), (-0.2, 0.5, 0.0), (0.0, 0.0, 0.0), (0.4, -0.1, float("inf"))],
+)  # fmt: skip
+def test_what_is_below_chance_gains_nothing(term: float, children: float, gain: float) -> None:
+    assert Rlipp(term, children).gain == pytest.approx(gain)
+
+
+def test_rlipp_of_a_drug_cell_is_of_its_own_answer() -> None:
+    torch.manual_seed(0)
+    net = lively(DrugCell(small=True)).double()
+    x, drug = torch.randint(2, (40, 12)).double(), torch.rand(40, 16, dtype=torch.float64)
+    made, states = rlipp(net, x, drug), net.cell.states(x)
+    assert list(made) == list(SMALL.terms)
+    answer = net(x, drug)[:, 0].detach()
+    assert made["repair"].term == power(states["repair"].detach(), answer, 1.0)
+    assert made == rlipp(net, x, drug, y=answer)
+    with torch.no_grad():
+        net.last[0].weight.neg_()
+    assert rlipp(net, x, drug) != made  # the answer that is predicted is the model's
+    with pytest.raises(ValueError, match="this model takes 1"):
+        rlipp(net, x)
+
+
+def test_rlipp_of_a_gen_net_s_nodes() -> None:
+    torch.manual_seed(0)
+    net = lively(GenNet(covariates=1)).double()
+    x, beside = torch.randint(3, (30, 12)).double(), torch.rand(30, 1, dtype=torch.float64)
+    made = rlipp(net, x, beside)
+    assert list(made)[-2:] == ["layer 1, node 0", "layer 1, node 1"]
+    assert len(made) == 6
+    low, _ = net.states(x)
+    answer = net(x, beside)[:, 0].detach()
+    want = Rlipp(power(low[:, 1:2], answer, 1.0), power(x[:, 3:6], answer, 1.0))
+    assert made["layer 0, node 1"] == want
+    assert made["layer 1, node 1"].children == power(low[:, 2:4], answer, 1.0)
 
 
 def two_sides(genes: int = 12) -> tuple[DCell, Tensor, Tensor]:

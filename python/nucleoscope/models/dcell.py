@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from nucleoscope.models.edge_linear import EdgeLinear
 from nucleoscope.models.ontology import Ontology, ontology
+from nucleoscope.models.subsystems import Subsystems
 
 # A small ontology of our own: three processes of four genes each, one gene in two of them, under one root.
 SMALL = ontology(
@@ -19,7 +20,7 @@ SMALL = ontology(
 )  # fmt: skip
 
 
-class DCell(nn.Module):
+class DCell(Subsystems):
     """Growth of a yeast cell from which genes are deleted, by the states of its subsystems.
 
     Input: (N, genes), 1 for a deleted gene. Output: (N, 1), growth or interaction score; `states` gives each
@@ -40,135 +41,69 @@ class DCell(nn.Module):
         units: Callable[[int], int] | None = None,
         small: bool = False,
     ) -> None:
-        super().__init__()
-        self.ontology = of or SMALL
         most = units or (
             (lambda genes: max(2, genes // 4)) if small else lambda genes: max(10, genes // 5)
         )
-        self.widths = {term: most(len(genes)) for term, genes in self.ontology.under().items()}
-        self.length = len(self.ontology.genes)
-        place = {gene: (i, i + 1) for i, gene in enumerate(self.ontology.genes)}
-        size = self.length  # of the row that holds genes and all states so far
-        own, mixed, joined, norms = [], [], [], []
-        for terms in self.ontology.levels():
-            inside = self._inside(terms)
-            height = sum(self.widths[term] for term in terms)
-            wide = sum(len(rows) for rows in inside.values())
-            from_genes, from_states, across = [], [], []
-            unit = 0
-            for term in terms:
-                rows = inside[term]
-                from_genes += self._own_edges(term, rows, place)
-                ours = range(unit, unit + self.widths[term])
-                read = [i for child in self.ontology.children[term] for i in range(*place[child])]
-                from_states += [(i, u) for u in ours for i in read]
-                across += [(i, u) for u in ours for i in rows]
-                place[term] = (size + unit, size + unit + self.widths[term])
-                unit += self.widths[term]
-            own.append(EdgeLinear(from_genes, self.length, wide))
-            mixed.append(EdgeLinear(from_states, size, height))
-            joined.append(EdgeLinear(across, wide, height, bias=False))
-            norms.append(nn.BatchNorm1d(height))
-            size += height
-        self.own, self.mixed = nn.ModuleList(own), nn.ModuleList(mixed)
-        self.joined, self.norms = nn.ModuleList(joined), nn.ModuleList(norms)
-        self.place = place
-        last = place[self.ontology.roots[0]]
-        self.root = nn.Linear(last[1] - last[0], 1)
-        below = self.ontology.terms[:-1]
-        edges = [(i, row) for row, term in enumerate(below) for i in range(*place[term])]
-        self.said = EdgeLinear(edges, size, len(below))
-
-    def _inside(self, terms: list[str]) -> dict[str, range]:
-        """Which rows of a level's gene layer are each term's: as many as it has units, if it has genes."""
-        return _laid({t: self.widths[t] * bool(self.ontology.annotated[t]) for t in terms})
-
-    def _own_edges(
-        self, term: str, rows: range, place: Mapping[str, tuple[int, int]]
-    ) -> list[tuple[int, int]]:
-        """From a term's genes to its rows: each to all."""
-        genes = self.ontology.annotated[term]
-        return [(place[gene][0], row) for row in rows for gene in genes]
-
-    def rows(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Genes and all states [size, N], before and behind BatchNorm."""
-        genes = x.T.contiguous()
-        before = after = genes
-        parts = zip(self.own, self.mixed, self.joined, self.norms, strict=True)
-        for own, mixed, joined, norm in parts:
-            bent = torch.tanh(mixed.columns(after) + joined.columns(own.columns(genes)))  # type: ignore[operator]
-            before, after = torch.cat([before, bent]), torch.cat([after, norm(bent.T).T])
-        return before, after
-
-    def states(self, x: Tensor) -> dict[str, Tensor]:
-        """Each term's state, [N, units]."""
-        _, after = self.rows(x)
-        return {term: after[slice(*self.place[term])].T for term in self.ontology.terms}
+        super().__init__(of or SMALL, most)
+        root = self.ontology.roots[0]
+        self.root = nn.Linear(self.widths[root], 1)
+        self.said = self.readout(self.ontology.terms[:-1])
 
     def outputs(self, x: Tensor) -> Tensor:
         """What each term but the root says of the answer, [N, terms - 1], in the ontology's order."""
         before, _ = self.rows(x)
         return torch.tanh(self.said.columns(before)).T
 
-    def answer(self, after: Tensor) -> Tensor:
-        """[size, N], behind BatchNorm -> [N, 1]."""
-        made: Tensor = self.root(after[slice(*self.place[self.ontology.roots[0]])].T)
-        return made
-
     def forward(self, x: Tensor) -> Tensor:  # [N, genes] -> [N, 1]
-        return self.answer(self.rows(x)[1])
+        made: Tensor = self.root(self.at_root(self.rows(x)[1]))
+        return made
 
 
 class DrugCell(nn.Module):
-    """Response of a cell to a drug: a DCell of six units a term beside layers for the drug.
+    """Response of a cell to a drug: terms of six units beside layers for the drug.
 
     Inputs: mutations (N, genes), 1 for a mutated gene, and a Morgan fingerprint (N, 2048). Output: (N, 1), the
     area under the dose-response curve. A gene of a term is first scaled and shifted by itself; the drug goes
-    through 100, 50 and 6 units; the root's state and the drug's through 6 units, 1, and 1.
+    through 100, 50 and 6 units; the root's state and the drug's through 6 units, 1, and 1. `outputs` gives what
+    each term and each layer of the drug says of the answer: training asks that of them too.
 
-    Source: Kuenzi et al., Cancer Cell 38:672 (2020). With its ontology of 2,086 terms the original stores
-    180,536,461 numbers, of which 859,190 are not masked; here only these are stored.
+    Source: Kuenzi et al., Cancer Cell 38:672 (2020), after its code. With its ontology (2,086 terms, 3,167 edges
+    between them, 59,753 to genes) the original stores 180,536,461 numbers, of which 859,190 are not masked; here
+    only these are stored.
     """
 
     def __init__(
         self, of: Ontology | None = None, *, units: int = 6, bits: int = 2048, small: bool = False
     ) -> None:
         super().__init__()
-        bits = 16 if small else bits
-        self.cell = _Scaled(of, units=lambda _: units)
+        self.bits = wide = 16 if small else bits
+        self.cell = Subsystems(of or SMALL, lambda _: units, scaled=True)
         layers: list[nn.Module] = []
-        wide = bits
+        heads: list[nn.Module] = []
         for width in (100, 50, units) if not small else (8, units):
             layers += [nn.Linear(wide, width), nn.Tanh(), nn.BatchNorm1d(width)]
+            heads.append(nn.Sequential(nn.Linear(width, 1), nn.Tanh(), nn.Linear(1, 1)))
             wide = width
-        self.drug = nn.Sequential(*layers)
+        self.drug, self.drug_said = nn.Sequential(*layers), nn.ModuleList(heads)
+        terms = self.cell.ontology.terms
+        self.said = self.cell.readout(terms)
+        self.scaled = EdgeLinear([(i, i) for i in range(len(terms))], len(terms), len(terms))
         self.join = nn.Sequential(nn.Linear(2 * units, units), nn.Tanh(), nn.BatchNorm1d(units))
         self.last = nn.Sequential(nn.Linear(units, 1), nn.Tanh(), nn.Linear(1, 1))
 
-    def forward(self, x: Tensor, fingerprint: Tensor) -> Tensor:
+    def outputs(self, x: Tensor, fingerprint: Tensor) -> Tensor:
+        """What each term says of the answer, the root too, in the ontology's order, then each layer of the drug.
+
+        [N, terms + 3]. Of a state behind BatchNorm: Linear to 1, tanh, Linear from 1 to 1.
+        """
         _, after = self.cell.rows(x)
-        state = after[slice(*self.cell.place[self.cell.ontology.roots[0]])].T
+        made = [self.scaled.columns(torch.tanh(self.said.columns(after))).T]
+        for i, head in enumerate(self.drug_said):
+            fingerprint = self.drug[3 * i : 3 * i + 3](fingerprint)
+            made.append(head(fingerprint))
+        return torch.cat(made, 1)
+
+    def forward(self, x: Tensor, fingerprint: Tensor) -> Tensor:
+        state = self.cell.at_root(self.cell.rows(x)[1])
         made: Tensor = self.last(self.join(torch.cat([state, self.drug(fingerprint)], 1)))
         return made
-
-
-class _Scaled(DCell):
-    """A DCell whose terms scale and shift each of their own genes, and mix afterwards."""
-
-    def _inside(self, terms: list[str]) -> dict[str, range]:
-        return _laid({term: len(self.ontology.annotated[term]) for term in terms})
-
-    def _own_edges(
-        self, term: str, rows: range, place: Mapping[str, tuple[int, int]]
-    ) -> list[tuple[int, int]]:
-        genes = self.ontology.annotated[term]
-        return [(place[gene][0], row) for row, gene in zip(rows, genes, strict=True)]
-
-
-def _laid(sizes: Mapping[str, int]) -> dict[str, range]:
-    """One behind the other."""
-    made, start = {}, 0
-    for name, size in sizes.items():
-        made[name] = range(start, start + size)
-        start += size
-    return made

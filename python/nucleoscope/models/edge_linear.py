@@ -54,6 +54,12 @@ class EdgeLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.columns(x.T.contiguous()).T
 
+    def read(self) -> tuple[Tensor, ...]:
+        """The inputs with an edge to each output."""
+        counts = torch.bincount(self.sinks, minlength=self.outputs).tolist()
+        made: tuple[Tensor, ...] = self.sources.split(counts)
+        return made
+
     def dense(self) -> Tensor:
         """[out, in], with zeros where there is no edge."""
         made = self.weight.new_zeros(self.outputs, self.inputs)

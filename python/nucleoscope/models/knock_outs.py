@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from itertools import islice
 from math import isfinite
 from numbers import Real
@@ -17,6 +17,8 @@ from nucleoscope.models.dcell import DCell, DrugCell
 from nucleoscope.models.edge_changes import Changes, Outgoing, together
 from nucleoscope.models.edge_linear import EdgeLinear
 from nucleoscope.models.gen_net import GenNet
+from nucleoscope.models.subsystems import Subsystems
+from nucleoscope.models.term_networks import net_of_terms
 
 FUNCTIONS: dict[Any, str] = {torch.tanh: "tanh", torch.relu: "relu", torch.sigmoid: "sigmoid"}
 HELD = (
@@ -64,7 +66,7 @@ def knock_outs(
         silent. Of a DCell's inputs 1 is a deleted gene.
 
     Raises TypeError for another model and for a name where a list is needed, ValueError for training mode, shapes
-    that do not fit, names that there are not, and an `instead` that is neither.
+    that do not fit, numbers that are not finite, names that there are not, and an `instead` that is neither.
 
     Equivalent to::
 
@@ -120,7 +122,7 @@ class Held(NamedTuple):
         )
 
 
-def _of_cell(net: DCell, x: Tensor) -> Held:
+def _of_cell(net: Subsystems, x: Tensor) -> Held:
     _, rows = net.rows(x)
     levels, first = [], net.length
     for own, mixed, joined, norm in zip(net.own, net.mixed, net.joined, net.norms, strict=True):
@@ -235,29 +237,13 @@ def _fixed(rows: Tensor, instead: str | float) -> Tensor:  # [size]
 
 
 def _read(
-    model: DCell | DrugCell | GenNet, x: Tensor, others: Sequence[Tensor], instead: str | float
-) -> DCell | GenNet:
+    model: DCell | DrugCell | GenNet, x: Tensor, others: tuple[Tensor, ...], instead: str | float
+) -> Subsystems | GenNet:
     """The network of terms, once everything fits it."""
-    if not isinstance(model, DCell | DrugCell | GenNet):
-        raise TypeError(
-            f"model: a {type(model).__name__}, where a DCell, DrugCell or GenNet is needed"
-        )
-    if model.training:
-        raise ValueError("model: it is in training mode; call model.eval() first")
-    net = model.cell if isinstance(model, DrugCell) else model
-    if x.ndim != 2 or not len(x) or x.shape[1] != net.length:
-        raise ValueError(
-            f"x: shape {tuple(x.shape)}, where [N, {net.length}] is needed, N 1 or more"
-        )
+    net = net_of_terms(model, x, others)
     if isinstance(net, GenNet) and not {net.bend, net.end} <= set(FUNCTIONS):
         raise ValueError(
             "model: a bend or end that is not torch's tanh, relu or sigmoid has no delta"
-        )
-    takes = isinstance(model, DrugCell) or (isinstance(model, GenNet) and model.covariates > 0)
-    if len(others) != takes or any(len(each) != len(x) for each in others):
-        raise ValueError(
-            f"others: {len(others)} further inputs of {[len(each) for each in others]} rows; this model takes "
-            f"{int(takes)}, with a row for each of the {len(x)} examples"
         )
     number = isinstance(instead, Real) and not isinstance(instead, bool) and isfinite(instead)
     if instead != "mean" and not number:

@@ -12,6 +12,8 @@ from torch.overrides import TorchFunctionMode
 
 from nucleoscope.models.dcell import DCell, DrugCell
 from nucleoscope.models.gen_net import GenNet
+from nucleoscope.models.subsystems import Subsystems
+from nucleoscope.models.term_networks import net_of_terms
 
 Norms = list[nn.Module]  # what the states come out of
 RULES = ("deep_lift", "integrated_gradients")
@@ -55,17 +57,9 @@ def term_contributions(
 
         sum(d answer / d state at midpoint k * (state at k + 1 - state at k) for k in range(steps)).sum(units)
     """
-    if not isinstance(model, DCell | DrugCell | GenNet):
-        raise TypeError(
-            f"model: a {type(model).__name__}, where a DCell, DrugCell or GenNet is needed"
-        )
-    net = model.cell if isinstance(model, DrugCell) else model
     if rule not in RULES:
         raise ValueError(f"rule={rule!r}: use one of {', '.join(map(repr, RULES))}")
-    if model.training:
-        raise ValueError("model: it is in training mode; call model.eval() first")
-    if x.ndim != 2 or x.shape[1] != net.length:
-        raise ValueError(f"x: shape {tuple(x.shape)}, where [N, {net.length}] is needed")
+    net = net_of_terms(model, x, others)
     start = torch.zeros_like(x) if baseline is None else baseline.expand_as(x).to(x)
     if steps < 1:
         raise ValueError(f"steps={steps}: points of the path, 1 or more")
@@ -116,7 +110,7 @@ def _conductance(
     return total
 
 
-def _named(model: DCell | GenNet, levels: list[Tensor]) -> dict[str, Tensor]:
+def _named(model: Subsystems | GenNet, levels: list[Tensor]) -> dict[str, Tensor]:
     """Units summed by term, in the ontology's order; or a layer's nodes."""
     if isinstance(model, GenNet):
         return {f"layer {i}": level for i, level in enumerate(levels)}

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from math import inf, isfinite
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from nucleoscope.models.dcell import DCell
+from nucleoscope.models.gen_net import GenNet
+from nucleoscope.models.subsystems import Subsystems
+from nucleoscope.models.term_networks import TermNetwork, finite, net_of_terms
 
 FOLDS = 5
+Part = tuple[str, Tensor, Tensor]  # a term, its state and what it reads, [N, units] each
 
 
 class Rlipp(NamedTuple):
@@ -21,46 +26,92 @@ class Rlipp(NamedTuple):
     @property
     def gain(self) -> float:
         """Relative improvement in local predictive power: term / children, above 1 where the term adds
-        something."""
-        return self.term / self.children if self.children else float("inf")
+        something.
+
+        A correlation below 0 on held-out examples predicts nothing and counts as 0. The gain is 0 where the term
+        predicts nothing, infinite where it does and its children do not.
+        """
+        if self.term <= 0:
+            return 0.0
+        return self.term / self.children if self.children > 0 else inf
 
 
 def rlipp(
-    model: DCell,
-    x: Tensor,  # [N, genes]
+    model: TermNetwork,
+    x: Tensor,  # [N, inputs]
+    *others: Tensor,
     y: Tensor | None = None,  # [N]
-    *,
     penalty: float = 1.0,
 ) -> dict[str, Rlipp]:
     """Each term's RLIPP for the model's own answer, or for a measured one.
 
     A ridge regression on the term's units, and one on its children's units and its own genes; the power is
     Spearman's correlation between predictions and answer, five-fold held out. In-sample correlations, as
-    published, grow with the number of units alone. Source: Ma et al. 2018; Kuenzi et al. 2020.
+    published, grow with the number of units alone. A GenNet's nodes are asked one by one and are named
+    ``"layer 0, node 3"``, the lowest layer first; what a node reads are the nodes or variants with an edge to it.
 
-    Raises ValueError for fewer than ten examples, and for an answer that is the same for all.
+    Parameters
+    ----------
+    x, others
+        What the model takes: of a DrugCell the fingerprints, of a GenNet its covariates.
+    y
+        A measured answer; by default the model's.
+    penalty
+        Of the squared weights beside the squared errors, above 0; features are centred and not scaled.
+
+    Source: Ma et al. 2018; Kuenzi et al. 2020. GenNet's own code compares adjusted R2 of regressions in sample.
+
+    Raises TypeError for another model; ValueError for training mode, shapes that do not fit, numbers that are not
+    finite, fewer than ten examples, a penalty of 0 or less, and an answer that is the same for all.
+
+    Equivalent to, for each term::
+
+        Rlipp(power(states[term], y, penalty), power(cat([*states[children], x[:, genes]], 1), y, penalty))
     """
+    net = net_of_terms(model, x, others)
     if len(x) < 2 * FOLDS:
         raise ValueError(
             f"x: {len(x)} examples; {2 * FOLDS} are the least that five folds can be made of"
         )
-    with torch.no_grad():
-        states = model.states(x)
-        answer = model(x)[:, 0] if y is None else y
-    if answer.shape != (len(x),):
+    if not (isfinite(penalty) and penalty > 0):
         raise ValueError(
-            f"y: shape {tuple(answer.shape)}, where one number an example is needed: ({len(x)},)"
+            f"penalty={penalty!r}: a number above 0; without one, units that move together have no one solution"
         )
+    with torch.no_grad():
+        answer = model(x, *others)[:, 0] if y is None else y
+        _rankable(answer, len(x))
+        parts = _of_nodes(net, x) if isinstance(net, GenNet) else _of_terms(net, x)
+        return {
+            name: Rlipp(power(state, answer, penalty), power(read, answer, penalty))
+            for name, state, read in parts
+        }
+
+
+def _of_terms(net: Subsystems, x: Tensor) -> Iterator[Part]:
+    states = net.states(x)
+    gene = {name: i for i, name in enumerate(net.ontology.genes)}
+    for term in net.ontology.terms:
+        own = [gene[g] for g in net.ontology.annotated[term]]
+        below = [states[child] for child in net.ontology.children[term]]
+        yield term, states[term], torch.cat([*below, x[:, own]], 1)
+
+
+def _of_nodes(net: GenNet, x: Tensor) -> Iterator[Part]:
+    below = x
+    for i, (layer, states) in enumerate(zip(net.layers, net.states(x), strict=True)):
+        for node, read in enumerate(layer.read()):  # type: ignore[operator]
+            yield f"layer {i}, node {node}", states[:, node : node + 1], below[:, read]
+        below = states
+
+
+def _rankable(answer: Tensor, examples: int) -> None:
+    if answer.shape != (examples,):
+        raise ValueError(
+            f"y: shape {tuple(answer.shape)}, where one number an example is needed: ({examples},)"
+        )
+    finite("y", answer)
     if answer.max() == answer.min():
         raise ValueError("y: the answer is the same for all examples, so nothing can predict it")
-    gene = {name: i for i, name in enumerate(model.ontology.genes)}
-    made = {}
-    for term in model.ontology.terms:
-        own = [gene[g] for g in model.ontology.annotated[term]]
-        below = [states[child] for child in model.ontology.children[term]]
-        read = torch.cat([*below, x[:, own]], 1)
-        made[term] = Rlipp(power(states[term], answer, penalty), power(read, answer, penalty))
-    return made
 
 
 def power(of: Tensor, y: Tensor, penalty: float) -> float:
