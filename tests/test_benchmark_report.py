@@ -63,15 +63,22 @@ def test_a_result_that_does_not_say_what_it_ran_on_is_refused() -> None:
 
 
 def test_edits_are_told_by_seconds_and_the_median_of_ratios() -> None:
-    timed = result("Basset", ours=[1.0, 2.0, 1.5], tangermeme=[20.0, 24.0, 21.0], factor=14.0)
+    timed = result(
+        "Basset", ours=[1.0, 2.0, 1.5], tangermeme=[20.0, 24.0, 21.0], factor=14.0, arithmetic=8.2
+    )
     old = {
-        "benchmarks": [{**result("Basset", ours=[9.0], loop=[9.0], factor=1.0), "group": "pairs"}]
+        "benchmarks": [
+            {
+                **result("Basset", ours=[9.0], loop=[9.0], factor=1.0, arithmetic=5.0),
+                "group": "pairs",
+            }
+        ]
     }
     found = report_edits.merged(old, run({**timed, "group": "variants"}, commit="new"))
     assert [b["group"] for b in found["benchmarks"]] == ["pairs", "variants"]
     line = report_edits.row(found["benchmarks"][1])
     assert (
-        "| Basset | 1.0–2.0 s | tangermeme's `substitution_effect`: 20.0–24.0 s | **14.0x** |"
+        "| Basset | 1.0–2.0 s | tangermeme's `substitution_effect`: 20.0–24.0 s | 8x | **14.0x** |"
         in line
     )
     assert "P (v4), 2 threads" in report_edits.page(found)

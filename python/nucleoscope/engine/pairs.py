@@ -101,7 +101,7 @@ class Pairs:
         edits = self._placeless(part)
         placed = Placed.at(run.forward.like.device, rows, edits)
         deltas = {key: Delta(rows[key], self._summed(key, rows[key], part)) for key in alone}
-        for chained, group in groupby(layers, key=lambda layer: layer.rule.chained):
+        for (chained, _), group in groupby(layers, key=_company):
             some = list(group)
             if chained:
                 behind = layers[layers.index(some[-1]) + 1 :]
@@ -169,6 +169,11 @@ class Pairs:
         delta, position = self._known[key], rows.positions
         one, two = (_of(delta, position, sites[part.pairs]) for sites in (self.first, self.second))
         return (one[:, :, :, None] + two[:, :, None]).flatten(2, 3)
+
+
+def _company(layer: Layer) -> tuple[bool, bool]:
+    """What layers of one chain share: dense ones are apart, so that many more pairs share their weights."""
+    return layer.rule.chained, layer.rule.axes.length == 1
 
 
 def known(plan: Plan) -> set[str]:
