@@ -213,10 +213,10 @@ def norm(layer: nn.Module) -> dict[str, np.ndarray]:
     return made
 
 
-def test_keras_by_kind_and_flattened_positions_first(tmp_path: Path) -> None:
-    torch.manual_seed(0)
+def dragonn() -> tuple[MPRADragoNN, list[tuple[str, dict[str, np.ndarray]]]]:
+    """A small one, and its layers as Keras holds them."""
     net = lively(MPRADragoNN(small=True))
-    layers: list[tuple[str, dict[str, np.ndarray]]] = [("input_1", {}), ("dropout_1", {})]
+    layers: list[tuple[str, dict[str, np.ndarray]]] = []
     convs = [m for m in net.tower if isinstance(m, nn.Conv1d)]
     norms = [m for m in net.tower if isinstance(m, nn.BatchNorm1d)]
     for i, (conv, batch) in enumerate(zip(convs, norms, strict=True), 1):
@@ -224,6 +224,13 @@ def test_keras_by_kind_and_flattened_positions_first(tmp_path: Path) -> None:
     flat = array(net.head.weight).reshape(12, 6, 28)  # out, channels, positions
     head = flat.transpose(2, 1, 0).reshape(-1, 12)
     layers.append(("dense_1", {"kernel": head, "bias": array(net.head.bias)}))
+    return net, layers
+
+
+def test_keras_by_kind_and_flattened_positions_first(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net, layers = dragonn()
+    layers = [("input_1", {}), ("dropout_1", {}), *layers]
     write_keras(tmp_path / "m.h5", layers)
     alike(load_weights(MPRADragoNN(small=True), tmp_path / "m.h5"), net)
     write_keras(tmp_path / "m.hdf5", layers, nested=False)
@@ -307,7 +314,81 @@ def test_keras_layers_of_bpnet_and_deep_starr(tmp_path: Path) -> None:
         load_weights(DeepSTARR(small=True), tmp_path / "b.h5")
 
 
+@pytest.mark.parametrize("left_out", ["gamma", "beta"])
+def test_keras_norms_without_scale_or_shift(left_out: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net, layers = dragonn()
+    part, value = ("weight", 1.0) if left_out == "gamma" else ("bias", 0.0)
+    with torch.no_grad():
+        getattr(next(m for m in net.tower if isinstance(m, nn.BatchNorm1d)), part).fill_(value)
+    del layers[1][1][left_out]
+    write_keras(tmp_path / "m.h5", layers)
+    alike(load_weights(MPRADragoNN(small=True), tmp_path / "m.h5"), net)
+
+
 # --- what must not come in
+
+
+def test_keras_arrays_that_are_not_read_are_told(tmp_path: Path) -> None:
+    def refused(layers: list[tuple[str, dict[str, np.ndarray]]]) -> str:
+        write_keras(tmp_path / "m.h5", layers)
+        with pytest.raises(ValueError, match=r"m\.h5") as error:
+            load_weights(MPRADragoNN(small=True), tmp_path / "m.h5")
+        return str(error.value)
+
+    _, layers = dragonn()
+    layers[0][1]["alpha"] = np.zeros(3)
+    assert "layer conv1d_1, conv, holds what is not read: alpha" in refused(layers)
+    _, layers = dragonn()
+    del layers[1][1]["moving_variance"]
+    assert "lacks moving_variance" in refused(layers)
+    _, layers = dragonn()
+    layers[-1][1]["kernel"] = layers[-1][1]["kernel"][:-1]
+    assert "no multiple of 6 channels" in refused(layers)
+    _, layers = dragonn()
+    layers[0][1]["inner/kernel"] = np.zeros((3, 4, 2))
+    assert "several arrays 'kernel'" in refused(layers)
+    _, layers = dragonn()
+    layers[0][1]["bias"] = layers[0][1]["bias"].astype("S4")
+    assert "no real numbers" in refused(layers)
+
+
+def test_a_keras_file_that_declares_more_than_it_holds(tmp_path: Path) -> None:
+    _, layers = dragonn()
+    write_keras(tmp_path / "m.h5", layers[1:])
+    with h5py.File(tmp_path / "m.h5", "a") as file:
+        group = file["model_weights"].create_group("conv1d_1")
+        group.create_dataset("kernel:0", (1000, 1000, 4000), "f4", chunks=(10, 10, 10))
+        file["model_weights"].attrs["layer_names"] = [b"conv1d_1"]
+    assert (tmp_path / "m.h5").stat().st_size < 100_000
+    with pytest.raises(ValueError, match="more numbers than this model takes"):
+        load_weights(MPRADragoNN(small=True), tmp_path / "m.h5")
+
+
+def test_two_tensors_of_one_place_are_told(tmp_path: Path) -> None:
+    state = Puffin(small=True).state_dict()
+    torch.save(state | {"conv.weight": torch.zeros(1)}, tmp_path / "w.pt")
+    with pytest.raises(ValueError, match=r"motif\.weight and conv\.weight are both motif\.weight"):
+        load_weights(Puffin(small=True), tmp_path / "w.pt")
+
+
+def test_weights_that_are_no_numbers_are_listed(tmp_path: Path) -> None:
+    net = DanQ(small=True)
+    state = net.state_dict()
+    names = list(state)
+    state[names[0]] = state[names[0]] * torch.nan
+    state[names[1]] = state[names[1]] + 0j
+    state[names[2]] = state[names[2]].to_sparse()
+    torch.save(state, tmp_path / "w.pt")
+    with pytest.raises(ValueError, match="does not fit") as error:
+        load_weights(net, tmp_path / "w.pt")
+    said = str(error.value)
+    assert f"1 hold NaN or infinite numbers: {names[0]}" in said
+    assert f"2 are no dense tensors of real numbers: {names[1]}: torch.complex64" in said
+    assert f"{names[2]}: torch.float32, torch.sparse_coo" in said
+    torch.save({f"{i}.w": torch.zeros(1) for i in range(30)}, tmp_path / "w.pt")
+    with pytest.raises(ValueError, match=r"30 are unknown to the model: 0\.w, .*29\.w"):
+        load_weights(net, tmp_path / "w.pt")
 
 
 def test_nothing_is_copied_from_a_file_that_does_not_fit(tmp_path: Path) -> None:
@@ -358,6 +439,9 @@ def test_nothing_is_unpickled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     ("name", "content", "message"),
     [
         ("w.pt", [1, 2], "holds a list and no state_dict"),
+        ("w.pt", b"some plain text\n", "cannot be read as weights alone"),
+        ("w.pt", b"", "cannot be read as weights alone"),
+        ("w.safetensors", b"some plain text\n", "is no safetensors file"),
         ("w.h5", b"no", "is no HDF5 file"),
         ("w.onnx", b"no", "is none of"),
         ("w.index", b"no", "saved as .h5"),

@@ -21,6 +21,7 @@ __all__ = ["load_ci_spliceai", "load_weights"]
 
 TORCH = (".pt", ".pth", ".th", ".ckpt", ".bin", ".safetensors")
 KERAS = (".h5", ".hdf5")
+SPARE = 1_000_000  # beyond twice the model's: a file of more numbers is not read to say what does not fit
 
 
 def load_weights(model: nn.Module, path: str | Path) -> nn.Module:
@@ -40,14 +41,15 @@ def load_weights(model: nn.Module, path: str | Path) -> nn.Module:
     Raises
     ------
     ValueError
-        For a file of another kind, and for tensors that are missing, unknown or of another shape: all are
-        named, and the model is left as it was.
+        For a file of another kind, and for tensors that are missing, unknown, of another shape, not finite or
+        no real numbers, or two of one place: all are named, and the model is left as it was.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"path: there is no file {path}")
     if path.suffix in KERAS:
-        tensors = from_keras(model, keras_layers(path), str(path))
+        numbers = sum(value.numel() for value in model.state_dict().values())
+        tensors = from_keras(model, keras_layers(path, 2 * numbers + SPARE), str(path))
     elif path.suffix in TORCH:
         tensors = known_names(model, torch_tensors(path))
     else:

@@ -108,7 +108,10 @@ IN_ORDER = (Basset, DeepSEA, Beluga)
 
 
 def known_names(model: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors by this model's names: as they are where they have them, else as the published file's."""
+    """The tensors by this model's names: as they are where they have them, else as the published file's.
+
+    Raises ValueError where two of them come to one name.
+    """
     ours = model.state_dict()
     if set(tensors) == set(ours):
         return dict(tensors)
@@ -120,7 +123,15 @@ def known_names(model: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Te
         slots = [name for name in ours if not name.endswith("num_batches_tracked")]
         spare = [f"{name} (one too many)" for name in list(read)[len(slots) :]]
         return dict(zip([*slots, *spare], read.values(), strict=False))
-    return {renamed(name, NAMES.get(kind, ())): value for name, value in read.items()}
+    named = {name: renamed(name, NAMES.get(kind, ())) for name in read}
+    several = [n for n in dict.fromkeys(named.values()) if list(named.values()).count(n) > 1]
+    if several:
+        said = "; ".join(
+            f"{' and '.join(theirs for theirs in named if named[theirs] == n)} are both {n}"
+            for n in several
+        )
+        raise ValueError(f"several tensors of the file have one place in {kind.__name__}: {said}")
+    return {named[name]: value for name, value in read.items()}
 
 
 def renamed(name: str, rules: Rules) -> str:

@@ -55,6 +55,7 @@ def from_keras(model: nn.Module, layers: list[Layer], source: str) -> dict[str, 
             )
         for number, (module, layer) in enumerate(zip(here, there, strict=True)):
             turned = flat if kind == "dense" and number == 0 else 0
+            check_parts(kind, layer, turned, source)
             for part, array in MAKE[kind](layer.arrays, turned).items():
                 tensors[f"{names[module]}.{part}"] = torch.from_numpy(np.ascontiguousarray(array))
     return tensors
@@ -120,16 +121,18 @@ def _dense(arrays: dict[str, np.ndarray], channels: int) -> dict[str, np.ndarray
 
 
 def _batch_norm(arrays: dict[str, np.ndarray], _: int) -> dict[str, np.ndarray]:
-    return {
-        "weight": arrays["gamma"],
-        "bias": arrays["beta"],
-        "running_mean": arrays["moving_mean"],
-        "running_var": arrays["moving_variance"],
-    }
+    mean, var = arrays["moving_mean"], arrays["moving_variance"]
+    return {**_scaled(arrays, mean), "running_mean": mean, "running_var": var}
 
 
 def _layer_norm(arrays: dict[str, np.ndarray], _: int) -> dict[str, np.ndarray]:
-    return {"weight": arrays["gamma"], "bias": arrays["beta"]}
+    return _scaled(arrays, next(iter(arrays.values())))
+
+
+def _scaled(arrays: dict[str, np.ndarray], like: np.ndarray) -> dict[str, np.ndarray]:
+    """Scale and shift; 1 and 0 where the layer was made with scale=False or center=False."""
+    gamma, beta = np.ones_like(like), np.zeros_like(like)
+    return {"weight": arrays.get("gamma", gamma), "bias": arrays.get("beta", beta)}
 
 
 def _separable(arrays: dict[str, np.ndarray], _: int) -> dict[str, np.ndarray]:
@@ -152,6 +155,41 @@ def _attention(arrays: dict[str, np.ndarray], _: int) -> dict[str, np.ndarray]:
 
 def _bias(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {"bias": arrays["bias"]} if "bias" in arrays else {}
+
+
+# What a layer of a kind has to hold, and what it may.
+PARTS: dict[str, tuple[set[str], set[str]]] = {
+    "conv": ({"kernel"}, {"bias"}),
+    "dense": ({"kernel"}, {"bias"}),
+    "batch norm": ({"moving_mean", "moving_variance"}, {"gamma", "beta"}),
+    "layer norm": (set(), {"gamma", "beta"}),
+    "separable": ({"depthwise_kernel", "pointwise_kernel", "bias"}, set()),
+    "attention": (
+        {f"{n}_layer/kernel" for n in ("q", "k", "v", "r_k", "embedding")}
+        | {"embedding_layer/bias", "r_w_bias", "r_r_bias"},
+        set(),
+    ),
+}
+
+
+def check_parts(kind: str, layer: Layer, channels: int, source: str) -> None:
+    """Raise ValueError where a layer holds more or less than is read of it, or cannot be put channels first."""
+    needed, allowed = PARTS[kind]
+    said = [
+        f"{what} {', '.join(sorted(names))}"
+        for what, names in (
+            ("lacks", needed - set(layer.arrays)),
+            ("holds what is not read:", set(layer.arrays) - needed - allowed),
+        )
+        if names
+    ]
+    if said:
+        raise ValueError(f"{source}: layer {layer.name}, {kind}, {' and '.join(said)}")
+    if channels and layer.arrays["kernel"].shape[0] % channels:
+        raise ValueError(
+            f"{source}: layer {layer.name} reads {len(layer.arrays['kernel'])} numbers, which is no multiple of "
+            f"{channels} channels: was the model made with the file's geometry?"
+        )
 
 
 MAKE: dict[str, Callable[[dict[str, np.ndarray], int], dict[str, np.ndarray]]] = {

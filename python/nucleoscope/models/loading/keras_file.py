@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,11 +17,13 @@ class Layer(NamedTuple):
     arrays: dict[str, np.ndarray]
 
 
-def keras_layers(path: Path) -> list[Layer]:
+def keras_layers(path: Path, most: int | None = None) -> list[Layer]:
     """The layers in the order of the file; layers that Keras numbered itself, in the order of their numbers.
 
-    Raises ImportError without h5py, ValueError for a file that is no Keras model and for a layer of a kind that is
-    not known.
+    `most`: how many numbers the model could take. A file can declare far more than it holds.
+
+    Raises ImportError without h5py, ValueError for a file that is no Keras model, for one of more numbers than
+    that, for a layer of a kind that is not known and for one of several arrays of a name (a model in a model).
     """
     try:
         import h5py
@@ -39,20 +41,39 @@ def keras_layers(path: Path) -> list[Layer]:
         names = [n.decode() if isinstance(n, bytes) else str(n) for n in named]
         layers = []
         for name in names:
-            arrays: dict[str, np.ndarray] = {}
-            if not isinstance(root.get(name), h5py.Group):
-                continue
-
-            def keep(inner: str, held: object, arrays: dict[str, np.ndarray] = arrays) -> None:
-                if isinstance(held, h5py.Dataset):
-                    arrays[_last(inner)] = held[()]
-
-            root[name].visititems(keep)
-            if arrays:
-                layers.append(Layer(name, kind_of(name, arrays), arrays))
+            if isinstance(root.get(name), h5py.Group):
+                arrays = _arrays(root[name], f"{path.name}: layer {name}", most)
+                if most is not None:
+                    most -= sum(array.size for array in arrays.values())
+                if arrays:
+                    layers.append(Layer(name, kind_of(name, arrays), arrays))
     if not layers:
         raise ValueError(f"{path.name} holds no layer with weights: is it a Keras model?")
     return in_turn(layers)
+
+
+def _arrays(group: Any, where: str, most: int | None) -> dict[str, np.ndarray]:
+    """A layer's arrays by their last name; each is read only once its size is known to be within `most`."""
+    found: dict[str, Any] = {}
+    group.visititems(found.__setitem__)
+    arrays: dict[str, np.ndarray] = {}
+    for inner, held in found.items():
+        if not hasattr(held, "dtype"):
+            continue
+        if most is not None and (held.size or 0) > most:
+            raise ValueError(
+                f"{where} declares {inner} {held.shape}: with it the file has more numbers than this model takes. "
+                "Is it this model's, with this geometry?"
+            )
+        if held.dtype.kind not in "fiu":
+            raise ValueError(f"{where} holds {inner} of {held.dtype}, which are no real numbers")
+        if _last(inner) in arrays:
+            raise ValueError(
+                f"{where} holds several arrays {_last(inner)!r}: a model in a model is not read; save its layers "
+                "by themselves"
+            )
+        arrays[_last(inner)] = held[()]
+    return arrays
 
 
 def _last(name: str) -> str:

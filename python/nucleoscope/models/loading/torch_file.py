@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,16 +16,23 @@ WRAPPED = ("module.", "model.", "_orig_mod.")  # what wrappers put before every 
 def torch_tensors(path: Path) -> dict[str, Tensor]:
     """Name -> tensor on the CPU, without what trainers keep beside weights and what wrappers put before names.
 
-    Raises ValueError for a file that holds more than tensors and plain values, which only unpickling would open.
+    Raises ValueError for a file that holds more than tensors and plain values, which only unpickling would open,
+    and for one of another kind.
     """
     if path.suffix == ".safetensors":
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        held: Any = load_file(path)
+        try:
+            held: Any = load_file(path)
+        except SafetensorError as error:
+            raise ValueError(f"{path.name} is no safetensors file: {error}") from error
     else:
         try:
             held = torch.load(path, map_location="cpu", weights_only=True)
-        except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        except OSError:
+            raise
+        except Exception as error:  # bytes that are no pickle end in any kind of error
             raise ValueError(
                 f"{path.name} cannot be read as weights alone: {error}\nIf you trust its maker, open it with "
                 "torch.load(..., weights_only=False) and save its state_dict()."
