@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -176,9 +177,12 @@ def test_what_it_refuses(net: Whole) -> None:
         saturation_mutagenesis(net, X, trunk="square")
     with pytest.raises(ValueError, match="one model, one strand"):
         saturation_mutagenesis(net, X, trunk="linear", reverse_complement=True)
-    for bad, name in (({"rerun": 1.5}, "rerun"), ({"sample": 1}, "sample"), ({"level": 1}, "level")):  # fmt: skip
+    wrong: list[tuple[str, Any]] = [
+        ("rerun", 1.5), ("sample", 1), ("level", 1), ("seed", -1), ("seed", "a"),
+    ]  # fmt: skip
+    for name, bad in wrong:
         with pytest.raises(ValueError, match=name):
-            LinearTrunk(**bad)
+            LinearTrunk(**{name: bad})
 
 
 class Silent(Whole):

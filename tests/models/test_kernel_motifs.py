@@ -282,12 +282,23 @@ def test_meme_files(tmp_path: Path) -> None:
     for text, message in [
         (MEME.format("0.1 0.2 0.3 0.4"), "has 1 rows, where w= 2"),
         (MEME.format("0.1 0.2 0.7\n1 0 0"), "rows of four"),
+        (MEME.format("0.1 0.2 0.3 0.4\n7 0 2 1"), "do not sum to 1: are they counts"),
+        (2 * MEME.format("0.1 0.2 0.3 0.4\n1 0 0 0"), "MA1 one is in it twice"),
         ("MEME\n\nMOTIF a\n", "has no letter-probability matrix"),
         ("nothing", "is it a MEME file"),
     ]:
         path.write_text(text)
         with pytest.raises(ValueError, match=message):
             read_meme(path)
+
+
+def test_tomtom_needs_motifs_to_compare_with() -> None:
+    conv = looking_for(WORD)
+    motifs = kernel_motifs(conv, conv, sequences(20, 60))
+    with pytest.raises(ValueError, match="known: it holds no motif"):
+        tomtom(motifs, {})
+    with pytest.raises(ValueError, match="nearest=0"):
+        tomtom(motifs, {"a": torch.full((4, 5), 0.25)}, nearest=0)
 
 
 @pytest.mark.slow

@@ -48,6 +48,9 @@ class LinearTrunk:
             )
         if not isinstance(self.level, Real) or not 0 < self.level < 1:
             raise ValueError(f"level={self.level!r}: a share between 0 and 1")
+        whole = isinstance(self.seed, Integral) and not isinstance(self.seed, bool)
+        if not whole or self.seed < 0:
+            raise ValueError(f"seed={self.seed!r}: a whole number, 0 or more")
 
 
 def read_trunk(trunk: Any) -> LinearTrunk | None:

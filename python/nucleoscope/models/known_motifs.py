@@ -36,6 +36,10 @@ def tomtom(
     asked = [motif for motif in motifs if motif.sites]
     if not asked:
         raise ValueError("motifs: none has a site, so there is nothing to compare")
+    if not known:
+        raise ValueError("known: it holds no motif; give what read_meme gives")
+    if not isinstance(nearest, int) or nearest < 1:
+        raise ValueError(f"nearest={nearest!r}: a number of motifs, 1 or more")
     names = list(known)
     p, *_ = memelite.tomtom(
         [m.probabilities.numpy() for m in asked], [known[name].numpy() for name in names]
@@ -48,10 +52,14 @@ def tomtom(
     ]
 
 
+ROUNDED = 0.02  # what a row's sum may be off by
+
+
 def read_meme(path: str | Path) -> dict[str, Tensor]:
     """Name -> letter probabilities [4, K] of a MEME motif file, plain or gzipped (JASPAR's).
 
-    Raises ValueError where a matrix has other than four columns, or another number of rows than it says.
+    Raises ValueError where a matrix has other than four columns, another number of rows than it says, or rows that
+    are no probabilities, and where a name comes twice.
     """
     path = Path(path)
     text = gzip.open(path, "rt").read() if path.suffix == ".gz" else path.read_text()  # noqa: SIM115
@@ -73,7 +81,15 @@ def read_meme(path: str | Path) -> dict[str, Tensor]:
             raise ValueError(
                 f"{path}: motif {name} has {len(rows)} rows, where w= {width} rows of four are told"
             )
-        made[name] = torch.tensor(rows, dtype=torch.float64).T
+        matrix = torch.tensor(rows, dtype=torch.float64)
+        off = (matrix.sum(1) - 1).abs() > ROUNDED
+        if bool(off.any()) or bool((matrix < 0).any()):
+            raise ValueError(
+                f"{path}: motif {name} has rows that do not sum to 1: are they counts, and no probabilities?"
+            )
+        if name in made:
+            raise ValueError(f"{path}: motif {name} is in it twice: give each a name of its own")
+        made[name] = matrix.T
     if not made:
         raise ValueError(f"{path}: no MOTIF in it: is it a MEME file?")
     return made
