@@ -30,7 +30,8 @@ runs behind a seam, and how far the engine (float64) is from the plain loop, of 
 input times gradient, against torch's autograd. *IG*: integrated gradients, the error bar of 32 steps from equal
 letters; random nets have many kinks. *DeepLIFT*: how far contributions are from the difference of outputs,
 in float64, or what refuses it. *Rollout*: whether each row of attention adds up to one. Parameters, receptive
-fields and shapes are proved in `tests/models/test_catalog.py`, the sources are in each model's docstring.
+fields and shapes are proved in `tests/models/test_catalog.py`, the sources are in each model's docstring. At
+published sizes, with time and memory: [full_geometry.md](full_geometry.md).
 
 | model | parameters | field, stride | letters | mutagenesis | gradient | IG | DeepLIFT | rollout | weights |
 |---|---:|---|---|---|---|---|---|---|---|

@@ -1,0 +1,48 @@
+"""docs/full_geometry.md, from benchmarks/results/full_geometry.json; `benchmarks.full_geometry` writes both."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+PAGE = Path(__file__).parents[1] / "docs" / "full_geometry.md"
+HEAD = """# Every system at its published size
+
+Written by `{command}`, on {processor} ({cores} cores, {instruction_set}, torch {torch}, Python {python};
+other programs ran beside it). Weights are drawn at random. *Mutagenesis* is of 4 sites (12 substitutions), *IG* of
+8 steps, *DeepLIFT* of one baseline, *rollout* of all layers; networks of terms have every term and every input
+*knocked out*. A cell is processor seconds of the first call, which traces and checks, those of a second one behind a
+comma where there was one, and the peak of the process of what was planned before the call. What is *refused* is so in
+a sentence, which is in [full_geometry.json](../benchmarks/results/full_geometry.json); what is *open* was not run, or
+not to its end.
+
+"""
+METHODS = ("mutagenesis", "knock-outs", "integrated gradients", "DeepLIFT", "rollout")
+
+
+def cell(made: dict[str, Any] | None) -> str:
+    """What became of a call."""
+    if made is None or "none" in made:
+        return "–"
+    if "open" in made:
+        return f"open: {made['open']}"
+    if "does_not_fit" in made:
+        return f"does not fit: {made['does_not_fit']}"
+    if "refused" in made:
+        return "refused"
+    again = f", {made['processor_again']:.3g} s" if "processor_again" in made else ""
+    return f"{made['processor_seconds']:.3g} s{again}; {made['peak_gb']:.2f} of {made['planned_gb']:.2f} GB"
+
+
+def write_page(result: dict[str, Any]) -> None:
+    """The page of these results."""
+    lines = [
+        ("system", "bases", *METHODS),
+        ("---", "---:", *["---"] * len(METHODS)),
+        *(
+            (name, f"{row['bases']:,}" if "bases" in row else "–", *(cell(row.get(m)) for m in METHODS))
+            for name, row in result["systems"].items()
+        ),
+    ]  # fmt: skip
+    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    PAGE.write_text(HEAD.format(**result) + table)
