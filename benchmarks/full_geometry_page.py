@@ -9,12 +9,12 @@ PAGE = Path(__file__).parents[1] / "docs" / "full_geometry.md"
 HEAD = """# Every system at its published size
 
 Written by `{command}`, on {processor} ({cores} cores, {instruction_set}, torch {torch}, Python {python};
-other programs ran beside it). Weights are drawn at random. *Mutagenesis* is of 4 sites (12 substitutions), *IG* of
-8 steps, *DeepLIFT* of one baseline, *rollout* of all layers; networks of terms have every term and every input
-*knocked out*. A cell is processor seconds of the first call, which traces and checks, those of a second one behind a
-comma where there was one, and the peak of the process of what was planned before the call. What is *refused* is so in
-a sentence, which is in [full_geometry.json](../benchmarks/results/full_geometry.json); what is *open* was not run, or
-not to its end.
+other programs ran beside it). Weights are drawn at random. *Mutagenesis* is of 4 sites (12 substitutions), *IG*
+of 8 steps, *DeepLIFT* of one baseline, *rollout* of all layers; networks of terms have every term and every
+input *knocked out*. A cell is processor seconds of the first call, which traces and checks, those of a second
+one behind a comma where there was one, and the peak of the process of what was planned before the call. What is
+*refused* is so in a sentence, which is in [full_geometry.json](../benchmarks/results/full_geometry.json); what
+is *open* was not run, or not to its end.
 
 """
 METHODS = ("mutagenesis", "knock-outs", "integrated gradients", "DeepLIFT", "rollout")
