@@ -168,6 +168,33 @@ def test_drug_cell_runs_and_has_its_published_forms() -> None:
         assert len(own.weight) == own.outputs  # one gene a unit
 
 
+@pytest.mark.parametrize("wide", [11, 17])
+def test_other_inputs_than_a_network_was_made_for(wide: int) -> None:
+    x, drug = torch.rand(3, 12), torch.rand(3, 16)
+    drug_cell, gen = lively(DrugCell(small=True)), lively(GenNet(covariates=2))
+    wrong = rf"shape \(3, {wide}\), where \[N, 12\] is needed"
+    for net, given, message in [
+        (lively(DCell()), (x.new_zeros(3, wide),), f"x: {wrong}: a column a gene"),
+        (drug_cell, (x.new_zeros(3, wide), drug), f"x: {wrong}: a column a gene"),
+        (drug_cell, (x, x.new_zeros(3, wide)), r"fingerprint: .*where \[N, 16\]"),
+        (gen, (x.new_zeros(3, wide), x[:, :2]), f"x: {wrong}: a column a variant"),
+        (gen, (x, x[:, :3]), r"covariates: .*where \[N, 2\]"),
+        (lively(GenNet()), (x, x[:, :3]), "the model was made with none"),
+        (lively(DCell()), (x[0],), r"x: shape \(12,\)"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            net(*given)
+
+
+def test_networks_of_terms_are_exported_at_any_number_of_examples() -> None:
+    examples = torch.export.Dim("examples", min=2)
+    x, drug = torch.rand(3, 12), torch.rand(3, 16)
+    for net, given in [(lively(DrugCell(small=True)), (x, drug)), (lively(GenNet()), (x,))]:
+        made = torch.export.export(net, given, dynamic_shapes=tuple({0: examples} for _ in given))
+        more = [torch.cat([each, each]) for each in given]
+        torch.testing.assert_close(made.module()(*more), net(*more))
+
+
 def test_drug_cell_s_heads_are_the_published_ones() -> None:
     """Term by term: Linear to 1, tanh, Linear from 1 to 1; then the layers of the drug."""
     torch.manual_seed(0)

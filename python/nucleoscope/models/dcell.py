@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from nucleoscope.models.edge_linear import EdgeLinear
 from nucleoscope.models.ontology import Ontology, ontology
 from nucleoscope.models.subsystems import Subsystems
+from nucleoscope.models.widths import of_width
 
 # A small ontology of our own: three processes of four genes each, one gene in two of them, under one root.
 SMALL = ontology(
@@ -96,6 +97,7 @@ class DrugCell(nn.Module):
 
         [N, terms + 3]. Of a state behind BatchNorm: Linear to 1, tanh, Linear from 1 to 1.
         """
+        of_width("fingerprint", fingerprint, self.bits, "a column a bit")
         _, after = self.cell.rows(x)
         made = [self.scaled.columns(torch.tanh(self.said.columns(after))).T]
         for i, head in enumerate(self.drug_said):
@@ -104,6 +106,7 @@ class DrugCell(nn.Module):
         return torch.cat(made, 1)
 
     def forward(self, x: Tensor, fingerprint: Tensor) -> Tensor:
+        of_width("fingerprint", fingerprint, self.bits, "a column a bit")
         state = self.cell.at_root(self.cell.rows(x)[1])
         made: Tensor = self.last(self.join(torch.cat([state, self.drug(fingerprint)], 1)))
         return made

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from nucleoscope.models.edge_linear import EdgeLinear
 from nucleoscope.models.layers import KERAS_EPS
+from nucleoscope.models.widths import of_width
 
 # Twelve variants in four genes in two pathways: (node below, node above) for each pair of layers.
 SMALL = (
@@ -61,6 +62,7 @@ class GenNet(nn.Module):
 
     def states(self, x: Tensor) -> list[Tensor]:
         """Each layer's nodes behind BatchNorm, [N, nodes], lowest first."""
+        of_width("x", x, self.length, "a column a variant of the topology")
         made = []
         for layer, norm in zip(self.layers, self.norms, strict=True):
             bent = self.bend(layer(x))
@@ -70,11 +72,14 @@ class GenNet(nn.Module):
 
     def forward(self, x: Tensor, covariates: Tensor | None = None) -> Tensor:
         made: Tensor = self.end(self.last(self.states(x)[-1]))
+        if covariates is not None and not self.covariates:
+            raise ValueError("covariates: the model was made with none; give covariates= to GenNet")
         if self.covariates:
             if covariates is None:
                 raise ValueError(
                     f"covariates: the model was made with {self.covariates}; give [N, {self.covariates}]"
                 )
+            of_width("covariates", covariates, self.covariates, "a column a covariate")
             made = self.end(self.beside(torch.cat([made, covariates], 1)))
         return made
 

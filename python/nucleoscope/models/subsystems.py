@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from nucleoscope.models.edge_linear import EdgeLinear
 from nucleoscope.models.ontology import Ontology
+from nucleoscope.models.widths import of_width
 
 
 class Subsystems(nn.Module):
@@ -75,6 +76,7 @@ class Subsystems(nn.Module):
 
     def rows(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Genes and all states [size, N], before and behind BatchNorm."""
+        of_width("x", x, self.length, "a column a gene of the ontology")
         genes = x.T.contiguous()
         before = after = genes
         parts = zip(self.own, self.mixed, self.joined, self.norms, strict=True)
