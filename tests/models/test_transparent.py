@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,9 +12,11 @@ from torch import Tensor, nn
 
 from nucleoscope.models.dcell import SMALL, DCell, DrugCell
 from nucleoscope.models.edge_linear import EdgeLinear
+from nucleoscope.models.gen_net import SMALL as GEN_NET
 from nucleoscope.models.gen_net import GenNet
 from nucleoscope.models.knock_outs import knock_outs
-from nucleoscope.models.ontology import ontology, read_dcell, read_gennet, read_obo
+from nucleoscope.models.loading import load_weights
+from nucleoscope.models.ontology import Ontology, ontology, read_dcell, read_gennet, read_obo
 from nucleoscope.models.term_contributions import term_contributions
 from nucleoscope.models.transparent import Rlipp, power, rlipp
 from tests.parts import lively
@@ -28,6 +32,7 @@ def size(model: nn.Module) -> int:
         ([("a", "b"), ("b", "a")], [("a", "g")], None, "has a cycle: "),
         ([("a", "b")], [("a", "g")], None, "1 terms with neither a gene nor a term under them: b"),
         ([], [("a", "g")], ["g", "h"], "1 genes that no term has: h"),
+        ([], [("a", "g")], ["g", "g"], "1 genes given twice: g"),
         ([], [("a", "g"), ("a", "h")], ["g"], "not among the inputs: h"),
         ([], [("a", "g"), ("b", "h")], None, "has 2 roots"),
     ],
@@ -128,7 +133,7 @@ def dense_dcell(net: DCell, x: Tensor) -> Tensor:
                 total = total + states[child] @ mixed.dense()[rows, slice(*net.place[child])].T
             genes = net.ontology.annotated[term]
             if genes:
-                columns = [net.place[g][0] for g in genes]
+                columns = [net.column[g] for g in genes]
                 block = own.dense()[row : row + w][:, columns]
                 given = torch.stack([at[g] for g in genes], 1) @ block.T + own.bias[row : row + w]
                 total = total + given @ joined.dense()[rows, row : row + w].T
@@ -195,6 +200,56 @@ def test_networks_of_terms_are_exported_at_any_number_of_examples() -> None:
         torch.testing.assert_close(made.module()(*more), net(*more))
 
 
+def shuffled_lines(
+    seed: int, *, names: dict[str, str] | None = None, genes: object = None
+) -> Ontology:
+    """SMALL from its edges in another order, with other names where they are given."""
+    called = names or {}
+    parents = [(called.get(t, t), called.get(c, c)) for t in SMALL.terms for c in SMALL.children[t]]
+    annotations = [(called.get(t, t), g) for t in SMALL.terms for g in SMALL.annotated[t]]
+    for edges in (parents, annotations):
+        random.Random(seed).shuffle(edges)
+    return ontology(parents, annotations, genes)  # type: ignore[arg-type]
+
+
+def test_an_ontology_is_the_same_however_its_lines_are_ordered() -> None:
+    for seed in range(5):
+        assert shuffled_lines(seed) == SMALL
+
+
+@pytest.mark.parametrize("make", [DCell, lambda of: DrugCell(of, small=True)])
+def test_weights_of_another_ontology_are_refused(make: Callable[[Ontology], nn.Module]) -> None:
+    held = make(SMALL).state_dict()
+    make(shuffled_lines(1)).load_state_dict(held)
+    swapped = shuffled_lines(0, names={"excision": "joining", "joining": "excision"})
+    for other in (swapped, shuffled_lines(0, genes=SMALL.genes[::-1])):
+        for strict in (True, False):
+            with pytest.raises(RuntimeError, match="the weights belong to another"):
+                make(other).load_state_dict(held, strict=strict)
+
+
+def test_weights_of_another_topology_are_refused(tmp_path: Path) -> None:
+    pairs = [[(i, i % 4) for i in range(12)], [(i, i // 2) for i in range(4)]]
+    torch.save(GenNet().state_dict(), tmp_path / "weights.pt")
+    load_weights(GenNet([edges[::-1] for edges in GEN_NET]), tmp_path / "weights.pt")
+    with pytest.raises(ValueError, match="wiring_"):
+        load_weights(GenNet(pairs), tmp_path / "weights.pt")
+    with pytest.raises(RuntimeError, match="belong to another GenNet"):
+        GenNet(pairs).load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
+
+
+def test_a_gene_may_have_the_name_of_a_term() -> None:
+    of = ontology([("cell", "g2")], [("cell", "g1"), ("g2", "g2"), ("g2", "g3")])
+    net = lively(DCell(of, units=lambda _: 2)).double()
+    x = torch.randint(2, (6, 3)).double()
+    made = knock_outs(net, x, inputs=["g2"], instead=0)
+    edited = x.clone()
+    edited[:, of.genes.index("g2")] = 0
+    torch.testing.assert_close(made.inputs[:, 0], (net(edited) - net(x))[:, 0].detach())
+    torch.testing.assert_close(net(x), dense_dcell(net, x))
+    assert (made.terms["g2"] - made.inputs[:, 0]).abs().max() > 1e-4
+
+
 def test_drug_cell_s_heads_are_the_published_ones() -> None:
     """Term by term: Linear to 1, tanh, Linear from 1 to 1; then the layers of the drug."""
     torch.manual_seed(0)
@@ -242,6 +297,18 @@ def test_gen_net_s_paths_are_its_slope_where_tanh_is_straight(per_node: bool) ->
     x = torch.zeros(1, 12, dtype=torch.float64, requires_grad=True)
     net(x).sum().backward()
     torch.testing.assert_close(net.path_weights()[0], x.grad[0])
+
+
+def test_path_weights_take_the_room_of_edges() -> None:
+    """60,000 edges between layers that are 40,000, 20,000 and 1 wide, of which a matrix would take 3.2 GB."""
+    wide = 40_000
+    net = GenNet([[(i, i // 2) for i in range(wide)], [(i, 0) for i in range(wide // 2)]]).eval()
+    first, second = net.layers
+    scales = [torch.rsqrt(norm.running_var + norm.eps) for norm in net.norms]
+    want = first.weight * (second.weight * scales[0]).repeat_interleave(2)
+    made = net.path_weights()
+    torch.testing.assert_close(made[0], want.detach() * scales[1] * net.last.weight[0, 0].detach())
+    assert [len(each) for each in made] == [wide, wide // 2, 1]
 
 
 def test_gen_net_s_other_forms() -> None:

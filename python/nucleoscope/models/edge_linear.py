@@ -54,6 +54,19 @@ class EdgeLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.columns(x.T.contiguous()).T
 
+    def back(self, v: Tensor) -> Tensor:  # [out] -> [in]
+        """The product with the transposed weights.
+
+        Equivalent to::
+
+            dense().T @ v
+        """
+        return v.new_zeros(self.inputs).index_add(0, self.sources, self.weight * v[self.sinks])
+
+    def wiring(self) -> bytes:
+        """Its edges in their order, which is not that in which they were given."""
+        return torch.stack([self.sources, self.sinks]).numpy().tobytes()
+
     def read(self) -> tuple[Tensor, ...]:
         """The inputs with an edge to each output."""
         counts = torch.bincount(self.sinks, minlength=self.outputs).tolist()

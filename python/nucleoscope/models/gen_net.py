@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from nucleoscope.models.edge_linear import EdgeLinear
 from nucleoscope.models.layers import KERAS_EPS
 from nucleoscope.models.widths import of_width
+from nucleoscope.models.wired import Wired
 
 # Twelve variants in four genes in two pathways: (node below, node above) for each pair of layers.
 SMALL = (
@@ -18,7 +19,7 @@ SMALL = (
 )
 
 
-class GenNet(nn.Module):
+class GenNet(Wired):
     """Probability of a phenotype (or its size) from allele counts.
 
     Input: (N, variants), counts 0, 1, 2; with ``covariates`` also (N, covariates). Output: (N, 1).
@@ -49,6 +50,7 @@ class GenNet(nn.Module):
             layers.append(EdgeLinear(edges, inputs or last + 1, made + 1))
             inputs = made + 1
             norms.append(nn.BatchNorm1d(inputs if per_node else 1, eps=KERAS_EPS, affine=False))
+        self.wire(b" ".join(layer.wiring() for layer in layers))  # type: ignore[operator]
         self.layers, self.norms = nn.ModuleList(layers), nn.ModuleList(norms)
         self.bend = torch.relu if regression else torch.tanh
         self.end = torch.relu if regression else torch.sigmoid
@@ -97,6 +99,6 @@ class GenNet(nn.Module):
         v = self.last.weight[0]
         made = [v]
         for layer, norm in zip(reversed(self.layers), reversed(self.norms), strict=True):
-            v = layer.dense().T @ (v * torch.rsqrt(norm.running_var + norm.eps))  # type: ignore[operator]
+            v = layer.back(v * torch.rsqrt(norm.running_var + norm.eps))  # type: ignore[operator]
             made.append(v)
         return made[::-1]

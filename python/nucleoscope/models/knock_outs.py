@@ -131,8 +131,7 @@ def _of_cell(net: Subsystems, x: Tensor) -> Held:
         levels.append(Level(ways, 0, first, z, "tanh", _scale(norm, len(z))))  # type: ignore[arg-type]
         first += len(z)
     terms = {term: [net.place[term]] for term in net.ontology.terms}
-    genes = {gene: net.place[gene][0] for gene in net.ontology.genes}
-    return Held(rows, levels, *net.place[net.ontology.roots[0]], terms, genes)
+    return Held(rows, levels, *net.place[net.ontology.roots[0]], terms, net.column)
 
 
 def _of_gen_net(net: GenNet, x: Tensor) -> Held:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
+from itertools import groupby
 from pathlib import Path
 
 
@@ -13,6 +15,7 @@ from pathlib import Path
 class Ontology:
     """Terms in an order in which a child comes before its parents, what is under each, and the genes.
 
+    The order is that of levels, and of names in a level: the same however a file has its lines.
     `children` and `annotated` name what lies directly under a term: other terms, and genes. `check` refuses what a
     network could not be built of.
     """
@@ -30,13 +33,9 @@ class Ontology:
 
     def levels(self) -> list[list[str]]:
         """The terms by how far they are above the lowest: each level reads only those before it."""
-        depth: dict[str, int] = {}
-        for term in self.terms:
-            depth[term] = 1 + max((depth[child] for child in self.children[term]), default=-1)
-        made: list[list[str]] = [[] for _ in range(max(depth.values()) + 1)]
-        for term in self.terms:
-            made[depth[term]].append(term)
-        return made
+        return [
+            list(level) for _, level in groupby(self.terms, _depths(self.terms, self.children).get)
+        ]
 
     def under(self) -> dict[str, frozenset[str]]:
         """All genes of a term and of the terms below it."""
@@ -61,9 +60,10 @@ def ontology(
     annotations: Iterable[tuple[str, str]],  # (term, its gene)
     genes: Iterable[str] | None = None,
 ) -> Ontology:
-    """An ontology of its edges; `genes` are all inputs in their order, by default those annotated.
+    """An ontology of its edges; `genes` are all inputs in their order, by default those annotated, by name.
 
-    Raises ValueError for a cycle, a term with nothing under it, a gene that no term has, and several roots.
+    Neither the order of the edges nor an edge given twice makes a difference. Raises ValueError for a cycle, a
+    term with nothing under it, a gene that no term has or that is given twice, and several roots.
     """
     children: dict[str, dict[str, None]] = {}
     annotated: dict[str, dict[str, None]] = {}
@@ -74,28 +74,37 @@ def ontology(
         annotated.setdefault(term, {})[gene] = None
         children.setdefault(term, {})
     try:
-        terms = tuple(TopologicalSorter(children).static_order())
+        order = tuple(TopologicalSorter(children).static_order())
     except CycleError as error:
         raise ValueError(f"the ontology has a cycle: {' > '.join(error.args[1])}") from error
-    met = tuple(dict.fromkeys(gene for term in terms for gene in annotated.get(term, ())))
-    wanted = tuple(genes) if genes is not None else met
+    depths = _depths(order, children)
+    terms = tuple(sorted(order, key=lambda term: (depths[term], term)))
+    met = sorted({gene for held in annotated.values() for gene in held})
+    wanted = tuple(genes) if genes is not None else tuple(met)
+    _refuse("genes given twice", [gene for gene, times in Counter(wanted).items() if times > 1])
     _refuse("terms with neither a gene nor a term under them", [
         term for term in terms if not children[term] and not annotated.get(term)
     ])  # fmt: skip
-    _refuse("genes that no term has", [gene for gene in wanted if gene not in set(met)])
-    _refuse(
-        "annotated genes that are not among the inputs", [g for g in met if g not in set(wanted)]
-    )
+    _refuse("genes that no term has", sorted(set(wanted) - set(met)))
+    _refuse("annotated genes that are not among the inputs", sorted(set(met) - set(wanted)))
     made = Ontology(
         terms,
-        {term: tuple(children[term]) for term in terms},
-        {term: tuple(annotated.get(term, ())) for term in terms},
+        {term: tuple(sorted(children[term])) for term in terms},
+        {term: tuple(sorted(annotated.get(term, ()))) for term in terms},
         wanted,
     )
     if len(made.roots) != 1:
         raise ValueError(
             f"the ontology has {len(made.roots)} roots ({_few(made.roots)}) and needs one"
         )
+    return made
+
+
+def _depths(terms: Iterable[str], children: Mapping[str, Iterable[str]]) -> dict[str, int]:
+    """How many levels there are below each term, of terms whose children come before them."""
+    made: dict[str, int] = {}
+    for term in terms:
+        made[term] = 1 + max((made[child] for child in children[term]), default=-1)
     return made
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from nucleoscope.models.edge_linear import EdgeLinear
 from nucleoscope.models.ontology import Ontology
 from nucleoscope.models.widths import of_width
+from nucleoscope.models.wired import Wired
 
 
-class Subsystems(nn.Module):
+class Subsystems(Wired):
     """A state for each term, of its own genes and of its children's states.
 
     Input: (N, genes). `states` gives each term's, (N, units of the term).
@@ -20,7 +21,8 @@ class Subsystems(nn.Module):
     A term's genes go through a linear layer, beside its children's states through another, then tanh, then
     BatchNorm: the state. `units` says how many a term has, by the genes at and below it. The layer of genes has as
     many rows as the term has units; ``scaled=True``: a row a gene, which scales and shifts it. Only edges of the
-    ontology are stored and multiplied.
+    ontology are stored and multiplied. `column` says which input a gene is, `place` at which rows a term's units
+    are. Weights of another ontology are refused when they are loaded, were their shapes the same (`Wired`).
     """
 
     def __init__(self, of: Ontology, units: Callable[[int], int], *, scaled: bool = False) -> None:
@@ -28,7 +30,8 @@ class Subsystems(nn.Module):
         self.ontology, self.scaled = of, scaled
         self.widths = {term: units(len(genes)) for term, genes in of.under().items()}
         self.length = len(of.genes)
-        place = {gene: (i, i + 1) for i, gene in enumerate(of.genes)}
+        self.column = {gene: i for i, gene in enumerate(of.genes)}
+        place: dict[str, tuple[int, int]] = {}
         size = self.length  # of the row that holds genes and all states so far
         own, mixed, joined, norms = [], [], [], []
         for terms in of.levels():
@@ -39,7 +42,7 @@ class Subsystems(nn.Module):
             unit = 0
             for term in terms:
                 rows = inside[term]
-                from_genes += self._own_edges(term, rows, place)
+                from_genes += self._own_edges(term, rows)
                 ours = range(unit, unit + self.widths[term])
                 read = [i for child in of.children[term] for i in range(*place[child])]
                 from_states += [(i, u) for u in ours for i in read]
@@ -54,6 +57,8 @@ class Subsystems(nn.Module):
         self.own, self.mixed = nn.ModuleList(own), nn.ModuleList(mixed)
         self.joined, self.norms = nn.ModuleList(joined), nn.ModuleList(norms)
         self.place, self.size = place, size
+        below = [(term, of.children[term], of.annotated[term]) for term in of.terms]
+        self.wire(repr((below, of.genes)).encode())
 
     def _inside(self, terms: list[str]) -> dict[str, range]:
         """Which rows of a level's layer of genes are each term's, one behind the other."""
@@ -65,14 +70,12 @@ class Subsystems(nn.Module):
             start += size
         return made
 
-    def _own_edges(
-        self, term: str, rows: range, place: Mapping[str, tuple[int, int]]
-    ) -> list[tuple[int, int]]:
+    def _own_edges(self, term: str, rows: range) -> list[tuple[int, int]]:
         """From a term's genes to its rows: each to its own, or each to all."""
-        genes = self.ontology.annotated[term]
+        genes = [self.column[gene] for gene in self.ontology.annotated[term]]
         if self.scaled:
-            return [(place[gene][0], row) for row, gene in zip(rows, genes, strict=True)]
-        return [(place[gene][0], row) for row in rows for gene in genes]
+            return list(zip(genes, rows, strict=True))
+        return [(gene, row) for row in rows for gene in genes]
 
     def rows(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Genes and all states [size, N], before and behind BatchNorm."""

@@ -89,9 +89,8 @@ def rlipp(
 
 def _of_terms(net: Subsystems, x: Tensor) -> Iterator[Part]:
     states = net.states(x)
-    gene = {name: i for i, name in enumerate(net.ontology.genes)}
     for term in net.ontology.terms:
-        own = [gene[g] for g in net.ontology.annotated[term]]
+        own = [net.column[g] for g in net.ontology.annotated[term]]
         below = [states[child] for child in net.ontology.children[term]]
         yield term, states[term], torch.cat([*below, x[:, own]], 1)
 
