@@ -8,7 +8,8 @@
 // edges of a graph over its letters, and every order of the same pairs is a walk over each edge
 // once. A walk is drawn uniformly: the edges by which letters are left for the last time form a
 // tree to the last letter, which Wilson's loop-erased walks draw uniformly; all other edges of a
-// letter come in any order.
+// letter come in any order. Pairs that are alike are not told apart: what follows a letter is drawn
+// from an urn of counts, of several shuffles side by side, and then walked.
 
 namespace nucleoscope {
 

@@ -1,6 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
+
+#include "support/simd.h"
 
 namespace nucleoscope::NUCLEOSCOPE_ISA {
 
@@ -21,49 +24,97 @@ inline std::uint64_t hashed(const std::int8_t* letters, std::int64_t count, std:
   return mixed(state);
 }
 
-/// A stream of random numbers that its start alone decides.
-class Random {
- public:
-  explicit Random(std::uint64_t stream) : state_(stream) {}
+/// value * factor in 64 bits, lane by lane: the upper 32, and the lower in `low`.
+inline Vector<std::uint32_t> upper_product(Vector<std::uint32_t> value, std::uint32_t factor,
+                                           Vector<std::uint32_t>& low) {
+  low = value * factor;
+#if defined(__AVX2__) && !defined(__AVX512F__)  // which has a product of 64 bits, and needs no help
+  const auto from = reinterpret_cast<__m256i>(value), by = _mm256_set1_epi32(factor);
+  const __m256i odd = _mm256_mul_epu32(_mm256_srli_epi64(from, 32), by);
+  return reinterpret_cast<Vector<std::uint32_t> >(
+      _mm256_blend_epi32(_mm256_srli_epi64(_mm256_mul_epu32(from, by), 32), odd, 0xaa));
+#else
+  typedef std::uint64_t Wide __attribute__((vector_size(vector_bytes)));
+  const auto pairs = reinterpret_cast<Wide>(value);
+  const Wide even = (pairs & 0xffffffff) * factor, odd = (pairs >> 32) * factor;
+  return reinterpret_cast<Vector<std::uint32_t> >(even >> 32 | (odd >> 32) << 32);
+#endif
+}
 
-  /// A number in [0, bound), all equally likely; bound > 0. (Lemire 2019)
-  std::uint32_t below(std::uint32_t bound) {
-    std::uint64_t product = (mixed(state_ += golden) >> 32) * bound;
-    if (static_cast<std::uint32_t>(product) < bound) {  // rare; only then is the remainder worth it
-      const std::uint32_t least = -bound % bound;       // 2**32 modulo bound
-      while (static_cast<std::uint32_t>(product) < least)
-        product = (mixed(state_ += golden) >> 32) * bound;
+/// Whether any bit is set.
+inline bool any(Vector<std::uint32_t> value) {
+  std::uint64_t parts[vector_bytes / 8], joined = 0;
+  std::memcpy(parts, &value, vector_bytes);
+  for (const std::uint64_t part : parts) joined |= part;
+  return joined != 0;
+}
+
+/// As many streams of random numbers as a vector has lanes, side by side. Each is decided by its
+/// own start alone: xoshiro128++ (Blackman and Vigna 2021), begun by two numbers of SplitMix64.
+class Streams {
+ public:
+  static constexpr int count = lanes<std::uint32_t>;
+  using Row = Vector<std::uint32_t>;
+
+  void start(int lane, std::uint64_t stream) {
+    for (int i = 0; i < 4; i += 2) {
+      const std::uint64_t bits = mixed(stream += golden);
+      state_[i][lane] = static_cast<std::uint32_t>(bits);
+      state_[i + 1][lane] = static_cast<std::uint32_t>(bits >> 32);
     }
+  }
+
+  /// The next number of one stream in [0, bound), all equally likely; bound > 0. (Lemire 2019)
+  std::uint32_t below(int lane, std::uint32_t bound) {
+    std::uint32_t state[4];
+    for (int i = 0; i < 4; ++i) state[i] = state_[i][lane];
+    const std::uint32_t least = -bound % bound;  // 2**32 modulo bound
+    std::uint64_t product;
+    do product = std::uint64_t{step(state)} * bound;
+    while (static_cast<std::uint32_t>(product) < least);
+    for (int i = 0; i < 4; ++i) state_[i][lane] = state[i];
     return static_cast<std::uint32_t>(product >> 32);
   }
 
-  /// Numbers in [0, bound), [0, bound - 1), ... of one draw, each all equally likely; at most as
-  /// many as leave the product of all bounds below 2**64. (Brackett-Rozinsky and Lemire 2024)
-  template <int count>
-  void below(std::uint32_t bound, std::uint32_t (&drawn)[count]) {
-    std::uint64_t product = 1;
-    for (int i = 0; i < count; ++i) product *= bound - i;
-    std::uint64_t left = split(bound, drawn);
-    if (left < product) {  // rarer than product / 2**64
-      const std::uint64_t least = -product % product;
-      while (left < least) left = split(bound, drawn);
+  /// The same of every stream.
+  Row below(std::uint32_t bound) {
+    Row low, drawn = upper_product(step(state_), bound, low);
+    if (any(reinterpret_cast<Row>(low < bound)))
+        [[unlikely]] {       // only then is the remainder worth it
+      Streams held = *this;  // what a call may reach is not kept in registers
+      drawn = held.drawn_again(bound, low, drawn);
+      *this = held;
     }
+    return drawn;
   }
 
  private:
-  std::uint64_t state_;
+  Row state_[4];
 
-  /// Whole parts of a draw as a fraction times one bound after the other, and what is left of it.
-  template <int count>
-  std::uint64_t split(std::uint32_t bound, std::uint32_t (&drawn)[count]) {
-    std::uint64_t left = mixed(state_ += golden);
-#pragma GCC unroll 4
-    for (int i = 0; i < count; ++i) {
-      const auto wide = static_cast<unsigned __int128>(left) * (bound - i);
-      drawn[i] = static_cast<std::uint32_t>(wide >> 64);
-      left = static_cast<std::uint64_t>(wide);
-    }
-    return left;
+  template <class T>
+  static T turned(T value, int bits) {
+    return value << bits | value >> (32 - bits);
+  }
+
+  /// One number, or one of each lane.
+  template <class T>
+  static T step(T (&state)[4]) {
+    const T sum = state[0] + state[3], moved = state[1] << 9;
+    const T made = turned(sum, 7) + state[0];
+    state[2] ^= state[0];
+    state[3] ^= state[1];
+    state[1] ^= state[2];
+    state[0] ^= state[3];
+    state[2] ^= moved;
+    state[3] = turned(state[3], 11);
+    return made;
+  }
+
+  __attribute__((noinline)) Row drawn_again(std::uint32_t bound, Row low, Row drawn) {
+    const std::uint32_t least = -bound % bound;
+    for (int lane = 0; lane < count; ++lane)
+      if (low[lane] < least) drawn[lane] = below(lane, bound);
+    return drawn;
   }
 };
 

@@ -113,19 +113,25 @@ def _letters(columns: Tensor, alphabet: str) -> tuple[Letters, Tensor]:
 def _plain_letters(columns: Tensor) -> tuple[Tensor, Tensor]:  # [N, L] twice
     """The letter of each column, -1 where it has none, and which columns are neither.
 
-    Letter after letter: torch adds bytes far faster than it sums them over an axis between others.
+    Letter after letter, in numpy: it compares several times as fast as torch, and adds bytes faster than either
+    sums them over an axis between others.
     """
-    size, one = columns.shape[1], columns == 1
-    known = one | (columns == 0)  # what is neither, NaN among it, is no letter's
-    small = torch.int8 if size < 127 else torch.int32
-    letters, ones, knowns = (one.new_zeros(one[:, 0].shape, dtype=small) for _ in range(3))
+    size = columns.shape[1]
+    half = columns.dtype in (torch.float16, torch.bfloat16)
+    given = (columns.float() if half else columns).numpy()
+    small = np.int8 if size < 127 else np.int32
+    letters, ones, known = (np.zeros(given[:, 0].shape, small) for _ in range(3))
     for letter in range(size):
-        here, whole = (t[:, letter].view(torch.int8) for t in (one, known))
+        column = given[:, letter]
+        here = (column == 1).view(np.int8)
         ones += here
-        knowns += whole
-        letters.add_(here, alpha=letter + 1)
-    odd = (knowns < size) | (ones > 1)
-    return letters.sub_(1).masked_fill_(odd, -1), odd
+        known += (column == 0).view(np.int8)  # what is neither, NaN among it, is no letter's
+        letters += here * small(letter + 1)
+    known += ones
+    odd = (known < size) | (ones > 1)
+    letters -= small(1)
+    np.copyto(letters, -1, where=odd)
+    return torch.from_numpy(letters), torch.from_numpy(odd)
 
 
 def read_others(args: tuple[Tensor, ...] | None, count: int) -> tuple[Tensor, ...]:

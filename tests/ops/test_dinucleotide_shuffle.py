@@ -138,6 +138,15 @@ def test_a_letter_that_is_hard_to_leave() -> None:
     assert (made.sum(3)[0].tolist()) == [[2998, 1, 0, 1]] * 2
 
 
+def test_numbers_that_are_drawn_again() -> None:
+    """Of so many pairs of one letter some numbers are, and places take more than 16 bits."""
+    letters = torch.zeros(1, 150_000, dtype=torch.int8)
+    letters[0, 1::15_000], letters[0, 2::40_000] = 1, 2
+    assert torch.equal(
+        dinucleotide_shuffle(letters, 1, 4, 2), naive.dinucleotide_shuffle(letters, 1, 4, 2)
+    )
+
+
 def test_opcheck(device) -> None:
     letters = letters_of((3, 17, 0, 4)).to(device)
     torch.library.opcheck(

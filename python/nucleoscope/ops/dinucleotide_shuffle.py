@@ -74,9 +74,11 @@ def _check(letters: Tensor, n: int, alphabet: int, dtype: torch.dtype) -> None:
 
 
 def _check_letters(letters: Tensor, alphabet: int) -> None:
-    outside = (letters < -1) | (letters >= alphabet)
-    if outside.any():
-        place = outside.nonzero()[0].tolist()
+    if letters.numel() == 0:
+        return
+    least, most = letters.aminmax()
+    if least < -1 or most >= alphabet:
+        place = ((letters < -1) | (letters >= alphabet)).nonzero()[0].tolist()
         raise ValueError(
             f"dinucleotide_shuffle: letters{place} is {int(letters[tuple(place)])}; must be in "
             f"[0, {alphabet}), or -1 for none"

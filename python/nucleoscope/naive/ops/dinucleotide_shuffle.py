@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Sequence
-from itertools import groupby, pairwise
-from math import prod
+from itertools import accumulate, groupby, pairwise
 
 import torch
 from torch import Tensor
 
 MASK = (1 << 64) - 1
+WORD = (1 << 32) - 1
 GOLDEN = 0x9E3779B97F4A7C15  # 2**64 over the golden ratio: SplitMix64's step
-
-AT_ONCE, NARROW = 4, 1 << 16  # numbers of one draw, where none is above the second
 
 
 def dinucleotide_shuffle(
@@ -44,40 +44,45 @@ def _runs(sequence: Sequence[int]) -> list[tuple[int, list[int]]]:
 
 def _trail(run: list[int], alphabet: int, numbers: _Numbers) -> list[int]:
     """A run's pairs as the edges of a graph, walked once each from its first letter to its last."""
-    follow = [[b for a, b in pairwise(run) if a == v] for v in range(alphabet)]
-    exits = _tree(follow, run[-1], numbers)
-    for v, after in enumerate(follow):
-        free = len(after)
-        if v in exits:  # what is walked last is fixed, the others come in any order
-            free -= 1
-            after[exits[v]], after[free] = after[free], after[exits[v]]
-        while free > 1:
-            for j in numbers.falling(free, AT_ONCE if AT_ONCE < free <= NARROW else 1):
-                free -= 1
-                after[free], after[j] = after[j], after[free]
+    pairs = Counter(pairwise(run))
+    counts = [[pairs[v, a] for a in range(alphabet)] for v in range(alphabet)]
+    exits = _tree(counts, run[-1], numbers)
+    steps = []
+    for v, urn in enumerate(counts):
+        last = [exits[v]] if v in exits else []  # what is walked last is fixed, the others come
+        for a in last:  # in any order
+            urn[a] -= 1
+        steps.append(iter([_drawn(urn, numbers) for _ in range(sum(urn))] + last))
     walked = [run[0]]
-    steps = [iter(after) for after in follow]
     for _ in run[1:]:
         walked.append(next(steps[walked[-1]]))
     return walked
 
 
-def _tree(follow: list[list[int]], root: int, numbers: _Numbers) -> dict[int, int]:
-    """Wilson: by which edge each letter is left for the last time, uniform among trees to the root."""
+def _tree(counts: list[list[int]], root: int, numbers: _Numbers) -> dict[int, int]:
+    """Wilson: to which letter each is left for the last time, uniform among trees to the root."""
     exits: dict[int, int] = {}
     joined = {root}
-    for start, after in enumerate(follow):
-        if not after or start in joined:
+    for start, after in enumerate(counts):
+        if not any(after) or start in joined:
             continue
         at = start
         while at not in joined:  # what a loop in the walk wrote is written over
-            exits[at] = numbers.falling(len(follow[at]), 1)[0]
-            at = follow[at][exits[at]]
+            exits[at] = _drawn(list(counts[at]), numbers)
+            at = exits[at]
         at = start
         while at not in joined:
             joined.add(at)
-            at = follow[at][exits[at]]
+            at = exits[at]
     return exits
+
+
+def _drawn(urn: list[int], numbers: _Numbers) -> int:
+    """A letter out of an urn that holds so many of each."""
+    drawn = numbers.below(sum(urn))
+    letter = bisect_right(list(accumulate(urn)), drawn)
+    urn[letter] -= 1
+    return letter
 
 
 def _mixed(value: int) -> int:
@@ -96,25 +101,28 @@ def _hashed(sequence: Sequence[int], seed: int) -> int:
     return _mixed(state)
 
 
+def _turned(value: int, bits: int) -> int:
+    value &= WORD
+    return (value << bits | value >> (32 - bits)) & WORD
+
+
 class _Numbers:
-    """A stream of random numbers, without bias."""
+    """A stream of random numbers: xoshiro128++ (Blackman and Vigna 2021)."""
 
     def __init__(self, stream: int) -> None:
-        self._state = stream
+        begun = [_mixed(stream + GOLDEN), _mixed(stream + 2 * GOLDEN)]
+        self._state = [half for bits in begun for half in (bits & WORD, bits >> 32)]
 
-    def falling(self, bound: int, count: int) -> list[int]:
-        """Numbers below bound, bound - 1, ..., all equally likely, of one draw.
-
-        One by Lemire 2019 of 32 bits, several by Brackett-Rozinsky and Lemire 2024 of 64.
-        """
-        bits = 32 if count == 1 else 64
-        bounds = range(bound, bound - count, -1)
-        least = (1 << bits) % prod(bounds)
+    def below(self, bound: int) -> int:
+        """A number below bound, all equally likely (Lemire 2019)."""
         while True:
-            self._state += GOLDEN
-            left, drawn = _mixed(self._state) >> (64 - bits), []
-            for each in bounds:
-                drawn.append((left * each) >> bits)
-                left = (left * each) & ((1 << bits) - 1)
-            if left >= least:
-                return drawn
+            product = self._next() * bound
+            if product & WORD >= (1 << 32) % bound:
+                return product >> 32
+
+    def _next(self) -> int:
+        a, b, c, d = self._state
+        made = (_turned(a + d, 7) + a) & WORD
+        c, d = c ^ a, d ^ b
+        self._state = [a ^ d, b ^ c, c ^ (b << 9 & WORD), _turned(d, 11)]
+        return made
