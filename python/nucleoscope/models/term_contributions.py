@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 from nucleoscope.models.dcell import DCell, DrugCell
 from nucleoscope.models.gen_net import GenNet
 from nucleoscope.models.subsystems import Subsystems
-from nucleoscope.models.term_networks import net_of_terms
+from nucleoscope.models.term_networks import finite, net_of_terms
 
 Norms = list[nn.Module]  # what the states come out of
 RULES = ("deep_lift", "integrated_gradients")
@@ -50,8 +50,8 @@ def term_contributions(
     complete layer's nodes add up to it, and a term's is what its children and its own genes send through it.
     BatchNorm counts as it is in the network, with its scale. `others` are further inputs, which stay.
 
-    Raises TypeError for another network, ValueError for a rule that there is not, for training mode and for
-    shapes that do not fit.
+    Raises TypeError for another network, ValueError for a rule that there is not, for training mode, shapes that
+    do not fit and numbers that are not finite, and under ``deep_lift`` for a GenNet that bends in another way.
 
     Equivalent to (``integrated_gradients``)::
 
@@ -60,9 +60,14 @@ def term_contributions(
     if rule not in RULES:
         raise ValueError(f"rule={rule!r}: use one of {', '.join(map(repr, RULES))}")
     net = net_of_terms(model, x, others)
-    start = torch.zeros_like(x) if baseline is None else baseline.expand_as(x).to(x)
+    start = torch.zeros_like(x) if baseline is None else _start(baseline, x)
     if steps < 1:
         raise ValueError(f"steps={steps}: points of the path, 1 or more")
+    if rule == "deep_lift" and isinstance(net, GenNet) and not {net.bend, net.end} <= set(BENT):
+        raise ValueError(
+            "model: a bend or end that is not torch's tanh, relu or sigmoid has no secant here, and what leaves a "
+            "node would not add up; ask rule='integrated_gradients', which needs slopes alone"
+        )
     norms = list(net.norms)
     own = _deep_lift(model, norms, x, start, others) if rule == "deep_lift" else None
     found = own or _conductance(model, norms, x, start, others, steps)
@@ -70,6 +75,16 @@ def term_contributions(
         difference = (model(x, *others) - model(start, *others))[:, 0]
     *levels, inputs = found
     return Contributions(_named(net, levels), inputs, difference)
+
+
+def _start(baseline: Tensor, x: Tensor) -> Tensor:  # [N, inputs]
+    if baseline.shape not in (x.shape, x.shape[1:]):
+        raise ValueError(
+            f"baseline: shape {tuple(baseline.shape)}, where one for all, [{x.shape[1]}], or one for each "
+            f"example, {list(x.shape)}, is needed"
+        )
+    finite("baseline", baseline)
+    return baseline.expand_as(x).to(x)
 
 
 def _deep_lift(
