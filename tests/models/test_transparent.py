@@ -16,7 +16,7 @@ from nucleoscope.models.gen_net import SMALL as GEN_NET
 from nucleoscope.models.gen_net import GenNet
 from nucleoscope.models.knock_outs import knock_outs
 from nucleoscope.models.loading import load_weights
-from nucleoscope.models.ontology import Ontology, ontology, read_dcell, read_gennet, read_obo
+from nucleoscope.models.ontology import Ontology, ontology, read_dcell, read_gennet
 from nucleoscope.models.term_contributions import term_contributions
 from nucleoscope.models.transparent import Rlipp, power, rlipp
 from tests.parts import lively
@@ -62,25 +62,16 @@ def test_dcell_text(tmp_path: Path) -> None:
         read_dcell(tmp_path / "o.txt")
 
 
-def test_obo(tmp_path: Path) -> None:
-    (tmp_path / "o.obo").write_text(
-        "format-version: 1.2\n\n[Term]\nid: T:1\nname: root\n\n[Term]\nid: T:2\nis_a: T:1 ! root\n\n"
-        "[Term]\nid: T:3\nrelationship: part_of T:2 ! two\nis_a: T:1 ! root\n\n[Term]\nid: T:4\nis_a: T:1\n\n"
-        "[Term]\nid: T:5\nis_a: T:2\nis_obsolete: true\n\n[Typedef]\nid: part_of\n"
-    )
-    made = read_obo(tmp_path / "o.obo", [("T:3", "g"), ("T:2", "h")])
-    assert made.terms == ("T:3", "T:2", "T:1")
-    assert set(made.children["T:1"]) == {"T:2", "T:3"}
-    with pytest.raises(ValueError, match="has 0 roots"):
-        read_obo(tmp_path / "o.obo", [])
-
-
 def test_gennet_csv(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text(
         "chr,layer0_node,layer0_name,layer1_node,layer2_node\n1,0,a,0,0\n1,1,b,0,0\n1,2,c,1,0\n"
     )
     assert read_gennet(path) == [[(0, 0), (1, 0), (2, 1)], [(0, 0), (1, 0)]]
+    path.write_text(
+        "layer0_node,layer1_node\n0,0\n", encoding="utf-8-sig"
+    )  # as spreadsheets write it
+    assert read_gennet(path) == [[(0, 0)]]
     for text, message in [
         ("layer0_node,layer1_node\n0,0\n2,0\n", "1 nodes of layer0_node with no row: 1"),
         ("layer0_node,layer1_node\n0,x\n", "no whole number"),
@@ -443,7 +434,7 @@ def test_contributions_are_slopes_where_nothing_bends() -> None:
     net = lively(GenNet(per_node=True)).double()
     net.bend = net.end = lambda t: t
     x = torch.rand(4, 12, dtype=torch.float64)
-    made = term_contributions(net, x)
+    made = term_contributions(net, x, rule="integrated_gradients", steps=2)
     states, first = net.states(x), net.states(torch.zeros_like(x))
     for level, weights in enumerate(net.path_weights()[1:]):
         want = (states[level] - first[level]) * weights
@@ -487,5 +478,17 @@ def test_what_has_no_term_contributions() -> None:
         term_contributions(net.train(), x)
     with pytest.raises(ValueError, match="steps=0"):
         term_contributions(net.eval(), x, start, steps=0)
+    for baseline, message in [
+        (x[:3], r"baseline: shape \(3, 12\), where one for all, \[12\]"),
+        (start[:4], r"baseline: shape \(4,\)"),
+        (start[0], r"baseline: shape \(\)"),
+        (start / 0, "baseline: 12 numbers that are NaN or infinite"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            term_contributions(net, x, baseline)
+    gen = lively(GenNet()).double()
+    gen.bend = torch.sin
+    with pytest.raises(ValueError, match="has no secant here"):
+        term_contributions(gen, x)
     with pytest.raises(TypeError, match="a Linear"):
         term_contributions(nn.Linear(2, 1), x)  # type: ignore[arg-type]

@@ -25,7 +25,8 @@ from nucleoscope.models.knock_outs import knock_outs
 from nucleoscope.models.loading import load_ci_spliceai, load_weights
 from nucleoscope.models.m6aformer import M6AFormer
 from nucleoscope.models.mpra_dragonn import MPRADragoNN
-from nucleoscope.models.ontology import Ontology, ontology, read_dcell, read_gennet, read_obo
+from nucleoscope.models.obo import read_obo
+from nucleoscope.models.ontology import Ontology, ontology, read_dcell, read_gennet
 from nucleoscope.models.puffin import Puffin
 from nucleoscope.models.puffin_d import PuffinD
 from nucleoscope.models.receptive_motifs import receptive_motifs

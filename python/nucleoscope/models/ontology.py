@@ -112,7 +112,7 @@ def read_dcell(path: str | Path, genes: Iterable[str] | None = None) -> Ontology
     """DCell's and DrugCell's text: lines of parent, child and ``default``, or term, gene and ``gene``, by tabs."""
     parents: list[tuple[str, str]] = []
     annotations: list[tuple[str, str]] = []
-    for number, line in enumerate(Path(path).read_text().splitlines(), 1):
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8-sig").splitlines(), 1):
         if not line.strip():
             continue
         parts = line.split()
@@ -124,51 +124,13 @@ def read_dcell(path: str | Path, genes: Iterable[str] | None = None) -> Ontology
     return ontology(parents, annotations, genes)
 
 
-def read_obo(
-    path: str | Path, annotations: Iterable[tuple[str, str]], genes: Iterable[str] | None = None
-) -> Ontology:
-    """An OBO file's terms by ``is_a`` and ``part_of``, and what genes each has.
-
-    Obsolete terms are left out, and so are terms without genes at or below them: an ontology has many.
-    """
-    parents: list[tuple[str, str]] = []
-    stanza, term, obsolete = "", "", False
-    pending: list[tuple[str, str]] = []
-    for line in [*Path(path).read_text().splitlines(), "[End]"]:
-        if line.startswith("["):
-            parents += [] if obsolete else pending
-            stanza, term, obsolete, pending = line.strip(), "", False, []
-        elif stanza == "[Term]":
-            key, _, value = line.partition(": ")
-            if key == "id":
-                term = value.strip()
-            elif key == "is_a":
-                pending.append((value.split(" !")[0].split("{")[0].strip(), term))
-            elif key == "relationship" and value.startswith("part_of "):
-                pending.append((value.removeprefix("part_of ").split(" !")[0].strip(), term))
-            elif key == "is_obsolete":
-                obsolete = value.strip() == "true"
-    annotations = list(annotations)
-    over: dict[str, set[str]] = {}
-    for parent, child in parents:
-        over.setdefault(child, set()).add(parent)
-    kept: set[str] = set()
-    waiting = [term for term, _ in annotations]
-    while waiting:
-        term = waiting.pop()
-        if term not in kept:
-            kept.add(term)
-            waiting += over.get(term, ())
-    return ontology([(p, c) for p, c in parents if p in kept and c in kept], annotations, genes)
-
-
 def read_gennet(path: str | Path) -> list[list[tuple[int, int]]]:
     """GenNet's topology: for each pair of neighbouring layers, its edges (node below, node above), each once.
 
     A csv with columns ``layer0_node``, ``layer1_node``, ...; numbers from 0. Raises ValueError where a column is
     missing or holds no number, and where a node of a layer is left out: nothing would lead to it.
     """
-    with Path(path).open(newline="") as file:
+    with Path(path).open(newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
     if not rows:
         raise ValueError(f"{path}: no rows")
