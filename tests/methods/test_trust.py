@@ -147,6 +147,24 @@ def test_the_plain_loop_s_batch_is_checked() -> None:
         nucleoscope.saturation_mutagenesis(Net(forward, first=conv(4, 3)), X)
 
 
+def test_control_flow_is_named_by_its_line() -> None:
+    def forward(net: Net, x: Tensor) -> Tensor:
+        h: Tensor = net.first(x).mean(2)
+        return h * 2 if float(h.sum()) > 1e9 else h
+
+    with pytest.warns(nucleoscope.NaiveFallback, match=r"test_trust\.py, line \d+: return h \* 2"):
+        nucleoscope.saturation_mutagenesis(Net(forward, first=conv(4, 3)), X, start=2, end=4)
+
+
+def test_a_shape_that_the_data_make_is_refused() -> None:
+    def forward(net: Net, x: Tensor) -> Tensor:
+        h = net.first(x).relu().flatten(1)
+        return h[:, h.sum(0) > 0.1]
+
+    with pytest.raises(ValueError, match="shape depends on the data"):
+        nucleoscope.saturation_mutagenesis(Net(forward, first=conv(4, 3)), X, start=2, end=4)
+
+
 def test_an_output_in_half_precision_runs_the_plain_loop() -> None:
     model = Net(lambda net, x: net.first(x).mean(2).half(), first=conv(4, 3))
     with pytest.warns(nucleoscope.NaiveFallback, match=r"output is torch\.float16"):

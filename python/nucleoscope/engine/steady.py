@@ -134,8 +134,10 @@ def _check_steady(
     _check_answer(alone, "model: its output" if read.func is None else "func: what it returns")
     # What func makes of large numbers may be small: their rounding is no dependence.
     scale = max(float(alone.abs().max()), 1e-2 * level, torch.finfo(torch.float32).tiny)
+    again = output(*(t.clone() for t in one))
     partner = [one[0].flip(tuple(range(1, one[0].ndim))), *one[1:]]
-    gap = float((output(*(t.clone() for t in one)) - alone).abs().max()) / scale
+    _check_shape(again, alone, "the same sequence a second time")
+    gap = float((again - alone).abs().max()) / scale
     if not gap <= ROUNDING:
         raise Unsteady(
             f"model: two calls with the same sequence give answers that differ by {gap:.1e} (relative): it "
@@ -145,6 +147,7 @@ def _check_steady(
     # Each forward may take seconds: one batch shows every slot, and what lies beside a sequence as well. The
     # first row is another than the last, and it is not the same batch from its end.
     other = output(*(t.clone() for t in partner))
+    _check_shape(other, alone, "that sequence reversed")
     mirrored = {0, 3} if batch > 3 else {0}
     rows = [partner if i in mirrored else one for i in range(batch)]
     try:
@@ -158,10 +161,22 @@ def _check_steady(
             f"model: its output has shape {tuple(alone.shape)} for one sequence and "
             f"{tuple(made.shape)} for {batch}; the first dimension must be the batch."
         )
+    _check_shape(made, alone, f"{batch} sequences")
     _check_slots(made, alone, scale, [i for i in range(batch) if i not in mirrored])
     if torch.isfinite(other).all():
         _check_slots(made, other, max(scale, float(other.abs().max())), mirrored)
     return alone
+
+
+def _check_shape(made: Tensor, alone: Tensor, what: str) -> None:
+    """Refuse outputs whose size is what the sequences make it: there is nothing to subtract number by number."""
+    if made.shape[1:] != alone.shape[1:]:
+        raise Unsteady(
+            f"model: its output has shape {tuple(alone.shape)} for a sequence and {tuple(made.shape)} for {what}: "
+            "the shape depends on the data (a boolean mask, nonzero, unique), so that effects, which are "
+            "differences of outputs, are not defined. Return all positions, with those left out as zeros, or "
+            "a sum or mean over those chosen."
+        )
 
 
 def _check_slots(made: Tensor, alone: Tensor, scale: float, slots: Iterable[int]) -> None:

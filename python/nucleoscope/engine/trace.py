@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import operator
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -72,7 +73,7 @@ def _export(model: nn.Module, example: Tensor, others: tuple[Tensor, ...]) -> Ex
             gates.reduced_ahead(functional.graph)
             return functional
     except Exception as error:  # torch.export raises many kinds; all mean the same to the caller
-        raise Untraceable(_first_lines(error)) from error
+        raise Untraceable(_first_lines(error).rstrip(".") + _at_line(error)) from error
 
 
 def refuse_scripted(model: nn.Module) -> None:
@@ -126,6 +127,18 @@ class _Asked(nn.Module):
 def _first_lines(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: " + " ".join(lines[:3])[:400]
+
+
+def _at_line(error: Exception) -> str:
+    """The innermost line outside of torch that an error came through, as the end of a message."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = (_TORCH, str(Path(__file__).parent), "<")  # code that was made, too, has no file
+    theirs = [f for f in frames if not f.filename.startswith(own)]
+    return (
+        f". It is at {theirs[-1].filename}, line {theirs[-1].lineno}: {theirs[-1].line}"
+        if theirs
+        else ""
+    )
 
 
 def module_path(node: torch.fx.Node) -> str:
