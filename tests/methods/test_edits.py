@@ -404,3 +404,38 @@ def test_a_part_of_a_layer_does_not_keep_all_of_it(monkeypatch: pytest.MonkeyPat
     assert values
     for value in values:
         assert value.untyped_storage().nbytes() <= 2 * value.numel() * value.element_size()
+
+
+FOLDS = ("bpnet", "basset")  # two outputs each, read alike
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda model: nucleoscope.variant_effect(model, X(), *variants(), target=TARGETS),
+        lambda model: nucleoscope.pairwise(model, X(), start=8, end=11, target=1),
+        lambda model: nucleoscope.ablate(model, X(), 8, 17, n=3, random_state=7, target=1),
+    ],
+)
+def test_several_models_give_their_mean(call: Any) -> None:
+    one, two = (call(net(name)) for name in FOLDS)
+    got = call([net(name) for name in FOLDS])
+    kind = (
+        ("changes", "before")
+        if hasattr(one, "changes")
+        else ("interactions", "singles", "original")
+    )
+    for name in kind:
+        a, b = getattr(one, name), getattr(two, name)
+        torch.testing.assert_close(getattr(got, name), (a + b) / 2)
+    assert got.axes == one.axes
+    assert got.facts["models"] == 2
+    assert {check.name for check in got.checks} >= {
+        f"verification (model {n} of 2)" for n in (1, 2)
+    }
+    assert torch.equal(getattr(call([net("bpnet")]), kind[0]), getattr(one, kind[0]))
+
+
+def test_no_model_at_all() -> None:
+    with pytest.raises(ValueError, match="list is empty"):
+        nucleoscope.pairwise([], X(), start=8, end=11)

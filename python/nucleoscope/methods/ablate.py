@@ -13,11 +13,13 @@ from nucleoscope.effects import Effects
 from nucleoscope.engine.read import Func
 from nucleoscope.engine.table import Table
 from nucleoscope.methods.editing import Options, laid_out, request
+from nucleoscope.methods.several import several
 from nucleoscope.reading import read_range
 
 
+@several
 def ablate(
-    model: nn.Module,
+    model: nn.Module,  # or a list of them: the mean
     X: Tensor,  # [N, 4, L] one-hot
     start: int,
     end: int,

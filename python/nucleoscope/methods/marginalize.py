@@ -12,10 +12,12 @@ from nucleoscope.effects import Effects
 from nucleoscope.engine.read import Func
 from nucleoscope.methods.editing import Options, laid_out, request
 from nucleoscope.methods.letters import place_motifs, read_motif, read_positions
+from nucleoscope.methods.several import several
 
 
+@several
 def marginalize(
-    model: nn.Module,
+    model: nn.Module,  # or a list of them: the mean
     X: Tensor,  # [N, 4, L] one-hot
     motif: str | Tensor,  # letters, or one-hot [4, W]
     positions: int | Sequence[int] | None = None,

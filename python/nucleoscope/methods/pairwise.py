@@ -19,11 +19,13 @@ from nucleoscope.engine.read import Func, Read
 from nucleoscope.engine.rows import Ints
 from nucleoscope.engine.table import Table
 from nucleoscope.methods.editing import Measured, Options, Request, request
+from nucleoscope.methods.several import several
 from nucleoscope.reading import read_range
 
 
+@several
 def pairwise(
-    model: nn.Module,
+    model: nn.Module,  # or a list of them: the mean
     X: Tensor,  # [N, 4, L] one-hot
     args: tuple[Tensor, ...] | None = None,
     *,

@@ -15,10 +15,12 @@ from nucleoscope.engine.read import Func
 from nucleoscope.engine.rows import Ints
 from nucleoscope.methods.editing import Options, laid_out, request
 from nucleoscope.methods.letters import place_motifs, read_motif, read_positions
+from nucleoscope.methods.several import several
 
 
+@several
 def space(
-    model: nn.Module,
+    model: nn.Module,  # or a list of them: the mean
     X: Tensor,  # [N, 4, L] one-hot
     motifs: Sequence[str | Tensor],  # letters, or one-hot [4, W]
     spacing: Any,  # whole numbers [K, motifs - 1]: letters between a motif and the next

@@ -13,10 +13,12 @@ from nucleoscope.engine.read import Func
 from nucleoscope.engine.rows import Ints
 from nucleoscope.engine.table import Table
 from nucleoscope.methods.editing import Options, request
+from nucleoscope.methods.several import several
 
 
+@several
 def substitution_effect(
-    model: nn.Module,
+    model: nn.Module,  # or a list of them: the mean
     X: Tensor,  # [N, 4, L] one-hot
     substitutions: Any,  # rows (sequence, position, letter), whole numbers [K, 3]
     args: tuple[Tensor, ...] | None = None,

@@ -17,10 +17,12 @@ from nucleoscope.engine.rows import Ints
 from nucleoscope.engine.table import Table
 from nucleoscope.methods.editing import Measured, Options, Request, request
 from nucleoscope.methods.letters import read_allele
+from nucleoscope.methods.several import several
 
 
+@several
 def variant_effect(
-    model: nn.Module,
+    model: nn.Module,  # or a list of them: the mean
     X: Tensor,  # [N, 4, L] one-hot
     sequence: Any,  # [M] which sequence of X each variant lies in
     position: Any,  # [M] where its first letter lies there, from 0
