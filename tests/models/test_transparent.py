@@ -360,6 +360,8 @@ def test_rlipp_refuses_what_it_cannot_rank() -> None:
         with pytest.raises(ValueError, match=message):
             rlipp(net, given, **told)
     with pytest.raises(ValueError, match="others: 1 further inputs"):
+        rlipp(net, x, x)
+    with pytest.raises(ValueError, match="a measured answer is given by name, y="):
         rlipp(net, x, x[:, 0])
     with pytest.raises(TypeError, match="a Linear, where a DCell"):
         rlipp(nn.Linear(12, 1), x)  # type: ignore[arg-type]
