@@ -29,7 +29,7 @@ def room(*rooms: str, lazily: tuple[str, ...] = (), outside: frozenset[str] | No
 
 
 def engine(*rooms: str, lazily: tuple[str, ...] = ()) -> Room:
-    others = {"ops", "naive.ops", "reading", "wrapped"}
+    others = {"alphabet", "ops", "naive.ops", "reading", "wrapped"}
     names = [each if each in others else f"engine.{each}" for each in rooms]
     return room(*names, lazily=lazily, outside=ARRAYS)
 
@@ -49,7 +49,7 @@ LAW = {
         "scan",
     ),
     "__main__": room("cli"),
-    "cli": room(FACE, "demo", "evaluate", "models", "plot", "files", "scan"),
+    "cli": room(FACE, "alphabet", "demo", "evaluate", "models", "plot", "files", "scan"),
     "compat": room(
         FACE,
         "evaluate",
@@ -65,6 +65,7 @@ LAW = {
         "engine.quadrature",
     ),
     "scan": room(  # the face offers it, so it takes methods from there by name
+        "alphabet",
         "files",
         "engine.aligned",
         "engine.cache",
@@ -166,6 +167,7 @@ LAW = {
         "run", "prepare", "plan", "forward", "read", "step", "memory", "transfer"
     ),
     "engine.prepare": engine(
+        "alphabet",
         "cache",
         "near",
         "plan",
@@ -428,7 +430,7 @@ def test_imports_point_one_way() -> None:
         (
             "nucleoscope.cli.made_up",
             "import nucleoscope.engine.run",
-            "cli may import demo, evaluate, files, models, nucleoscope, plot, scan",
+            "cli may import alphabet, demo, evaluate, files, models, nucleoscope, plot, scan",
         ),
         ("nucleoscope.ops.made_up", "from nucleoscope.kernels import x", "only inside a function"),
         ("nucleoscope.ops.made_up", "import triton", "ops may import torch"),

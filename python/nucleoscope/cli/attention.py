@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 import nucleoscope
+from nucleoscope.alphabet import alphabet_of
 from nucleoscope.cli import options
 from nucleoscope.cli.failures import one_message, plain_warnings, prompt_interrupt
 from nucleoscope.cli.fasta import read_one_hot
@@ -70,8 +71,9 @@ def attention(
         plain_warnings(),
         prompt_interrupt(),
     ):
-        regions, X = read_one_hot(fasta, bed, region, length, common["alphabet"], common["layout"])
         net = load_model(model, weights, trust, device)
+        common["alphabet"] = letters = alphabet_of(net, common["alphabet"])
+        regions, X = read_one_hot(fasta, bed, region, length, letters, common["layout"])
         began = time.perf_counter()
         rows = _rows(stretches, len(regions[0]))
         given = {"rows": rows, "controls": shuffles, **common}

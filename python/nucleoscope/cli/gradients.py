@@ -11,6 +11,7 @@ import click
 import torch
 
 import nucleoscope
+from nucleoscope.alphabet import alphabet_of
 from nucleoscope.cli import options
 from nucleoscope.cli.failures import one_message, plain_warnings, prompt_interrupt
 from nucleoscope.cli.fasta import read_one_hot
@@ -67,7 +68,7 @@ def gradients(
     method: str, models: tuple[str, ...], weights: tuple[Path, ...], trust: bool, fasta: Path, bed: Path | None,
     region: str | None, length: int | None, targets: tuple[options.Pick, ...], out: Path | None,
     dry_run: bool, device: torch.device, progress: bool | None, traceback: bool, hypothetical: bool,
-    reverse_complement: bool, shifts: tuple[int, ...], layout: str, alphabet: str, precision: str,
+    reverse_complement: bool, shifts: tuple[int, ...], layout: str, alphabet: str | None, precision: str,
     memory: int | None, **own: Any,
 ) -> None:  # fmt: skip
     """Score every base of regions of a genome by gradients of your own model.
@@ -82,9 +83,10 @@ def gradients(
         "target": asked(targets), "layout": layout, "alphabet": alphabet, "precision": precision, "memory": memory,
     }  # fmt: skip
     with one_message(traceback, "\n(--traceback shows where.)"), plain_warnings():
-        regions, X = read_one_hot(fasta, bed, region, length, alphabet, layout)
         with prompt_interrupt():
             net = load_models(models, weights, trust, device)
+            common["alphabet"] = letters = alphabet_of(net, alphabet)
+            regions, X = read_one_hot(fasta, bed, region, length, letters, layout)
             if dry_run:
                 points = _points(method, chosen)
                 for each in listed(net):

@@ -13,6 +13,7 @@ import click
 import torch
 
 import nucleoscope
+from nucleoscope.alphabet import alphabet_of
 from nucleoscope.cli import options
 from nucleoscope.cli.failures import one_message, plain_warnings, prompt_interrupt
 from nucleoscope.cli.fasta import read_one_hot
@@ -57,9 +58,10 @@ def mutagenesis(
     common["target"] = asked(targets)
     common["device"] = device
     with one_message(traceback, "\n(--traceback shows where.)"), plain_warnings():
-        regions, X = read_one_hot(fasta, bed, region, length, common["alphabet"], common["layout"])
         with prompt_interrupt():
             net = load_models(models, weights, trust, device)
+            common["alphabet"] = letters = alphabet_of(net, common["alphabet"])
+            regions, X = read_one_hot(fasta, bed, region, length, letters, common["layout"])
             if dry_run:
                 for each in listed(net):
                     click.echo(nucleoscope.plan(each, X, **common))

@@ -73,8 +73,8 @@ READING = (
         help="Axes of the model's input: sequences, letters (channels) and sites.",
     ),
     click.option(
-        "--alphabet", type=options.alphabet, default="ACGT", show_default=True,
-        help="Order of the input's channels.",
+        "--alphabet", type=options.alphabet, default=None,
+        help="Order of the input's channels. Default: what the model says (its `alphabet`), else ACGT.",
     ),
 )  # fmt: skip
 SCORING = (

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nucleoscope.alphabet import alphabet_of
 from nucleoscope.engine.cache import Traced, traced
 from nucleoscope.engine.device import choose, home
 from nucleoscope.engine.half import half_type, in_float32
@@ -83,7 +84,7 @@ def ask(
         read_model(half)
         model = in_float32(half)
     native = read_model(model)
-    sequences = read_sequences(X, alphabet, layout)
+    sequences = read_sequences(X, alphabet_of(model, alphabet), layout)
     others = read_others(args, len(X))
     start, end = read_range(start, end, sequences.letters.shape[1])
     dtype = read_precision(precision, native)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nucleoscope.alphabet import alphabet_of
 from nucleoscope.effects import Effects
 from nucleoscope.engine.read import Func
 from nucleoscope.engine.table import Table
@@ -30,7 +31,7 @@ def ablate(
     target: Any = None,
     func: Func | None = None,
     layout: str = "NCL",
-    alphabet: str = "ACGT",
+    alphabet: str | None = None,
     precision: str = "fp32",
     memory: int | None = None,
     verify: int = 2,
@@ -57,6 +58,7 @@ def ablate(
         edited[:, :, start:end] = X[:, :, start:end][:, :, order]     # for each of n orders
         read(model(edited)) - read(model(X))
     """
+    alphabet = alphabet_of(model, alphabet)
     options = Options(target, func, layout, alphabet, precision, memory, verify, progress, device)
     with request(model, X, args, options, "ablate") as asked:
         start, end = read_range(start, end, asked.letters.shape[1])

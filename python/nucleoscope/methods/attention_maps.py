@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from nucleoscope.alphabet import alphabet_of
 from nucleoscope.engine.capture.run import Attention
 from nucleoscope.engine.fold import weight_blocks
 from nucleoscope.methods.attending import Attending, attending, rows_for
@@ -32,7 +33,7 @@ def attention_maps(
     top: int | None = None,
     tokens: Spans | None = None,
     layout: str = "NCL",
-    alphabet: str = "ACGT",
+    alphabet: str | None = None,
     precision: str = "fp32",
 ) -> Attribution | Largest:  # scores [N, H, M, T]
     """The attention of one layer: of chosen queries to every key, or the `top` largest weights of every query.
@@ -62,6 +63,7 @@ def attention_maps(
         scores = rows @ softmax(logits, -1)                       # head by head
         weights, keys = softmax(logits, -1).topk(top)             # with top
     """
+    alphabet = alphabet_of(model, alphabet)
     with attending(
         model, X, args, layers=[layer], tokens=tokens, layout=layout, alphabet=alphabet, precision=precision,
         memory=None,

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nucleoscope.alphabet import alphabet_of
 from nucleoscope.engine.capture.run import Attention
 from nucleoscope.engine.conditioning import identifiable, measured
 from nucleoscope.engine.fold import MANY, Relevance, by_rows, sample
@@ -42,7 +43,7 @@ def attention_relevance(
     controls: int = 1,
     spectrum: int | None = 0,
     layout: str = "NCL",
-    alphabet: str = "ACGT",
+    alphabet: str | None = None,
     precision: str = "fp32",
     memory: int | None = None,
     random_state: int | None = 0,
@@ -85,6 +86,7 @@ def attention_relevance(
             R = R + (P * grad(target, P)).clamp(min=0).mean(0) @ R
         scores = rows @ R
     """  # fmt: skip
+    alphabet = alphabet_of(model, alphabet)
     read_func(func)
     if isinstance(target, list):
         raise ValueError("target: one target a call; relevance has a gradient of its own for each")

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nucleoscope.alphabet import alphabet_of
 from nucleoscope.engine.capture.run import Attention
 from nucleoscope.engine.conditioning import Conditioning, identifiable, measured
 from nucleoscope.engine.fold import Rollout
@@ -42,7 +43,7 @@ def attention_rollout(
     controls: int = 1,
     spectrum: int | None = None,
     layout: str = "NCL",
-    alphabet: str = "ACGT",
+    alphabet: str | None = None,
     precision: str = "fp32",
     memory: int | None = None,
     random_state: int | None = 0,
@@ -115,6 +116,7 @@ def attention_rollout(
             joint = (alpha * eye + (1 - alpha) * P) @ joint
         scores = rows @ joint
     """
+    alphabet = alphabet_of(model, alphabet)
     alpha = read_number("alpha", alpha, 0.0, 1.0)
     controls, seed = (
         int(read_number("controls", controls, 0, 1000)),

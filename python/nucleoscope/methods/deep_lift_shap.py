@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from nucleoscope.alphabet import alphabet_of
 from nucleoscope.engine.multipliers import Multipliers, Originals
 from nucleoscope.engine.prepare import forward
 from nucleoscope.engine.program import ABREAST
@@ -41,7 +42,7 @@ def deep_lift_shap(
     func: Func | None = None,
     hypothetical: bool = False,
     layout: str = "NCL",
-    alphabet: str = "ACGT",
+    alphabet: str | None = None,
     precision: str = "fp32",
     memory: int | None = None,
     progress: bool = False,
@@ -95,6 +96,7 @@ def deep_lift_shap(
         scores = mean over b of (m - (m * b).sum(1, keepdim=True))     # (m * (X - b)).sum() == f(X) - f(b)
         scores if hypothetical else scores * X
     """
+    alphabet = alphabet_of(model, alphabet)
     if unknown not in UNKNOWN:
         raise ValueError(f"unknown={unknown!r}: use one of {', '.join(map(repr, UNKNOWN))}")
     count, seed = read_count("n_shuffles", n_shuffles), read_random_state(random_state)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nucleoscope.alphabet import alphabet_of
 from nucleoscope.engine.cache import doubled, in_turn
 from nucleoscope.engine.steady import answer, check_finite
 from nucleoscope.methods.running import exactly, versions
@@ -37,7 +38,7 @@ def deletion_screen(
     width: int = 1000,
     step: int | None = None,
     output: str | int | None = None,
-    alphabet: str = "ACGT",
+    alphabet: str | None = None,
     precision: str = "fp32",
 ) -> Deletions:  # impact [N, K]
     """C.Origami's in-silico screen: a stretch is deleted, what follows moves up, and the map is predicted anew.
@@ -65,6 +66,7 @@ def deletion_screen(
         cut = torch.cat([X[:, :, w:p], X[:, :, p + width : w + length + width]], 2)   # and each track
         (model(cut) - model(X[:, :, w : w + length])).abs().mean()
     """
+    alphabet = alphabet_of(model, alphabet)
     step = width if step is None else step
     for name, value in (("length", length), ("width", width), ("step", step)):
         if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nucleoscope.alphabet import alphabet_of
 from nucleoscope.engine.read import Func
 from nucleoscope.methods.ablate import ablate
 from nucleoscope.methods.saliency import saliency
@@ -27,7 +28,7 @@ def distal_scores(
     edits: int = 0,
     shuffles: int = 1,
     layout: str = "NCL",
-    alphabet: str = "ACGT",
+    alphabet: str | None = None,
     precision: str = "fp32",
     memory: int | None = None,
     random_state: int | None = 0,
@@ -62,6 +63,7 @@ def distal_scores(
 
         G = grad(target, X);  scores = ((G - G.mean(1)) * X).sum(1).abs() summed over each block
     """
+    alphabet = alphabet_of(model, alphabet)
     _check_counts(block=(block, 1), beyond=(beyond, 0), edits=(edits, 0), shuffles=(shuffles, 1))
     if isinstance(target, list):
         raise ValueError("target: one target a call, since far blocks are chosen by its own scores")

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from nucleoscope.alphabet import alphabet_of
 from nucleoscope.engine.path import Inputs, Points, sums
 from nucleoscope.engine.quadrature import Numbers, halves
 from nucleoscope.engine.read import Func
@@ -38,7 +39,7 @@ def expected_gradients(
     hypothetical: bool = False,
     center: str = "none",
     layout: str = "NCL",
-    alphabet: str = "ACGT",
+    alphabet: str | None = None,
     precision: str = "fp32",
     memory: int | None = None,
     progress: bool = False,
@@ -82,6 +83,7 @@ def expected_gradients(
 
         mean over baselines b of integrated_gradients(model, X, baselines=b, method="midpoint", n_steps=n_steps)
     """
+    alphabet = alphabet_of(model, alphabet)
     if not isinstance(n_steps, Integral) or isinstance(n_steps, bool) or n_steps < 1:
         raise ValueError(f"n_steps={n_steps!r}: a number of nodes for each baseline, 1 or more")
     count, seed = read_count("n_shuffles", n_shuffles), read_random_state(random_state)

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from nucleoscope.alphabet import alphabet_of
 from nucleoscope.engine.cache import in_turn
 from nucleoscope.engine.prepare import ask
 from nucleoscope.engine.read import Func, Read
@@ -55,7 +56,7 @@ class GradientPlan:
 
 def plan_gradients(
     model: Any, X: Tensor, args: tuple[Tensor, ...] | None = None, *, points: int = 1, target: Any = None,
-    func: Func | None = None, layout: str = "NCL", alphabet: str = "ACGT", precision: str = "fp32",
+    func: Func | None = None, layout: str = "NCL", alphabet: str | None = None, precision: str = "fp32",
     memory: int | None = None,
 ) -> GradientPlan:  # fmt: skip
     """What a gradient method would do with the same arguments; print it.
@@ -63,6 +64,7 @@ def plan_gradients(
     points: gradients a sequence, as `n_steps` of `integrated_gradients`. It is of one model; one forward
     is made. Raises what `saliency` raises for bad arguments, and for a model that has no gradient.
     """
+    alphabet = alphabet_of(model, alphabet)
     with in_turn:
         asked = ask(
             model, X, args, start=0, end=None, layout=layout, alphabet=alphabet, precision=precision,

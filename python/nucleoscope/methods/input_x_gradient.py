@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from nucleoscope.alphabet import alphabet_of
 from nucleoscope.engine.read import Func
 from nucleoscope.methods.at_points import at_sequences
 from nucleoscope.methods.gradients import attributed
@@ -26,7 +27,7 @@ def input_x_gradient(
     hypothetical: bool = False,
     center: str = "none",
     layout: str = "NCL",
-    alphabet: str = "ACGT",
+    alphabet: str | None = None,
     precision: str = "fp32",
     memory: int | None = None,
     progress: bool = False,
@@ -45,6 +46,7 @@ def input_x_gradient(
 
         X * torch.autograd.grad(read(model(X)).sum(), X)[0]
     """
+    alphabet = alphabet_of(model, alphabet)
 
     explain = functools.partial(at_sequences, progress=progress)
     return attributed(

@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from nucleoscope.alphabet import alphabet_of
 from nucleoscope.engine.integral import LEAST, by_halves, by_thirds, integral
 from nucleoscope.engine.quadrature import NAMES, rule
 from nucleoscope.engine.read import Func
@@ -42,7 +43,7 @@ def integrated_gradients(
     hypothetical: bool = False,
     center: str = "none",
     layout: str = "NCL",
-    alphabet: str = "ACGT",
+    alphabet: str | None = None,
     precision: str = "fp32",
     memory: int | None = None,
     progress: bool = False,
@@ -106,6 +107,7 @@ def integrated_gradients(
         scores = G - (b * G).sum(1, keepdim=True)
         scores if hypothetical else scores * X    # summed over letters: ((X - b) * G).sum(1)
     """
+    alphabet = alphabet_of(model, alphabet)
     steps = _read_steps(n_steps, method, tolerance)
     walks: list[Walk] = []
 

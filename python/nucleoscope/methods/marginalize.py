@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nucleoscope.alphabet import alphabet_of
 from nucleoscope.effects import Effects
 from nucleoscope.engine.read import Func
 from nucleoscope.methods.editing import Options, laid_out, request
@@ -26,7 +27,7 @@ def marginalize(
     target: Any = None,
     func: Func | None = None,
     layout: str = "NCL",
-    alphabet: str = "ACGT",
+    alphabet: str | None = None,
     precision: str = "fp32",
     memory: int | None = None,
     verify: int = 2,
@@ -54,6 +55,7 @@ def marginalize(
         edited[:, :, p : p + W] = motif
         read(model(edited)) - read(model(X))
     """
+    alphabet = alphabet_of(model, alphabet)
     options = Options(target, func, layout, alphabet, precision, memory, verify, progress, device)
     with request(model, X, args, options, "marginalize") as asked:
         letters = read_motif(motif, alphabet, "motif")

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nucleoscope.alphabet import alphabet_of
 from nucleoscope.engine.backward import Backward
 from nucleoscope.engine.cache import doubled, in_turn
 from nucleoscope.engine.graph import FixedBatch
@@ -63,7 +64,7 @@ def modal_attributions(
     n_steps: int = 32,
     target: Any = None,
     func: Func | None = None,
-    alphabet: str = "ACGT",
+    alphabet: str | None = None,
     precision: str = "fp32",
     memory: int = 1 << 30,
 ) -> ModalAttribution:
@@ -98,6 +99,7 @@ def modal_attributions(
         slopes = sum(w * grad(read(model(*(b + t * (x - b)))), inputs) for t, w in nodes)
         scores = [slope * (x - b) for slope, x, b in zip(slopes, inputs, baselines)]
     """
+    alphabet = alphabet_of(model, alphabet)
     if method not in METHODS:
         raise ValueError(f"method={method!r}: use one of {', '.join(map(repr, METHODS))}")
     whole = isinstance(n_steps, Integral) and not isinstance(n_steps, bool)

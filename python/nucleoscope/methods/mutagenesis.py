@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nucleoscope.alphabet import alphabet_of
 from nucleoscope.engine.cache import in_turn
 from nucleoscope.engine.edited import table_plan
 from nucleoscope.engine.graph import Untraceable as Untraceable
@@ -43,7 +44,7 @@ def saturation_mutagenesis(
     hypothetical: bool = False,
     center: str = "mean",
     layout: str = "NCL",
-    alphabet: str = "ACGT",
+    alphabet: str | None = None,
     precision: str = "fp32",
     memory: int | None = None,
     verify: int = 2,
@@ -90,7 +91,8 @@ def saturation_mutagenesis(
         ``"alternatives"``: less the mean over the other letters, all of them at N (AlphaGenome);
         ``"none"``: changes as they are (CREsted, Borzoi); with ``hypothetical=True`` only.
     layout, alphabet
-        How X is laid out, ``"NCL"`` or ``"NLC"``, and which letter each of its columns is.
+        How X is laid out, ``"NCL"`` or ``"NLC"``, and which letter each of its channels is: by default what the
+        model's attribute `alphabet` says, else ACGT. The same letters in another order than it says are refused.
     precision
         ``"fp32"`` or ``"fp64"``: what the engine computes in. ``"tf32"`` (on a GPU) and ``"bf16"`` (there,
         and on processors that have it): deltas are multiplied as such and summed in fp32, beside fp32
@@ -142,6 +144,7 @@ def saturation_mutagenesis(
         scores = raw - raw.mean(2, keepdim=True)
         scores if hypothetical else scores * X[:, None, :, start:end]
     """
+    alphabet = alphabet_of(model, alphabet)
     if center not in CENTERS:
         raise ValueError(f"center={center!r}: use one of {', '.join(map(repr, CENTERS))}")
     if center == "none" and not hypothetical:
@@ -225,7 +228,7 @@ def _compact(columns: Tensor) -> Tensor:
 def plan(
     model: Model, X: Tensor, args: tuple[Tensor, ...] | None = None, *, start: int = 0,
     end: int | None = None, target: Any = None, func: Func | None = None, layout: str = "NCL",
-    alphabet: str = "ACGT", precision: str = "fp32", memory: int | None = None,
+    alphabet: str | None = None, precision: str = "fp32", memory: int | None = None,
     device: str | torch.device | None = None, substitutions: Any = None, sequence: Any = None,
     trunk: str | LinearTrunk = "exact",
 ) -> Plan:  # fmt: skip
@@ -238,6 +241,7 @@ def plan(
     model that calls it, the arithmetic saved, and the memory. Raises Untraceable where the model cannot be
     traced, and what `saturation_mutagenesis` raises for bad arguments.
     """
+    alphabet = alphabet_of(model, alphabet)
     with in_turn, contextlib.ExitStack() as stack:
         asked = ask(
             model, X, args, start=start, end=end, layout=layout, alphabet=alphabet,

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nucleoscope.alphabet import alphabet_of
 from nucleoscope.effects import Pairs
 from nucleoscope.engine.edited import Edited, apart, edited
 from nucleoscope.engine.graph import Untraceable
@@ -34,7 +35,7 @@ def pairwise(
     target: Any = None,
     func: Func | None = None,
     layout: str = "NCL",
-    alphabet: str = "ACGT",
+    alphabet: str | None = None,
     precision: str = "fp32",
     memory: int | None = None,
     verify: int = 2,
@@ -61,6 +62,7 @@ def pairwise(
 
         f(a at i, b at j) - f(a at i) - f(b at j) + f(as it is)
     """
+    alphabet = alphabet_of(model, alphabet)
     options = Options(target, func, layout, alphabet, precision, memory, verify, progress, device)
     with request(model, X, args, options, "pairwise") as asked:
         start, end = read_range(start, end, asked.letters.shape[1])

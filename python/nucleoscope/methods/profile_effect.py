@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nucleoscope.alphabet import alphabet_of
 from nucleoscope.effects import Effects
 from nucleoscope.engine.edited import Edited, edited
 from nucleoscope.engine.near import Near, NotNear
@@ -37,7 +38,7 @@ def profile_effect(
     around: int,
     target: Any = None,
     layout: str = "NCL",
-    alphabet: str = "ACGT",
+    alphabet: str | None = None,
     precision: str = "fp32",
     memory: int | None = None,
     verify: int = 2,
@@ -72,6 +73,7 @@ def profile_effect(
         first = position - around - (L - P) // 2
         change[:, first : first + 2 * around + 1]
     """
+    alphabet = alphabet_of(model, alphabet)
     options = Options(target, None, layout, alphabet, precision, memory, verify, False, device)
     variants = read_variants(sequence, position, ref, alt, alphabet)
     return profiles(model, X, args, variants, around, options, double=not read_verify(verify))

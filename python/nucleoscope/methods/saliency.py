@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nucleoscope.alphabet import alphabet_of
 from nucleoscope.engine.read import Func
 from nucleoscope.methods.at_points import at_sequences
 from nucleoscope.methods.gradients import attributed
@@ -28,7 +29,7 @@ def saliency(
     center: str = "mean",
     magnitude: bool = False,
     layout: str = "NCL",
-    alphabet: str = "ACGT",
+    alphabet: str | None = None,
     precision: str = "fp32",
     memory: int | None = None,
     progress: bool = False,
@@ -76,6 +77,7 @@ def saliency(
         scores = G - G.mean(1, keepdim=True)
         scores if hypothetical else scores * X
     """
+    alphabet = alphabet_of(model, alphabet)
 
     explain = functools.partial(at_sequences, progress=progress)
     return attributed(

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from nucleoscope.alphabet import alphabet_of
 from nucleoscope.engine.integral import relative
 from nucleoscope.engine.path import Inputs, Points, sums
 from nucleoscope.engine.quadrature import halves
@@ -39,7 +40,7 @@ def smooth_grad(
     hypothetical: bool = False,
     center: str = "mean",
     layout: str = "NCL",
-    alphabet: str = "ACGT",
+    alphabet: str | None = None,
     precision: str = "fp32",
     memory: int | None = None,
     progress: bool = False,
@@ -83,6 +84,7 @@ def smooth_grad(
         scores = G - G.mean(1, keepdim=True)
         scores if hypothetical else scores * X
     """
+    alphabet = alphabet_of(model, alphabet)
     if noise not in NOISES:
         raise ValueError(f"noise={noise!r}: use one of {', '.join(map(repr, NOISES))}")
     most = 1.0 if noise == "substitutions" else float("inf")

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nucleoscope.alphabet import alphabet_of
 from nucleoscope.effects import Effects
 from nucleoscope.engine.read import Func
 from nucleoscope.engine.rows import Ints
@@ -30,7 +31,7 @@ def space(
     target: Any = None,
     func: Func | None = None,
     layout: str = "NCL",
-    alphabet: str = "ACGT",
+    alphabet: str | None = None,
     precision: str = "fp32",
     memory: int | None = None,
     verify: int = 2,
@@ -59,6 +60,7 @@ def space(
             at += len(motif) + gap
         read(model(edited)) - read(model(X))
     """
+    alphabet = alphabet_of(model, alphabet)
     options = Options(target, func, layout, alphabet, precision, memory, verify, progress, device)
     with request(model, X, args, options, "space") as asked:
         if isinstance(motifs, str | Tensor) or len(motifs) < 2:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nucleoscope.alphabet import alphabet_of
 from nucleoscope.effects import Effects
 from nucleoscope.engine.read import Func
 from nucleoscope.engine.rows import Ints
@@ -27,7 +28,7 @@ def substitution_effect(
     target: Any = None,
     func: Func | None = None,
     layout: str = "NCL",
-    alphabet: str = "ACGT",
+    alphabet: str | None = None,
     precision: str = "fp32",
     memory: int | None = None,
     verify: int = 2,
@@ -59,6 +60,7 @@ def substitution_effect(
         edited[n, :, position] = one_hot(letter)          # for every row
         read(model(edited)) - read(model(X))
     """
+    alphabet = alphabet_of(model, alphabet)
     options = Options(target, func, layout, alphabet, precision, memory, verify, progress, device)
     with request(model, X, args, options, "substitution_effect") as asked:
         table = read_table(substitutions, sequence, asked.letters.shape, len(alphabet))

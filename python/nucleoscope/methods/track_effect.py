@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nucleoscope.alphabet import alphabet_of
 from nucleoscope.effects import Effects
 from nucleoscope.engine.cache import doubled, in_turn
 from nucleoscope.engine.prepare import Asked, ask
@@ -25,7 +26,7 @@ def track_effect(
     *,
     target: Any = None,
     func: Func | None = None,
-    alphabet: str = "ACGT",
+    alphabet: str | None = None,
     precision: str = "fp32",
     batch: int = 8,
 ) -> Effects:  # changes [N, K], or [N, K, T] for a list of targets
@@ -46,6 +47,7 @@ def track_effect(
 
         read(model(*edit.applied((X, *args)))) - read(model(X, *args))
     """
+    alphabet = alphabet_of(model, alphabet)
     listed = read_edits(edits)
     if not isinstance(batch, int) or batch < 1:
         raise ValueError(f"batch={batch!r}: sequences that go through the model at once, 1 or more")

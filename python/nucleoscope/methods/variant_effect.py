@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nucleoscope.alphabet import alphabet_of
 from nucleoscope.effects import Effects
 from nucleoscope.engine.moved import Splices
 from nucleoscope.engine.read import Func
@@ -34,7 +35,7 @@ def variant_effect(
     target: Any = None,
     func: Func | None = None,
     layout: str = "NCL",
-    alphabet: str = "ACGT",
+    alphabet: str | None = None,
     precision: str = "fp32",
     memory: int | None = None,
     verify: int = 2,
@@ -66,6 +67,7 @@ def variant_effect(
         edited = edited[:, :L], or with left edited[:, -L:]; a short one filled up with zeros there
         read(model(edited)) - read(model(X[n]))
     """
+    alphabet = alphabet_of(model, alphabet)
     options = Options(target, func, layout, alphabet, precision, memory, verify, progress, device)
     with request(model, X, args, options, "variant_effect") as asked:
         variants = read_variants(sequence, position, ref, alt, alphabet)

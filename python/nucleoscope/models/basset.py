@@ -24,6 +24,8 @@ class Basset(nn.Module):
     weights of one do not fit the other.
     """
 
+    alphabet = "ACGT"
+
     def __init__(
         self, length: int | None = None, targets: int = 164, *, small: bool = False
     ) -> None:

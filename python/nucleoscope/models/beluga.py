@@ -21,6 +21,8 @@ class Beluga(nn.Module):
     is not commercial.
     """
 
+    alphabet = "AGCT"
+
     def __init__(self, targets: int = 2002, *, small: bool = False) -> None:
         super().__init__()
         self.length = 400 if small else 2000

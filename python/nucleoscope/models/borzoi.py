@@ -59,6 +59,8 @@ class Borzoi(nn.Module):
     is the tanh form, BatchNorm's eps Keras', 1e-3. One of the signed distance features is zero throughout.
     """
 
+    alphabet = "ACGT"
+
     def __init__(
         self, *, small: bool = False, flash: bool = False, geometry: Geometry | None = None
     ) -> None:

@@ -25,6 +25,8 @@ class BPNetOriginal(nn.Module):
     Source: Avsec et al., Nature Genetics 53:354 (2021).
     """
 
+    alphabet = "ACGT"
+
     def __init__(
         self, factors: int = 4, *, filters: int | None = None, small: bool = False
     ) -> None:
@@ -71,6 +73,8 @@ class BPNet(nn.Module):
     *after* its ReLU (ChromBPNet's form): same counts of parameters, other numbers. Even a mean over the
     length is a sum of local changes, so a base's effect stays local all the way.
     """
+
+    alphabet = "ACGT"
 
     def __init__(
         self, tracks: int = 1, controls: int = 0, *, filters: int | None = None, small: bool = False

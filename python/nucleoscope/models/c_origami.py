@@ -46,6 +46,7 @@ class COrigami(nn.Module):
     gets there, the constant (0, 1, 0, 1, ...): right for batches of one, and attention knows no positions.
     """
 
+    alphabet = "ATCGN"
     first_of_batch: Tensor
 
     def __init__(self, *, small: bool = False, geometry: Geometry | None = None) -> None:

@@ -20,6 +20,8 @@ class ProfileNet(nn.Module):
     more on either side, so that a shallow net's ends where a deep one's does.
     """
 
+    alphabet = "ACGT"
+
     def __init__(
         self, width: int, layers: int, *, trim: int = 0, taps: int = TAPS, last: int = LAST
     ) -> None:
@@ -56,6 +58,8 @@ class ChromBPNet(nn.Module):
     Source: Pampari et al., bioRxiv 10.1101/2024.12.25.630221 (2024). The mean that feeds the bias net's counts
     runs over all its positions, not only those under the output.
     """
+
+    alphabet = "ACGT"
 
     def __init__(self, *, small: bool = False) -> None:
         super().__init__()

@@ -22,6 +22,8 @@ class DanQ(nn.Module):
     Source: Quang & Xie, Nucleic Acids Research 44:e107 (2016).
     """
 
+    alphabet = "AGCT"
+
     def __init__(self, targets: int = 919, *, small: bool = False) -> None:
         super().__init__()
         self.length = 120 if small else 1000

@@ -25,6 +25,8 @@ class DeepCRE(nn.Module):
     columns, which no symmetric padding gives. Keras flattens positions before channels, here it is after.
     """
 
+    alphabet = "ACGT"
+
     def __init__(self, *, small: bool = False) -> None:
         super().__init__()
         self.length = 1100 if small else 3020

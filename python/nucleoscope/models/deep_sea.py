@@ -24,6 +24,8 @@ class DeepSEA(nn.Module):
     The published prediction averages both strands; this is one of them (`reverse_complement=True` asks both).
     """
 
+    alphabet = "AGCT"
+
     def __init__(self, targets: int = 919, *, small: bool = False) -> None:
         super().__init__()
         self.length = 240 if small else 1000

@@ -26,6 +26,8 @@ class DeepSTARR(nn.Module):
     (here after; a loader has to turn the first dense layer), and BatchNorm's eps is 1e-3.
     """
 
+    alphabet = "ACGT"
+
     def __init__(self, *, small: bool = False) -> None:
         super().__init__()
         self.length = 97 if small else 249

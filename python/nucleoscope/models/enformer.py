@@ -57,6 +57,8 @@ class Enformer(nn.Module):
     of 393,216 bases is cropped to this length first.
     """
 
+    alphabet = "ACGT"
+
     def __init__(self, *, small: bool = False, geometry: Geometry | None = None) -> None:
         super().__init__()
         g = geometry or (SMALL if small else Geometry())

@@ -54,6 +54,8 @@ class EpiBERT(nn.Module):
     paths too: here it does not, so two calls agree. Its attention has rank 256 at most, by construction.
     """
 
+    alphabet = "ACGT"
+
     def __init__(self, *, small: bool = False, geometry: Geometry | None = None) -> None:
         super().__init__()
         g = geometry or (SMALL if small else Geometry())

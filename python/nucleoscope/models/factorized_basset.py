@@ -31,6 +31,8 @@ class FactorizedBasset(nn.Module):
     1,000 bases here, where others time it.
     """
 
+    alphabet = "ACGT"
+
     def __init__(
         self, length: int | None = None, targets: int = 164, *, small: bool = False
     ) -> None:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from nucleoscope.alphabet import complement, known
+from nucleoscope.alphabet import alphabet_of, complement, known
 from nucleoscope.models.one_layer import check_layer, watched
 
 
@@ -39,7 +39,7 @@ def kernel_motifs(
     *args: Tensor,
     share: float = 0.5,
     both_strands: bool = False,
-    alphabet: str = "ACGT",
+    alphabet: str | None = None,
     pseudocount: float = 1.0,
     batch: int = 256,
 ) -> list[KernelMotif]:
@@ -61,6 +61,7 @@ def kernel_motifs(
     part of the model or is read by several BatchNorms, for a model in training mode and for other input. Source:
     Alipanahi et al. 2015; Kelley et al. 2016.
     """
+    alphabet = alphabet_of(model, alphabet)
     _check(layer, X, share, alphabet, batch)
     check_layer(model, layer)
     norm = _norm_behind(model, layer, (X[:1], *(t[:1] for t in args)))

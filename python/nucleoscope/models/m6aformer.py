@@ -24,6 +24,8 @@ class M6AFormer(nn.Module):
     fused path that shows no attention.
     """
 
+    alphabet = "ACGT"
+
     def __init__(self, *, small: bool = False) -> None:
         super().__init__()
         self.length = 31 if small else 201

@@ -21,6 +21,8 @@ class MPRADragoNN(nn.Module):
     Source: Movva et al., PLoS ONE 14:e0218073 (2019); weights MIT. BatchNorm's eps is Keras', 1e-3.
     """
 
+    alphabet = "ACGT"
+
     def __init__(self, targets: int = 12, *, small: bool = False) -> None:
         super().__init__()
         self.length = 40 if small else 145

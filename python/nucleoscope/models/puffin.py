@@ -27,6 +27,8 @@ class Puffin(nn.Module):
     The original convolves its 601 taps by FFT; here they are ordinary convolutions, the same sums.
     """
 
+    alphabet = "ACGT"
+
     def __init__(self, *, small: bool = False) -> None:
         super().__init__()
         motifs, starts, threes = (3, 3, 4) if small else (10, 10, 32)

@@ -24,6 +24,8 @@ class PuffinD(nn.Module):
     Source: Dudnyk et al., Science 384:eadj0116 (2024). The published weights are for academic research only.
     """
 
+    alphabet = "ACGT"
+
     def __init__(self, *, small: bool = False) -> None:
         super().__init__()
         steps = SMALL if small else DOWN

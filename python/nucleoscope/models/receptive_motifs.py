@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from nucleoscope.alphabet import known
+from nucleoscope.alphabet import alphabet_of, known
 from nucleoscope.models.one_layer import check_layer, up_to, watched
 
 
@@ -39,7 +39,7 @@ def receptive_motifs(
     filters: list[int] | None = None,
     share: float = 0.5,
     most: int = 100,
-    alphabet: str = "ACGT",
+    alphabet: str | None = None,
     pseudocount: float = 1.0,
     batch: int = 32,
 ) -> list[ReceptiveMotif]:
@@ -65,6 +65,7 @@ def receptive_motifs(
     Source: Kelley et al. 2016 (motifs by activating subsequences); Majdandzic and Koo 2022 (centred slopes).
     """
     check_layer(model, layer)
+    alphabet = alphabet_of(model, alphabet)
     if not 0 < share < 1:
         raise ValueError(f"share={share}: a number between 0 and 1")
     for name, count in (("most", most), ("batch", batch)):

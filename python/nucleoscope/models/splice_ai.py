@@ -29,6 +29,8 @@ class SpliceAI(nn.Module):
     are rounded to 0.01.
     """
 
+    alphabet = "ACGT"
+
     def __init__(self, *, channels: int | None = None, small: bool = False) -> None:
         super().__init__()
         groups, units = (SMALL, 1) if small else (GROUPS, 4)

@@ -36,6 +36,8 @@ class SpliceNet(nn.Module):
     and 0.58 for donors: 201 bases do not tell everything, and probabilities rarely exceed 0.5.
     """
 
+    alphabet = "ACGT"
+
     def __init__(self) -> None:
         super().__init__()
         self.convs = nn.ModuleList(
@@ -78,6 +80,8 @@ class SpliceSiteCount(nn.Module):
     all positions, in sites per sequence. Both targets are differentiable scalars, which is what
     the demo explains.
     """
+
+    alphabet = "ACGT"
 
     def __init__(self, net: SpliceNet) -> None:
         super().__init__()

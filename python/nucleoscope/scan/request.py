@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import nn
 
+from nucleoscope.alphabet import with_alphabet
 from nucleoscope.scan import trunk
 from nucleoscope.scan.folder import Folder
 from nucleoscope.scan.genome import Genome, digest, open_genome
@@ -110,7 +111,9 @@ class Request:
         import nucleoscope
 
         takes = inspect.signature(getattr(nucleoscope, self.method)).parameters
-        return ({"memory": MEMORY} if "memory" in takes else {}) | dict(self.parameters)
+        return ({"memory": MEMORY} if "memory" in takes else {}) | with_alphabet(
+            self.model, self.parameters
+        )
 
 
 def prepare(request: Request, folder: Folder, note: Callable[[str], None]) -> RegionJob:

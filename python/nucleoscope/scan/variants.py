@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from nucleoscope.alphabet import with_alphabet
 from nucleoscope.scan.folder import Folder
 from nucleoscope.scan.genes import Genes
 from nucleoscope.scan.genome import digest, open_genome
@@ -194,7 +195,7 @@ class Request:
 
     def given(self) -> dict[str, Any]:
         """The method's parameters, with what a scan fixes."""
-        return {"memory": MEMORY, **self.parameters}
+        return {"memory": MEMORY, **with_alphabet(self.model, self.parameters)}
 
     def asked(self) -> dict[str, Any]:
         """What a folder that is gone on with must have been asked."""
