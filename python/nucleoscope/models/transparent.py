@@ -70,7 +70,8 @@ def rlipp(
     """
     if others and others[0].ndim == 1:
         raise ValueError(
-            f"others: shape {tuple(others[0].shape)}, one number an example; a measured answer is given by name, y="
+            f"others: shape {tuple(others[0].shape)}, one number an example; "
+            "a measured answer is given by name, y="
         )
     net = net_of_terms(model, x, others)
     if len(x) < 2 * FOLDS:
