@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -9,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 import nucleoscope
-from benchmarks.constructed import Head, Motifs, Pooled, either, letters
+from benchmarks.constructed import Head, Lifted, Motifs, Pooled, either, letters
 from nucleoscope.diagnostics import Finding, faithfulness
-from nucleoscope.diagnostics.faithfulness import _chosen
+from nucleoscope.diagnostics.pairs import _chosen
 from tests.evaluate.closed_forms import Additive
 
 
@@ -86,6 +87,63 @@ def test_sizes_are_compared_by_rank() -> None:
     assert not found.fires
     assert faithfulness(model, X, scores.abs(), signed=True).values["single"]["r"] < 0.9
     assert faithfulness(model, X, torch.rand_like(scores), signed=False).fires
+
+
+class Falling(nn.Module):
+    """A number that every A lowers, by the weight of its position."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.rand(60) + 0.1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return -(x[:, 0] * self.weight).sum(1, keepdim=True)
+
+
+def test_sizes_of_what_only_lowers_an_answer_are_told_apart_by_words() -> None:
+    """They are the same numbers as true scores turned around, so they accuse nothing and the sentence says it."""
+    torch.manual_seed(0)
+    model, X = Falling().eval(), letters(6)
+    true = -(X[:, 0] * model.weight.detach())
+    found = faithfulness(model, X, true)
+    assert not found.fires
+    assert "turned" not in found.values
+    sizes = faithfulness(model, X, -true, signed=False)
+    assert not sizes.fires
+    assert sizes.values["turned"] is True
+    assert "their sign is turned around" in sizes.sentence
+    assert faithfulness(model, X, -true, signed=True).fires
+    other, X, scores = of_pooled()
+    mixed = faithfulness(other, X, scores.abs(), signed=False)
+    assert mixed.values["turned"] is False
+    assert "turned" not in mixed.sentence
+
+
+@pytest.mark.filterwarnings("ignore:the model cannot be traced")
+@pytest.mark.parametrize(("by", "dtype"), [(1e3, "float32"), (1e6, "float64")])
+def test_rounding_accuses_nothing(by: float, dtype: str) -> None:
+    """Of answers that are a large number less another, the effects are noise in float32."""
+    torch.manual_seed(1)  # at which correlations with that noise accused the true map
+    model, X = Lifted(by).eval(), letters(8)
+    exact = copy.deepcopy(model).double()
+    true = nucleoscope.saturation_mutagenesis(exact, X.double(), precision="fp64").observed()
+    found = faithfulness(model, X, true)
+    assert not found.fires
+    assert found.values["dtype"] == dtype
+    assert found.values["single"]["r"] == pytest.approx(1, abs=1e-2)
+    noise = torch.randn(true.shape)
+    assert faithfulness(model, X, noise).fires
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+def test_effects_far_below_an_offset_are_effects(kind: torch.dtype) -> None:
+    torch.manual_seed(0)
+    model, X = Head(1e-6, nn.Identity(), 1e3).to(kind).eval(), letters(8)
+    scores = 1e-6 * ((model.weight - model.weight.mean(0)).detach().float() * X).sum(1)
+    found = faithfulness(model, X, scores)
+    assert (found.applies, found.fires, found.values["dtype"]) == (True, False, "float64")
+    assert found.values["single"]["r"] == pytest.approx(1, abs=1e-3)
+    assert faithfulness(model, X, torch.randn_like(scores)).fires
 
 
 def test_of_a_long_sequence_the_largest_and_some_others_are_asked() -> None:

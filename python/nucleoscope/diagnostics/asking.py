@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nucleoscope.engine.cache import doubled
 from nucleoscope.engine.read import Func, Read
 from nucleoscope.engine.steady import check_finite
 from nucleoscope.reading import read_model, read_others, read_sequences
@@ -52,6 +53,12 @@ def asking(
     read_sequences(X, "ACGT", "NCL")
     others = read_others(args, len(X))
     return Asking(model, X.detach().to(dtype), others, Read(target, func))
+
+
+def in_double(asked: Asking) -> Asking:
+    """The same of a copy of the model in float64."""
+    args = tuple(each.double() if each.is_floating_point() else each for each in asked.args)
+    return Asking(doubled(asked.model), asked.X.double(), args, asked.read)
 
 
 def gradient(value: Callable[[Tensor], Tensor], X: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,6 @@ from torch import Tensor
 from nucleoscope.methods.rank_controls import ranks
 
 AGREES = 0.3  # correlation that the scores of a model's own answer reach
-SILENT = 1e-6  # of the answer: what moves it by less is no effect
 DRAWS, TAIL = 1000, 0.025
 BESIDE = 1.96  # of a normal number's spread, as far out as TAIL
 
@@ -39,33 +38,35 @@ class Compared:
         return f"{self.r:.2f} ({self.low:.2f} to {self.high:.2f})"
 
 
-def compared(
-    said: Tensor,
-    done: Tensor,
-    size: Tensor,
-    group: Tensor,
-    sequence: Tensor,
-    signed: bool,
-    places: int,
-) -> Compared | None:  # each [M]
-    """The correlation within groups, of as many scores as `places`; None where no effect varies within any."""
-    if not signed:
-        said, done = said.abs(), done.abs()
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """What scores say of edits, and what these do; each [M]."""
+
+    said: Tensor
+    done: Tensor
+    least: Tensor  # what edits of a group must differ by, to be told from rounding
+    group: Tensor  # pairs that are compared with each other
+    sequence: Tensor
+    places: int  # how many scores they are made of
+
+
+def compared(held: Pairs, signed: bool) -> Compared | None:
+    """The correlation within groups; None where no effect varies within any."""
+    said, done = (each if signed else each.abs() for each in (held.said, held.done))
     pairs = []
-    for g in group.unique().tolist():
-        of = group == g
+    for g in held.group.unique().tolist():
+        of = held.group == g
         a, b = (each[of] if signed else ranks(each[of]) for each in (said, done))
-        if len(b) > 2 and float((done[of] - done[of].mean()).abs().amax()) > SILENT * float(
-            size[of].amax()
-        ):
-            pairs.append(torch.stack([_standard(a), _standard(b), sequence[of].double()]))
+        reach = (done[of] - done[of].mean()).abs().amax()
+        if len(b) > 2 and bool(reach > held.least[of].amax()):
+            pairs.append(torch.stack([_standard(a), _standard(b), held.sequence[of].double()]))
     if not pairs:
         return None
     a, b, of = torch.cat(pairs, 1)
     if not a.any():
         return Compared(0.0, 0.0, 0.0, len(a), True)
     r = float((a * b).sum() / (a.square().sum() * b.square().sum()).sqrt())
-    low, high = _interval(a, b, of.long(), r, min(len(a), places) - len(pairs))
+    low, high = _interval(a, b, of.long(), r, min(len(a), held.places) - len(pairs))
     return Compared(r, low, high, len(a), False)
 
 

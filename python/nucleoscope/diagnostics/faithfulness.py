@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from nucleoscope.diagnostics.asking import Asking, asking
-from nucleoscope.diagnostics.compared import AGREES, Compared, compared
+from nucleoscope.diagnostics.asking import asking, in_double
+from nucleoscope.diagnostics.compared import AGREES, Compared, Pairs, compared
 from nucleoscope.diagnostics.finding import Finding
+from nucleoscope.diagnostics.pairs import Question, joint, rounding, single
 from nucleoscope.engine.read import Func
-from nucleoscope.methods.substitution_effect import substitution_effect
 
-POOL = 256  # positions of a sequence that sets are drawn from
-SHARES = (0.125, 0.5)  # of the pool, in one set
-BATCH = 64
 QUESTION = "faithfulness"
+TURNED = (
+    " The scores are large where a letter lowers the answer: if one above 0 is to say that it raises the answer, "
+    "their sign is turned around."
+)
 
 
 def faithfulness(
@@ -57,9 +58,15 @@ def faithfulness(
     are two questions of many, and 0.3 is far from good.
 
     signed=False: the sizes of scores are compared by rank with the sizes of effects (attention, magnitudes),
-    and which way an effect goes is not asked.
+    and which way an effect goes is not asked. Sizes of a model whose effects are all below 0 are the same numbers
+    as its true scores turned around, so they accuse nothing; the sentence tells that they would be turned.
 
-    values: single and joint, each with r, low, high, n, constant; signed.
+    What edits do is told from rounding where it is 8 times as large: as answers in the model's own numbers are
+    off from those of a copy in float64, in 8 sets, or as those numbers round. Where single positions or sets do
+    nothing that is, all is asked of that copy, so that neither an offset makes effects nothing nor noise accuses.
+
+    values: single and joint, each with r, low, high, n, constant; signed; turned, where sizes with a sign would
+    be; rounding, of an effect in the model's own numbers; dtype, in which was asked.
 
     Raises TypeError or ValueError for a model, X, scores or target that cannot be meant. Source: Ancona et
     al. 2018 (ICLR, arXiv 1711.06104) for sets.
@@ -73,26 +80,43 @@ def faithfulness(
         raise ValueError(f"n={n!r}: a number of positions and of sets, 1 or more")
     asked = asking(model, X, args, target, func)
     held = _read(scores, X, start)
-    draws = torch.Generator().manual_seed(random_state)
     there = (X[:, :, start : start + held.shape[1]].amax(1) == 1).cpu()
-    single = _single(asked, held, there, start, signed, n, draws)
-    joint = _joint(asked, held, there, start, signed, n, draws)
-    found = [each for each in (single, joint) if each is not None]
-    values = {
-        **{name: asdict(each) for name, each in (("single", single), ("joint", joint)) if each},
-        "signed": signed,
-    }
-    if not found:
+    ask = Question(asked, held if signed else held.abs(), there, start, n)
+    ask = replace(ask, rounding=rounding(ask, torch.Generator().manual_seed(random_state)))
+    pairs, found = _answered(ask, signed, random_state)
+    rounded = ask.rounding
+    if None in found and asked.X.dtype != torch.float64:
+        ask = replace(ask, asked=in_double(asked), rounding=0.0)
+        pairs, found = _answered(ask, signed, random_state)
+    values: dict[str, Any] = {
+        **{name: asdict(each) for name, each in zip(("single", "joint"), found, strict=True) if each},
+        "signed": signed, "rounding": rounded, "dtype": str(ask.asked.X.dtype).removeprefix("torch."),
+    }  # fmt: skip
+    there_are = [each for each in found if each is not None]
+    if not there_are:
         said = "no edit of these sequences changes the answer, so there is nothing to agree with."
         return Finding(QUESTION, False, said, values, applies=False)
-    fires = any(each.below for each in found) and not any(each.agrees for each in found)
-    return Finding(
-        QUESTION,
-        fires,
-        _sentence(single, joint, signed, bool((held >= 0).all()), fires),
-        values,
-        {"r": AGREES},
-    )
+    fires = any(each.below for each in there_are) and not any(each.agrees for each in there_are)
+    said = _sentence(found[0], found[1], signed, bool((held >= 0).all()), fires)
+    if not signed:
+        values["turned"] = _turned(pairs)
+        said += TURNED if values["turned"] and not fires else ""
+    return Finding(QUESTION, fires, said, values, {"r": AGREES})
+
+
+def _answered(
+    ask: Question, signed: bool, seed: int
+) -> tuple[list[Pairs | None], list[Compared | None]]:
+    """Positions, then sets, and what their comparison comes to."""
+    draws = torch.Generator().manual_seed(seed)
+    pairs = [single(ask, draws), joint(ask, draws)]
+    return pairs, [None if each is None else compared(each, signed) for each in pairs]
+
+
+def _turned(pairs: list[Pairs | None]) -> bool:
+    """Whether sizes, were they scores with a sign, would say the opposite of what edits do."""
+    found = [made for each in pairs if each and (made := compared(each, True))]
+    return any(each.high < 0 for each in found) and not any(each.agrees for each in found)
 
 
 def _read(scores: Any, X: Tensor, start: int) -> Tensor:
@@ -107,84 +131,6 @@ def _read(scores: Any, X: Tensor, start: int) -> Tensor:
     if not torch.isfinite(held).all():
         raise ValueError("scores: they hold NaN or infinite numbers")
     return held
-
-
-def _chosen(scores: Tensor, there: Tensor, most: int, draws: torch.Generator) -> Tensor:
-    """Known positions [K] of one sequence: all, or the largest scores and as many of the rest."""
-    known = there.nonzero()[:, 0]
-    known = known[torch.randperm(len(known), generator=draws)]  # so that ties are no order
-    if len(known) <= most:
-        return known
-    order = scores[known].abs().argsort(descending=True, stable=True)
-    rest = order[most // 2 :]
-    drawn = rest[torch.randperm(len(rest), generator=draws)[: most - most // 2]]
-    return known[torch.cat([order[: most // 2], drawn])]
-
-
-def _single(
-    asked: Asking, scores: Tensor, there: Tensor, start: int, signed: bool, n: int, draws: torch.Generator
-) -> Compared | None:  # fmt: skip
-    """Scores of positions with the mean effect of their three other letters, by the delta engine."""
-    each = max(2, n // len(scores))
-    places = [_chosen(s, t, each, draws) for s, t in zip(scores, there, strict=True)]
-    which = torch.cat([torch.full((len(p),), i) for i, p in enumerate(places)])
-    position, edit = torch.cat(places), torch.arange(3 * sum(map(len, places)))
-    sequence, site = which.repeat_interleave(3), start + position.repeat_interleave(3)
-    letter = (asked.X.argmax(1).cpu()[sequence, site] + 1 + edit % 3) % 4
-    if not len(edit):
-        return None
-    found = substitution_effect(
-        asked.model, asked.X, torch.stack([edit, site, letter], 1), asked.args, sequence=sequence,
-        target=asked.read.target, func=asked.read.func, verify=0,
-        precision="fp64" if asked.X.dtype == torch.float64 else "fp32",
-    )  # fmt: skip
-    effects = -found.changes.double().cpu().view(-1, 3).mean(1)
-    size = found.before.double().cpu().abs()[::3]
-    return compared(scores[which, position], effects, size, which, which, signed, len(which))
-
-
-def _joint(
-    asked: Asking, scores: Tensor, there: Tensor, start: int, signed: bool, n: int, draws: torch.Generator
-) -> Compared | None:  # fmt: skip
-    """Sums of scores over random sets with the effect of editing all of a set."""
-    each = max(3, n // (len(scores) * len(SHARES)))
-    weighed = scores if signed else scores.abs()
-    before = _answers(asked, asked.X, asked.args)
-    said, effects, sequence, group, places = [], [], [], [], 0
-    for i, (row, known) in enumerate(zip(weighed, there, strict=True)):
-        pool = _chosen(row, known, POOL, draws)
-        places += len(pool)
-        for share in sorted({round(share * len(pool)) for share in SHARES} - {0, len(pool)}):
-            order = torch.rand(each, len(pool), generator=draws).argsort(1)
-            taken = pool[order[:, :share]]  # [each, share]
-            said.append(row[taken].sum(1))
-            effects.append(before[i] - _after(asked, i, start + taken, draws))
-            sequence += [i] * each
-            group += [len(said)] * each
-    if not said:
-        return None
-    of, groups = torch.tensor(sequence), torch.tensor(group)
-    return compared(
-        torch.cat(said), torch.cat(effects), before.abs()[of], groups, of, signed, places
-    )
-
-
-def _after(asked: Asking, i: int, taken: Tensor, draws: torch.Generator) -> Tensor:  # [K, S] -> [K]
-    """What the model itself says of a sequence with other letters at all of each row's positions."""
-    x, args = asked.X[i], tuple(a[i : i + 1] for a in asked.args)
-    letter = (x.argmax(0).cpu()[taken] + torch.randint(1, 4, taken.shape, generator=draws)) % 4
-    columns = torch.eye(4).to(x)[letter.to(x.device)].transpose(1, 2)  # [K, 4, S]
-    found = []
-    for at, place in enumerate(taken.to(x.device).split(BATCH)):
-        made, put = x.repeat(len(place), 1, 1), columns[at * BATCH : at * BATCH + BATCH]
-        made.scatter_(2, place[:, None].expand(-1, 4, -1), put)
-        found.append(_answers(asked, made, tuple(a.expand(len(place), *a.shape[1:]) for a in args)))
-    return torch.cat(found)
-
-
-def _answers(asked: Asking, X: Tensor, args: tuple[Tensor, ...]) -> Tensor:
-    with torch.no_grad():
-        return asked.value(X.clone(), args).double().cpu()
 
 
 def _sizes(none_below: bool) -> str:

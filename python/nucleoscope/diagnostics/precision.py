@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nucleoscope.diagnostics.asking import Asking, asking
+from nucleoscope.diagnostics.asking import Asking, asking, in_double
 from nucleoscope.diagnostics.finding import Finding
 from nucleoscope.engine.read import Func
 from nucleoscope.methods.substitution_effect import substitution_effect
@@ -54,9 +54,7 @@ def precision(
         raise ValueError(f"n={n!r}: a number of substitutions, 1 or more")
     asked = asking(model, X, args, target, func)
     sequence, rows, edited = _edits(asked.X, n, random_state)
-    double = copy.deepcopy(model).double()
-    judge = asking(double, X, tuple(map(_double, asked.args)), target, func)
-    exact, before = _loop(judge, edited, sequence)
+    exact, before = _loop(in_double(asked), edited, sequence)
     own, _ = _loop(asked, edited, sequence)
     with torch.autocast(asked.X.device.type, torch.bfloat16):
         rounded, _ = _loop(_single(asked), edited, sequence)
@@ -87,10 +85,6 @@ def _single(asked: Asking) -> Asking:
         return asked
     args = tuple(a.float() if a.is_floating_point() else a for a in asked.args)
     return Asking(copy.deepcopy(asked.model).float(), asked.X.float(), args, asked.read)
-
-
-def _double(tensor: Tensor) -> Tensor:
-    return tensor.double() if tensor.is_floating_point() else tensor
 
 
 def _edits(X: Tensor, n: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
