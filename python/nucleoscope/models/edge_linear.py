@@ -65,7 +65,7 @@ class EdgeLinear(nn.Module):
 
     def wiring(self) -> bytes:
         """Its edges in their order, which is not that in which they were given."""
-        return torch.stack([self.sources, self.sinks]).numpy().tobytes()
+        return torch.stack([self.sources, self.sinks]).cpu().numpy().tobytes()
 
     def read(self) -> tuple[Tensor, ...]:
         """The inputs with an edge to each output."""
