@@ -67,7 +67,9 @@ def of_rollouts(draws: int) -> int:
         torch.manual_seed(seed)
         model, X = Attending(16).eval(), letters(BLOCK)
         rows = torch.ones(1, X.shape[2] // 4)
-        rolled = nucleoscope.attention_rollout(model, X, rows=rows, per_base=True)
+        rolled = nucleoscope.attention_rollout(
+            model, X, rows=rows, per_base=True, controls=0, spectrum=0
+        )
         fired += faithfulness(model, X, rolled.scores[:, 0], signed=False).fires
     print("rollouts", fired)  # noqa: T201
     return fired
