@@ -22,6 +22,31 @@ def of_pooled(n: int = 6) -> tuple[nn.Module, Tensor, Tensor]:
     return model, X, nucleoscope.saturation_mutagenesis(model, X, verify=0).observed()
 
 
+class InFloats(nn.Module):
+    """A model that fixes the type of its numbers, as many published ones do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = Pooled()
+
+    def forward(self, X: Tensor) -> Tensor:
+        return self.model(X.float())  # type: ignore[no-any-return]
+
+
+def test_a_model_that_casts_has_no_copy_in_float64_and_is_asked_all_else() -> None:
+    torch.manual_seed(3)
+    model, X = InFloats().eval(), letters(6)
+    scores = nucleoscope.saturation_mutagenesis(model, X, verify=0)
+    found = {each.question: each for each in nucleoscope.card(model, X, scores).findings}
+    rounded = found["scaling and precision"]
+    assert not rounded.applies
+    assert "fixes the type of its numbers" in rounded.sentence
+    assert not found["faithfulness"].fires
+    assert found["faithfulness"].values["joint"]["r"] > 0.3
+    noise = faithfulness(model, X, torch.randn(6, X.shape[2]))
+    assert noise.fires
+
+
 def test_exact_scores_of_an_additive_model_agree_exactly() -> None:
     torch.manual_seed(0)
     X = letters(5, 31).double()

@@ -55,10 +55,18 @@ def asking(
     return Asking(model, X.detach().to(dtype), others, Read(target, func))
 
 
-def in_double(asked: Asking) -> Asking:
-    """The same of a copy of the model in float64."""
+def in_double(asked: Asking) -> Asking | None:
+    """The same of a copy of the model in float64; None where forward fixes the type of its numbers (.float())."""
     args = tuple(each.double() if each.is_floating_point() else each for each in asked.args)
-    return Asking(doubled(asked.model), asked.X.double(), args, asked.read)
+    made = Asking(doubled(asked.model), asked.X.double(), args, asked.read)
+    try:
+        with torch.no_grad():
+            found = made.value(made.X[:1], tuple(each[:1] for each in args))
+    except (
+        RuntimeError
+    ):  # torch's own, of operands of two types: a model that cannot be asked at all was told before
+        return None
+    return made if found.dtype == torch.float64 else None
 
 
 def gradient(value: Callable[[Tensor], Tensor], X: Tensor) -> tuple[Tensor, Tensor]:

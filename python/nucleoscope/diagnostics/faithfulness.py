@@ -64,6 +64,7 @@ def faithfulness(
     What edits do is told from rounding where it is 8 times as large: as answers in the model's own numbers are
     off from those of a copy in float64, in 8 sets, or as those numbers round. Where single positions or sets do
     nothing that is, all is asked of that copy, so that neither an offset makes effects nothing nor noise accuses.
+    A model whose forward fixes the type of its numbers has no such copy, and only their own rounding is known.
 
     values: single and joint, each with r, low, high, n, constant; signed; turned, where sizes with a sign would
     be; rounding, of an effect in the model's own numbers; dtype, in which was asked.
@@ -82,11 +83,13 @@ def faithfulness(
     held = _read(scores, X, start)
     there = (X[:, :, start : start + held.shape[1]].amax(1) == 1).cpu()
     ask = Question(asked, held if signed else held.abs(), there, start, n)
-    ask = replace(ask, rounding=rounding(ask, torch.Generator().manual_seed(random_state)))
-    pairs, found = _answered(ask, signed, random_state)
-    rounded = ask.rounding
-    if None in found and asked.X.dtype != torch.float64:
-        ask = replace(ask, asked=in_double(asked), rounding=0.0)
+    double = None if asked.X.dtype == torch.float64 else in_double(asked)
+    rounded = 0.0
+    if double is not None:
+        rounded = rounding(ask, double, torch.Generator().manual_seed(random_state))
+    pairs, found = _answered(replace(ask, rounding=rounded), signed, random_state)
+    if None in found and double is not None:
+        ask = replace(ask, asked=double)
         pairs, found = _answered(ask, signed, random_state)
     values: dict[str, Any] = {
         **{name: asdict(each) for name, each in zip(("single", "joint"), found, strict=True) if each},

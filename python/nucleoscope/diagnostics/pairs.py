@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nucleoscope.diagnostics.asking import Asking, in_double
+from nucleoscope.diagnostics.asking import Asking
 from nucleoscope.diagnostics.compared import Pairs
 from nucleoscope.methods.substitution_effect import substitution_effect
 
@@ -78,11 +78,9 @@ def joint(ask: Question, draws: torch.Generator) -> Pairs | None:
     return Pairs(torch.cat(said), torch.cat(effects), least, torch.tensor(group), of, places)
 
 
-def rounding(ask: Question, draws: torch.Generator) -> float:
+def rounding(ask: Question, double: Asking, draws: torch.Generator) -> float:
     """How far effects of sets by subtraction are from those of a copy in float64, root mean square."""
-    if ask.asked.X.dtype == torch.float64:
-        return 0.0
-    off, double = [], in_double(ask.asked)
+    off = []
     for k in range(SOME):
         i = k % len(ask.scores)
         known = ask.there[i].nonzero()[:, 0]

@@ -54,7 +54,14 @@ def precision(
         raise ValueError(f"n={n!r}: a number of substitutions, 1 or more")
     asked = asking(model, X, args, target, func)
     sequence, rows, edited = _edits(asked.X, n, random_state)
-    exact, before = _loop(in_double(asked), edited, sequence)
+    double = in_double(asked)
+    if double is None:
+        said = (
+            "the model's forward fixes the type of its numbers (as .float() does), so that no copy of it in "
+            "float64 can judge."
+        )
+        return Finding("scaling and precision", False, said, applies=False)
+    exact, before = _loop(double, edited, sequence)
     own, _ = _loop(asked, edited, sequence)
     with torch.autocast(asked.X.device.type, torch.bfloat16):
         rounded, _ = _loop(_single(asked), edited, sequence)

@@ -164,6 +164,17 @@ class Plan:
             if nodes[arg.name].role == "original"
         }
 
+    def reader_counts(self) -> dict[str, int]:
+        """How many rules read each node's delta; the output and the frontier count one more."""
+        counts = dict.fromkeys([self.graph.edited, *self.order], 0)
+        for name in self.order:
+            for source in self.rule(name).inputs:
+                counts[source] += 1
+        kept = [*self.graph.frontier, *([self.graph.output] if self.local else [])]
+        for name in kept:
+            counts[self.graph.resolve(name)] += 1
+        return counts
+
     def rule(self, name: str) -> Rule:
         """How a layer takes deltas."""
         rule = self.graph.nodes[name].rule

@@ -80,6 +80,14 @@ class Rows:
             base += width
         return index
 
+    def targets(self, many: int, left: int) -> Ints:
+        """Flat index into [S, E, left, L] of a delta [W, S, E, left]; rows beyond the ends hold zeros."""
+        position = np.clip(self.positions, 0, self.length - 1)[:, :, None, None]
+        edit = np.arange(self.sites)[:, None] * many + np.arange(many)
+        cell = edit[:, :, None] * left + np.arange(left)
+        flat: Ints = (cell * self.length + position).reshape(-1)
+        return flat
+
     def same(self, other: Rows) -> bool:
         """Whether both keep the same rows in the same order."""
         return self is other or (

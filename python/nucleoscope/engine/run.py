@@ -18,7 +18,7 @@ from nucleoscope.engine.graph import Rule
 from nucleoscope.engine.memory import Halving
 from nucleoscope.engine.opened import weight
 from nucleoscope.engine.plan import Plan
-from nucleoscope.engine.rows import Delta, Ints, Rows
+from nucleoscope.engine.rows import Delta, Rows
 from nucleoscope.engine.spread import Chunk
 from nucleoscope.engine.step import AnyEdits, Blocks, Originals, Placed, Step, columns
 from nucleoscope.engine.tangent import Tangent
@@ -72,7 +72,7 @@ class Run:
         output = self._originals(source, given)
         self.output = self._laid_out(output).to(forward.like.dtype)
         self.originals = Originals(self._kept)
-        self._reads = _reader_counts(plan)
+        self._reads = plan.reader_counts()
         self._rules = {name: self._rule(name) for name in plan.order}
         if plan.local and plan.target is not None:
             made = plan.thinned.lattices[plan.graph.resolve(plan.graph.output)]
@@ -267,34 +267,10 @@ class Run:
         which = sent(np.repeat(edits.sequence, many), originals.device)
         full = originals.index_select(0, which)
         if delta is not None:
-            where = sent(_targets(delta.rows, many, axes.left), full.device)
+            where = sent(delta.rows.targets(many, axes.left), full.device)
             table, values = (t.reshape(-1, axes.right).squeeze(1) for t in (full, delta.values))
             table.index_add_(0, where, values)  # a view of `full`
         return full
-
-
-def _targets(rows: Rows, many: int, left: int) -> Ints:
-    """Flat index into [S, E, left, L] of a delta [W, S, E, left]; rows beyond the ends hold zeros."""
-    position = np.clip(rows.positions, 0, rows.length - 1)[:, :, None, None]
-    edit = np.arange(rows.sites)[:, None] * many + np.arange(many)
-    cell = edit[:, :, None] * left + np.arange(left)
-    flat: Ints = (cell * rows.length + position).reshape(-1)
-    return flat
-
-
-def _reader_counts(plan: Plan) -> dict[str, int]:
-    """How many rules read each node's delta; the output and the frontier count one more."""
-    graph = plan.graph
-    counts = dict.fromkeys([graph.edited, *plan.order], 0)
-    for name in plan.order:
-        rule = graph.nodes[name].rule
-        assert rule is not None
-        for source in rule.inputs:
-            counts[source] += 1
-    kept = list(graph.frontier) + ([graph.output] if plan.local else [])
-    for name in kept:
-        counts[graph.resolve(name)] += 1
-    return counts
 
 
 def _joined(before: Tensor | None, part: Tensor, first: int, many: int, dim: int = 0) -> Tensor:
