@@ -85,9 +85,19 @@ def ops_in_turn() -> list[list[Any]]:
 @pytest.mark.parametrize("ops", ops_in_turn(), ids=lambda ops: str(ops[0]))
 def test_every_op(ops: list[Any]) -> None:
     for op in ops:  # one that ends locality, or has far pieces, is not run this way
-        model, X = net([op], 24), sequences(1, 24, seed=4)
+        model, X = net([op], 16), sequences(1, 16, seed=4)
         if by_itself(model, X, start=9, end=13) is not None:
             assert_exact(model, X, start=9, end=13)
+
+
+def test_steps_that_stand_alone_may_read_each_other() -> None:
+    def forward(net: Net, x: Tensor) -> Tensor:
+        whole = net.first(x).tanh().flip(2).sum(1, keepdim=True).expand(-1, 6, -1)
+        made: Tensor = net.last(whole).mean(2)
+        return made
+
+    model = lively(Net(forward, first=conv(4, 6, 5), last=conv(6, 2, 3)))
+    assert_exact(model, sequences(1, 16))
 
 
 def test_every_op_has_a_say() -> None:

@@ -106,8 +106,9 @@ class Pairs:
             if chained:
                 behind = layers[layers.index(some[-1]) + 1 :]
                 deltas |= self._chain(some, behind, deltas, edits, placed)
-            else:
-                deltas |= {layer.key: self._step(layer, deltas, edits) for layer in some}
+                continue
+            for layer in some:  # one may read the one before it
+                deltas[layer.key] = self._step(layer, deltas, edits)
         out = deltas.get(MORE + self._out)
         if out is None:
             return run.forward.like.new_zeros(len(part), self.many, len(run.plan.target or ()))
