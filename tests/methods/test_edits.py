@@ -415,6 +415,8 @@ FOLDS = ("bpnet", "basset")  # two outputs each, read alike
         lambda model: nucleoscope.variant_effect(model, X(), *variants(), target=TARGETS),
         lambda model: nucleoscope.pairwise(model, X(), start=8, end=11, target=1),
         lambda model: nucleoscope.ablate(model, X(), 8, 17, n=3, random_state=7, target=1),
+        lambda model: nucleoscope.marginalize(model, X(), "GATTAC", target=1),
+        lambda model: nucleoscope.space(model, X(), ["GAT", "TAC"], [[1], [2]], target=1),
     ],
 )
 def test_several_models_give_their_mean(call: Any) -> None:
@@ -434,6 +436,30 @@ def test_several_models_give_their_mean(call: Any) -> None:
         f"verification (model {n} of 2)" for n in (1, 2)
     }
     assert torch.equal(getattr(call([net("bpnet")]), kind[0]), getattr(one, kind[0]))
+
+
+def test_models_that_read_unlike_alphabets_have_no_mean() -> None:
+    one, two = (copy.deepcopy(net("bpnet")) for _ in range(2))
+    one.alphabet, two.alphabet = "AGCT", "ACGT"  # type: ignore[assignment]
+    for call in (
+        lambda models: nucleoscope.pairwise(models, X(), start=8, end=11, target=1),
+        lambda models: nucleoscope.ablate(models, X(), 8, 17, n=3, target=1),
+    ):
+        with pytest.raises(ValueError, match="unlike alphabets"):
+            call([one, two])
+
+
+@pytest.mark.parametrize("start", [2, 10])
+def test_a_region_that_the_target_does_not_see_has_no_effects(start: int) -> None:
+    torch.manual_seed(0)
+    x = torch.eye(4)[torch.randint(4, (1, 30))].mT.contiguous()
+    model = nn.Sequential(
+        nn.Conv1d(4, 3, 2, stride=3), nn.Conv1d(3, 2, 1, stride=3), nn.Softplus(), nn.Conv1d(2, 1, 1),
+        nn.Flatten(),
+    ).eval()  # fmt: skip
+    found = nucleoscope.pairwise(model, x, start=start, end=start + 4, target=[2])
+    assert not found.interactions.any()
+    assert not found.singles.any()
 
 
 def test_no_model_at_all() -> None:

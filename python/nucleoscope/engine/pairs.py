@@ -127,14 +127,15 @@ class Pairs:
                 if not there.isdisjoint(inputs):
                     yield Layer(key, replace(rule, inputs=inputs), more, name)
                     there.add(key)
-            if both is None:
-                continue
-            if rule is not None and bent:
+            if both is not None and rule is not None and bent:
                 inputs = tuple(BOTH + source for source in rule.inputs)
-                yield Layer(other, replace(rule, inputs=inputs), both, name)
-            else:
+                if not there.isdisjoint(inputs):
+                    yield Layer(other, replace(rule, inputs=inputs), both, name)
+                    there.add(other)
+            elif both is not None and not there.isdisjoint((key, alone)):
                 yield Layer(other, Sum((key, alone), axes, (), (1.0, 1.0)), both, name)
-            if bent and more is not None and name in self._asked:
+                there.add(other)
+            if bent and more is not None and name in self._asked and other in there:
                 yield Layer(key, Sum((other, alone), axes, (), (1.0, -1.0)), more, name)
                 there.add(key)
 

@@ -131,7 +131,7 @@ def _hold(asked: Asked, read: Read, claim: Claim, more: list[Edit], advice: str)
     )
     double = kind == torch.float64
     rounding = 64 * float(torch.finfo(asked.dtype if exact else asked.native).eps) * level
-    own = 0.0 if double else 64 * float(torch.finfo(kind).eps) * level
+    own = 64 * float(torch.finfo(kind).eps) * level  # of the judge
     tiny = float(torch.finfo(torch.float32).tiny)
     allowed = (
         ALLOWED[asked.precision] * effect + (0.0 if exact and double else rounding) + own + tiny

@@ -170,10 +170,14 @@ class Tally:
 
 
 def together(facts: list[dict[str, Any]]) -> dict[str, Any]:
-    """What was done in all views: counts summed, other facts each once."""
+    """What was done in all views: counts summed, other facts each once, lists as they are where all are alike."""
     joined: dict[str, Any] = {}
     for name in dict.fromkeys(name for each in facts for name in each):
         held = [each[name] for each in facts if name in each]
-        once = list(dict.fromkeys(held))
-        joined[name] = sum(held) if isinstance(held[0], int) else "; ".join(map(str, once))
+        if isinstance(held[0], int):
+            joined[name] = sum(held)
+        elif all(each == held[0] for each in held):
+            joined[name] = held[0]
+        else:
+            joined[name] = "; ".join(dict.fromkeys(map(str, held)))
     return joined

@@ -9,6 +9,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import torch
 
+from nucleoscope.alphabet import alphabet_of
 from nucleoscope.effects import OF_EDITS, OF_PAIRS, Effects, Pairs
 from nucleoscope.methods.ensemble import View, members, together
 from nucleoscope.result import Check
@@ -27,6 +28,7 @@ def several(
         asked = members(model)
         if asked == [model]:
             return method(model, *given, **more)
+        more["alphabet"] = alphabet_of(asked, more.get("alphabet"))  # type: ignore[arg-type]
         return _mean([method(each, *given, **more) for each in asked])
 
     return cast(Callable[Concatenate[Any, Given], Result], ask)
