@@ -52,6 +52,7 @@ LAW = {
     "cli": room(FACE, "alphabet", "demo", "evaluate", "models", "plot", "files", "scan"),
     "compat": room(
         FACE,
+        "alphabet",
         "evaluate",
         "naive.methods",
         "wrapped",

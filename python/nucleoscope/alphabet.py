@@ -15,6 +15,7 @@ def alphabet_of(model: Any, asked: str | None) -> str:
     """The letters of a model's channels in their order: what is asked for, else the model's own, else ACGT.
 
     A model says its own by an attribute `alphabet`, as those of `nucleoscope.models` do; of several all have one.
+    What is put around a model says nothing: it may turn the channels before the model sees them.
 
     Raises ValueError where the same letters are asked for in another order than the model's own, and for models
     of unlike orders.
@@ -52,6 +53,8 @@ def _own(model: Any) -> str:
     if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
         model = model.module
     said: Any = getattr(model, "alphabet", None)
+    if isinstance(said, list | tuple) and all(isinstance(letter, str) for letter in said):
+        said = "".join(said)
     if not isinstance(said, str) or len(said) < 4 or len(set(said)) < len(said):
         return ""
     return said.upper() if set(said.upper()) <= set(PAIRS) else ""

@@ -206,3 +206,12 @@ def test_bad_input(
         getattr(ours, method)(net("basset"), X, *given, device="cpu")
     with pytest.raises(ValueError, match="no sequence"):
         ours.predict(net("basset"), X[:0])
+
+
+@pytest.mark.parametrize("name", ["marginalize", "space"])
+def test_motifs_in_another_order_than_the_models_own_are_refused(name: str, X: Tensor) -> None:
+    model = copy.deepcopy(net("basset"))
+    model.alphabet = list("AGCT")  # type: ignore[assignment]
+    with pytest.raises(ValueError, match="the model's channels are AGCT"):
+        getattr(ours, name)(model, X, *EDITS[name])
+    getattr(ours, name)(model, X, *EDITS[name], alphabet=tuple("AGCT"))

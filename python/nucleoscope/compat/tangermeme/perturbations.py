@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nucleoscope.alphabet import alphabet_of
 from nucleoscope.compat.outputs import PerturbationResult, SpaceResult
 from nucleoscope.compat.tangermeme.deltas import before_and_after
 from nucleoscope.compat.tangermeme.inputs import hard
@@ -64,9 +65,10 @@ def marginalize(
 ) -> PerturbationResult:  # y_before, y_after [N, *out]
     """Outputs before and after a motif is written over the sequences, in the middle where `start` is None.
 
-    Raises ValueError for a motif of other letters or that leaves the sequence, and what `func` raises.
+    Raises ValueError for a motif of other letters or that leaves the sequence, an alphabet in another order than
+    the model's own, and what `func` raises.
     """
-    X = _of(X, alphabet)
+    X = _of(model, X, alphabet)
     edited = written(X, motif, start, alphabet)
     options = {**(additional_func_kwargs or {}), **kwargs}
     args = options.pop("args", None)
@@ -87,10 +89,11 @@ def space(
 ) -> SpaceResult:  # y_before [N, *out], y_afters [N, K, *out]
     """Outputs before and after motifs are written over the sequences, at each row of spacings.
 
-    Raises ValueError for motifs or spacings that do not fit, and what `func` raises.
+    Raises ValueError for motifs or spacings that do not fit, an alphabet in another order than the model's own,
+    and what `func` raises.
     """
     del verbose  # one call makes all spacings
-    X = _of(X, alphabet)
+    X = _of(model, X, alphabet)
     gaps = torch.as_tensor(np.asarray(spacing))
     if gaps.ndim != 2 or gaps.shape[1] != len(motifs) - 1:
         raise ValueError(f"spacing: expected [K, {len(motifs) - 1}], got shape {tuple(gaps.shape)}")
@@ -129,8 +132,9 @@ def ablate(
     return PerturbationResult(before, _each(after, shuffled.shape[:2]))
 
 
-def _of(X: Tensor, alphabet: Sequence[str]) -> Tensor:
+def _of(model: Any, X: Tensor, alphabet: Sequence[str]) -> Tensor:
     X = hard(X)
+    alphabet_of(model, "".join(alphabet))  # a motif in the order of another would be other letters
     if X.shape[1] != len(alphabet):
         raise ValueError(
             f"X: its axis 1 has {X.shape[1]}, and the alphabet {len(alphabet)} letters"
