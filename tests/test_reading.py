@@ -86,7 +86,7 @@ SETTINGS: dict[str, list[Any]] = {
     "memory": [0, -1, 1000, "1GB", 1.5],
     "verify": [-1, 0.5, "all", None],
     "layout": ["NHW", "ncl", None],
-    "alphabet": ["", "A", "AACG", None, 4],
+    "alphabet": ["", "A", "AACG", 4],
     "target": [
         2, -3, (0, 12), (0, 0, 0), "counts", 1.5, [], [0, 9], slice(5, 5), slice(2, None),
         slice(None, None, -1),
