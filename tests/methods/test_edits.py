@@ -462,6 +462,19 @@ def test_a_region_that_the_target_does_not_see_has_no_effects(start: int) -> Non
     assert not found.singles.any()
 
 
+@pytest.mark.parametrize(
+    "seed", [8, 11]
+)  # where float64 gives what no edit changes a rounding apart
+def test_the_judge_rounds_as_well(seed: int) -> None:
+    x = torch.eye(4)[torch.randint(4, (1, 30), generator=torch.Generator().manual_seed(0))].mT
+    torch.manual_seed(seed)
+    model = nn.Sequential(
+        nn.AvgPool1d(4, 3), nn.Conv1d(4, 2, 1, stride=3), nn.Softplus(), nn.Conv1d(2, 1, 1), nn.Flatten()
+    ).eval()  # fmt: skip
+    found = nucleoscope.pairwise(model, x.contiguous(), start=4, end=6, target=[0, 2])
+    assert not found.interactions.any()
+
+
 def test_no_model_at_all() -> None:
     with pytest.raises(ValueError, match="list is empty"):
         nucleoscope.pairwise([], X(), start=8, end=11)

@@ -55,8 +55,8 @@ def asking(
     return Asking(model, X.detach().to(dtype), others, Read(target, func))
 
 
-def in_double(asked: Asking) -> Asking | None:
-    """The same of a copy of the model in float64; None where forward fixes the type of its numbers (.float())."""
+def judge(asked: Asking) -> Asking | None:
+    """The same of a copy in float64, which judges; None where forward fixes the type of its numbers (.float())."""
     args = tuple(each.double() if each.is_floating_point() else each for each in asked.args)
     made = Asking(doubled(asked.model), asked.X.double(), args, asked.read)
     try:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nucleoscope.diagnostics.asking import asking, in_double
+from nucleoscope.diagnostics.asking import asking, judge
 from nucleoscope.diagnostics.compared import AGREES, Compared, Pairs, compared
 from nucleoscope.diagnostics.finding import Finding
 from nucleoscope.diagnostics.pairs import Question, joint, rounding, single
@@ -83,7 +83,7 @@ def faithfulness(
     held = _read(scores, X, start)
     there = (X[:, :, start : start + held.shape[1]].amax(1) == 1).cpu()
     ask = Question(asked, held if signed else held.abs(), there, start, n)
-    double = None if asked.X.dtype == torch.float64 else in_double(asked)
+    double = None if asked.X.dtype == torch.float64 else judge(asked)
     rounded = 0.0
     if double is not None:
         rounded = rounding(ask, double, torch.Generator().manual_seed(random_state))

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nucleoscope.diagnostics.asking import Asking, asking, in_double
+from nucleoscope.diagnostics.asking import Asking, asking, judge
 from nucleoscope.diagnostics.finding import Finding
 from nucleoscope.engine.read import Func
 from nucleoscope.methods.substitution_effect import substitution_effect
@@ -54,7 +54,7 @@ def precision(
         raise ValueError(f"n={n!r}: a number of substitutions, 1 or more")
     asked = asking(model, X, args, target, func)
     sequence, rows, edited = _edits(asked.X, n, random_state)
-    double = in_double(asked)
+    double = judge(asked)
     if double is None:
         said = (
             "the model's forward fixes the type of its numbers (as .float() does), so that no copy of it in "
