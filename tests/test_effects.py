@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,6 +62,37 @@ def test_what_is_no_such_file_is_named(
     for name in ("other", "cut", "pickled"):
         with pytest.raises(ValueError, match=f"{name}.npz' is not a result on"):
             kind.load(tmp_path / f"{name}.npz")
+
+
+def attribution() -> Attribution:
+    axes = ("sequence", "letter", "site")
+    return Attribution(torch.randn(1, 4, 3), axes, "ACGT", 7, torch.randn(1, 1), FACTS, CHECKS)
+
+
+@pytest.mark.parametrize(
+    "made", [effects(), pairs(), attribution()], ids=lambda made: type(made).__name__
+)
+def test_a_file_of_another_kind_says_which_and_who_reads_it(
+    made: Attribution | Effects | Pairs, tmp_path: Path
+) -> None:
+    kind = type(made)
+    file = made.save(tmp_path / "whole.npz")
+    assert repr(kind.load(file)) == repr(made)
+    wrong: Any
     for wrong in {Effects, Pairs, Attribution} - {kind}:
-        with pytest.raises(ValueError, match="that was saved, or it is damaged"):
-            wrong.load(tmp_path / "whole.npz")
+        said = f"whole.npz' is not .*: it holds {kind.__name__}; read it by {kind.__name__}.load"
+        with pytest.raises(ValueError, match=said):
+            wrong.load(file)
+
+
+def test_what_cannot_be_written_is_named_as_it_was_given(tmp_path: Path) -> None:
+    absent = tmp_path / "absent" / "deeper"
+    with pytest.raises(FileNotFoundError, match=r"make it first: '.*/absent/deeper'$"):
+        effects().save(absent / "effects.npz")
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError, match=r"'.*/file/effects.npz'$"):
+        effects().save(tmp_path / "file" / "effects.npz")
+    long = "x" * 250 + ".npz"  # fits, but not with what is added until it is whole
+    with pytest.raises(OSError, match=f"'.*/{long}'$"):
+        effects().save(tmp_path / long)
+    assert not list(tmp_path.rglob("*.partial"))

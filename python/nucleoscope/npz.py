@@ -14,6 +14,12 @@ import torch
 
 from nucleoscope.files import whole_file
 
+KINDS = {"scores": "Attribution", "changes": "Effects", "interactions": "Pairs"}
+
+
+class OtherKind(ValueError):
+    """The file holds a result of another kind."""
+
 
 def write(path: str | os.PathLike[str], result: Any, tensors: Sequence[str], what: str) -> Path:
     """Write a result to one file; it appears complete or not at all.
@@ -40,16 +46,22 @@ def read(
 ) -> Any:
     """A result of this kind from a file written by `write`; its checks are of the kind `check`.
 
-    Raises FileNotFoundError where there is none, ValueError where it is not such a file.
+    Raises FileNotFoundError where there is none, ValueError where it is not such a file; of a file of
+    another kind it says which.
     """
     try:
         with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as held:
+            other = [KINDS[name] for name in KINDS if name in held and name != tensors[0]]
+            if other and "facts" in held and tensors[0] not in held:
+                raise OtherKind(
+                    f"{str(path)!r} is not {what}: it holds {other[0]}; read it by {other[0]}.load"
+                )
             facts = json.loads(str(held["facts"]))
             found = {name: torch.from_numpy(held[name]) for name in tensors if name in held}
         facts["axes"] = tuple(facts["axes"])
         facts["checks"] = tuple(check(**each) for each in facts["checks"])
         return kind(**(facts | found))
-    except FileNotFoundError:
+    except (FileNotFoundError, OtherKind):
         raise
     except Exception as error:  # numpy, zipfile and json each have their own
         raise ValueError(
