@@ -104,6 +104,22 @@ def test_variants(name: str, left: bool) -> None:
     assert got.after.shape == got.changes.shape
 
 
+@pytest.mark.parametrize("name", NETS)
+def test_insertions_behind_the_last_letter(name: str) -> None:
+    ends = ([0, 2], [LENGTH, LENGTH], ["", ""], ["GATTACA", "C"])
+    got = nucleoscope.variant_effect(net(name), X(), *ends, target=TARGETS, left=True)
+    assert_exact(name, got.changes, naive_variants.variant_effect, *ends, left=True)
+    assert got.changes.all()
+    assert all(check.passed for check in got.checks)
+    for left, position, says in ((False, LENGTH, "left=True"), (True, 0, "left=False")):
+        given = ([1, 1], [position, 4], ["", letters(1, 4)], ["GA", other(letters(1, 4))])
+        lost = nucleoscope.variant_effect(net(name), X(), *given, target=1, left=left)
+        assert lost.changes[0] == 0
+        assert lost.changes[1] != 0
+        assert f"alt[0]. {says} keeps that end" in str(lost.checks[-1])
+        assert not lost.checks[-1].passed
+
+
 def test_only_indels() -> None:
     sequence, position, ref, alt = (each[5:] for each in variants())
     got = nucleoscope.variant_effect(net("bpnet"), X(), sequence, position, ref, alt)
@@ -251,6 +267,9 @@ ONE = nucleoscope.variant_effect
         (ONE, ([3], [1], ["A"], ["C"]), IndexError, "sequence\\[0\\]=3"),
         (ONE, ([0], [46], [letters(0, 46) + "A"], ["C"]), IndexError, "covers"),
         (ONE, ([0], [-1], ["A"], ["C"]), IndexError, "covers"),
+        (ONE, ([0], [47], ["A"], ["C"]), IndexError, "at 47, an empty ref inserts"),
+        (ONE, ([0], [48], [""], ["C"]), IndexError, "covers"),
+        (ONE, ([0], [47], [""], [""]), ValueError, "both empty"),
         (nucleoscope.ablate, (40, 50), ValueError, "end=50"),
         (nucleoscope.ablate, (4, 4), ValueError, "end=4"),
         (functools.partial(nucleoscope.ablate, n=0), (4, 9), ValueError, "n=0"),

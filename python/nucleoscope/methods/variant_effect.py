@@ -19,6 +19,7 @@ from nucleoscope.engine.table import Table
 from nucleoscope.methods.editing import Measured, Options, Request, request
 from nucleoscope.methods.letters import read_allele
 from nucleoscope.methods.several import several
+from nucleoscope.result import Check
 
 
 @several
@@ -50,8 +51,9 @@ def variant_effect(
     would be more work, as behind a pool whose phase the shift changes, the model itself runs
     (``facts["recomputed"]``). Either way X's length stays: what is left of the variant keeps its place and
     the right end is trimmed, or filled up with N (all-zero columns); with `left` what is right of it keeps
-    its place and the left end is. VCF counts positions from 1. The other arguments are those of
-    `saturation_mutagenesis`.
+    its place and the left end is. An empty `ref` inserts before the letter at `position`, and behind the last
+    one at L, where only `left` keeps it (``checks`` name what is trimmed off again). VCF counts positions
+    from 1. The other arguments are those of `saturation_mutagenesis`.
 
     Raises
     ------
@@ -72,7 +74,7 @@ def variant_effect(
     with request(model, X, args, options, "variant_effect") as asked:
         variants = read_variants(sequence, position, ref, alt, alphabet)
         variants.check(asked.letters, alphabet)
-        same = variants.same
+        same, length = variants.same, asked.letters.shape[1]
         found = _by_deltas(asked, variants, same)
         kind = torch.promote_types(found.changes.dtype, asked.asked.dtype)
         changes = found.changes.new_zeros(len(variants), found.changes.shape[1], dtype=kind)
@@ -95,7 +97,9 @@ def variant_effect(
         changes, before, axes = changes[:, 0], before[:, 0], axes[:1]
     if not torch.isfinite(changes).all():
         raise ValueError("model: some variants make its output NaN or infinite")
-    return Effects(changes, before, axes, facts, (*found.checks, *checks))
+    return Effects(
+        changes, before, axes, facts, (*found.checks, *checks, *variants.trimmed(left, length))
+    )
 
 
 @dataclass(frozen=True)
@@ -154,10 +158,10 @@ class Variants:
             if not 0 <= n < count:
                 raise IndexError(f"sequence[{at}]={n}: X has {count}, from 0")
             begin, end = int(self.position[at]), int(self.position[at]) + len(self.ref[at])
-            if begin < 0 or end > length or begin >= length:
+            if begin < 0 or end > length:
                 raise IndexError(
                     f"position[{at}]={begin}: ref covers [{begin}, {end}), and sequences have the positions "
-                    f"[0, {length})"
+                    f"[0, {length}); behind the last letter, at {length}, an empty ref inserts"
                 )
             if len(self.ref[at]) == len(self.alt[at]) == 0:
                 raise ValueError(f"ref[{at}] and alt[{at}] are both empty: there is no variant")
@@ -178,6 +182,19 @@ class Variants:
                 f"position {begin} of sequence {n}, where X has {shown!r}. Positions count from 0 (VCF's from "
                 "1), in the sequence and not in the genome, and alleles are those of X's strand."
             )
+
+    def trimmed(self, left: bool, length: int) -> tuple[Check, ...]:
+        """Whether there are insertions of which nothing stays: at the end that is trimmed."""
+        end = 0 if left else length
+        lost = [at for at in np.flatnonzero(self.position == end) if not len(self.ref[at])]
+        if not lost:
+            return ()
+        side, other = ("left", "left=False") if left else ("right", "left=True")
+        said = (
+            f"{len(lost)} insertions at position {end} are trimmed off again at the {side} end, so that nothing "
+            f"changes; the first is alt[{lost[0]}]. {other} keeps that end"
+        )
+        return (Check("alignment", False, said),)
 
     def _held(self, letters: Ints, at: int) -> Ints:
         begin = int(self.position[at])
