@@ -21,6 +21,7 @@ from nucleoscope.engine.steady import answer, check_finite, check_steady
 from nucleoscope.engine.traced_gradient import TracedGradient, traced_gradient
 from nucleoscope.methods import ensemble
 from nucleoscope.methods.running import exactly, read_func, versions
+from nucleoscope.methods.unmoved import unmoved
 from nucleoscope.result import Attribution, Check
 
 CENTERS = ("mean", "none")
@@ -107,8 +108,11 @@ def attributed(
         first = ask(members[0], X, args, **settings)
         columns = first.sequences.columns.cpu()
 
+        def centred(raw: Tensor) -> Tensor:
+            return raw - raw.mean(2, keepdim=True) if center == "mean" else raw
+
         def scored(raw: Tensor) -> Tensor:
-            made = finish(raw - raw.mean(2, keepdim=True) if center == "mean" else raw)
+            made = finish(centred(raw))
             return made if hypothetical else project(made, columns)
 
         ways = ensemble.views(len(members), reverse_complement, shifts, alphabet)
@@ -120,7 +124,10 @@ def attributed(
             with exactly(asked):
                 opened = opened_for(asked, read, view, points)
                 found = explain(opened)
-                checks = (*_differentiable(opened), *found.checks, *_of_half(asked, read, found))
+                still = unmoved(asked, read, centred(found.raw), found.original)
+                checks = (
+                    *_differentiable(opened), *still, *found.checks, *_of_half(asked, read, found)
+                )  # fmt: skip
             begin, stop = tally.sites(view)
             tally.add(view, found.raw[..., begin:stop], found.original, checks)
             taken = {"model_taken": asked.taken} if asked.taken else {}
