@@ -1,7 +1,7 @@
 """Every system of the catalog at its published size under every explanation: time and peak memory.
 
     python -m benchmarks.full_geometry                      # all that is not there yet
-    python -m benchmarks.full_geometry --only Basset BPNet  # some
+    python -m benchmarks.full_geometry --only Basset BPNet --methods mutagenesis  # some
 
 A call is a process of its own, with weights drawn at random; each is written as soon as it ends, and a later
 run goes on with what is missing. Before a call its bytes are counted on shapes (`footprint`): where they exceed
@@ -159,6 +159,7 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__)
     names = [*CATALOG, *full_transparent.SYSTEMS]
     asked.add_argument("--only", nargs="+", default=names, choices=names)
+    asked.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
     asked.add_argument("--gigabytes", type=float, default=24.0)
     asked.add_argument("--seconds", type=float, default=3600.0)
     asked.add_argument("--call", nargs=2, help=argparse.SUPPRESS)
@@ -186,7 +187,7 @@ def main() -> None:
         need = planned(size)
         row = result["systems"].setdefault(name, {})
         row |= {"bases": length, "weights_gb": round(size.weights / 1e9, 3)}
-        for method in METHODS:
+        for method in given.methods:
             if method == "rollout" and not entry.attention:
                 row[method] = {"none": "no attention"}
             elif "open" in row.get(method, {"open": ""}):

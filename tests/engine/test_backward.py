@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -70,6 +72,20 @@ def test_what_is_kept_decides_the_batch() -> None:
     assert 2 * kept <= made.look.row <= 2.2 * kept
     assert made.rows == (1 << 20) // made.look.row
     assert backward(wide, single=True).rows == 1
+
+
+def test_nothing_of_the_first_look_is_held() -> None:
+    made: list[weakref.ref[Tensor]] = []
+
+    def forward(model: Net, x: Tensor) -> Tensor:
+        kept = torch.relu(model.first(x))  # its result is what its gradient needs
+        made.append(weakref.ref(kept))
+        return model.last(kept.mean(2))
+
+    backward(net(forward))
+    gc.collect()
+    assert made
+    assert all(each() is None for each in made)
 
 
 @pytest.mark.parametrize("name", ZOO)
