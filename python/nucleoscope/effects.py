@@ -12,8 +12,8 @@ from torch import Tensor
 from nucleoscope import npz
 from nucleoscope.result import Check
 
-OF_EDITS = ("changes", "before")
-OF_PAIRS = ("interactions", "singles", "original")
+OF_EDITS = ("changes", "before", "spread")
+OF_PAIRS = ("interactions", "singles", "original", "spread")
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +28,7 @@ class Effects:
     axes: tuple[str, ...]
     facts: dict[str, Any] = field(default_factory=dict)  # method, target, precision, versions ...
     checks: tuple[Check, ...] = ()
+    spread: Tensor | None = None  # standard deviation of the changes over several models
 
     @property
     def after(self) -> Tensor:
@@ -70,6 +71,7 @@ class Pairs:
     axes: tuple[str, ...]
     facts: dict[str, Any] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
+    spread: Tensor | None = None  # standard deviation of the interactions over several models
 
     def __repr__(self) -> str:
         return _shown(self, self.interactions, self.axes)

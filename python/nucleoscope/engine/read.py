@@ -144,6 +144,10 @@ class Leaves:
         for leaf, _ in self._places():
             self._single(leaf)
 
+    def sizes(self) -> list[tuple[int, tuple[int, ...]]]:
+        """Of each target, how many numbers it is the mean of, and the shape of one sequence's that they are of."""
+        return [(len(self._single(leaf).picks[0]), self.shapes[i]) for leaf, i in self._places()]
+
     def _targets(self, at: int, shape: tuple[int, ...]) -> Target:
         return Target([leaf.index for leaf in self.found if leaf.path == self.paths[at]], shape)
 

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nucleoscope.alphabet import alphabet_of
 from nucleoscope.effects import Effects
 from nucleoscope.engine.read import Func
 from nucleoscope.engine.table import Table
-from nucleoscope.methods.editing import Options, laid_out, request
-from nucleoscope.methods.several import several
+from nucleoscope.methods.editing import Options
+from nucleoscope.methods.several import Models, several
 from nucleoscope.reading import read_range
 
 
-@several
 def ablate(
-    model: nn.Module,  # or a list of them: the mean
+    model: Models,  # of several, the mean
     X: Tensor,  # [N, 4, L] one-hot
     start: int,
     end: int,
@@ -37,12 +37,15 @@ def ablate(
     verify: int = 2,
     progress: bool = False,
     device: str | torch.device | None = None,
+    reverse_complement: bool = False,
+    reverse_target: Any = None,
+    shifts: Sequence[int] = (0,),
 ) -> Effects:  # changes [N, n], or [N, n, T] for a list of targets
     """What shuffling the letters of a region does to a model's output.
 
     The letters at [start, end) are put in another order, `n` times; all sequences are shuffled alike. A
     `random_state` gives the orders of tangermeme's `ersatz.shuffle`; None other ones each time. The other
-    arguments are those of `saturation_mutagenesis`.
+    arguments are those of `saturation_mutagenesis`; edits must stay inside in all `shifts`.
 
     Raises
     ------
@@ -59,8 +62,11 @@ def ablate(
         read(model(edited)) - read(model(X))
     """
     alphabet = alphabet_of(model, alphabet)
-    options = Options(target, func, layout, alphabet, precision, memory, verify, progress, device)
-    with request(model, X, args, options, "ablate") as asked:
+    options = Options(
+        target, func, layout, alphabet, precision, memory, verify, progress, device, reverse_complement,
+        reverse_target, shifts,
+    )  # fmt: skip
+    with several(model, X, args, options, "ablate") as asked:
         start, end = read_range(start, end, asked.letters.shape[1])
         if not isinstance(n, Integral) or isinstance(n, bool) or n < 1:
             raise ValueError(f"n={n!r}: a number of shuffles, 1 or more")
@@ -72,7 +78,7 @@ def ablate(
         position = np.tile(np.arange(start, end), len(sequence))
         found = asked.measure(Table(sequence, edit, position, letters.reshape(-1)))
     facts = {"random_state": random_state if isinstance(random_state, Integral) else None}
-    return laid_out(asked, found, (count, int(n)), ("sequence", "shuffle"), facts)
+    return asked.effects(found, found.original[:, None], ("sequence", "shuffle"), facts)
 
 
 def shuffled(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from nucleoscope.effects import Effects
 from nucleoscope.engine.cache import doubled, forget, in_turn, is_held
 from nucleoscope.engine.edited import Edited, edited
 from nucleoscope.engine.graph import FixedBatch, Untraceable
@@ -23,12 +22,12 @@ from nucleoscope.engine.spliced import spliced
 from nucleoscope.engine.steady import answer, check_steady, takes_one
 from nucleoscope.engine.table import Table
 from nucleoscope.engine.verify import MEASURED, Disagreement, verify_effects
+from nucleoscope.methods.ensemble import View
 from nucleoscope.methods.running import (
     exactly,
     facts_of,
     read_func,
     read_verify,
-    versions,
     warn_of_the_loop,
     warn_of_whole_outputs,
 )
@@ -51,6 +50,9 @@ class Options:
     verify: int = 2
     progress: bool = False
     device: str | torch.device | None = None
+    reverse_complement: bool = False
+    reverse_target: Any = None
+    shifts: Sequence[int] = (0,)
 
 
 @dataclass(frozen=True)
@@ -61,17 +63,20 @@ class Measured:
     original: Tensor  # [N, T]
     facts: dict[str, Any]
     checks: tuple[Check, ...]
+    spread: Tensor | None = None  # of the changes, over several models
     more: Tensor | None = (
         None  # what pairs do beyond their edits alone, where that was carried by itself
     )
 
 
 class Request:
-    """A checked call: its sequences can be read before its edits are made."""
+    """One view of a checked call: one model, and sequences as it is shown them."""
 
-    def __init__(self, asked: Asked, options: Options, method: str, rounding: list[str]) -> None:
-        self.asked, self.options, self.method, self.rounding = asked, options, method, rounding
-        self.read = Read(options.target, options.func)
+    def __init__(
+        self, asked: Asked, options: Options, read: Read, rounding: list[str], view: View | None = None
+    ) -> None:  # fmt: skip
+        self.asked, self.options, self.rounding = asked, options, rounding
+        self.read, self.view = read, view or View()
         self.many = isinstance(options.target, list)
 
     @property
@@ -89,11 +94,8 @@ class Request:
             total=len(table), unit=" edits", disable=not self.options.progress, unit_scale=True
         ) as bar:
             found, engine, checks = self._run(asked, table, between or bar.update, by)
-        facts = {
-            "method": self.method, "target": str(self.read), "edits": len(table),
-            **facts_of(asked, self.read, found, engine), **versions(),
-        }  # fmt: skip
-        return Measured(found.raw, found.original, facts, checks, found.more)
+        facts = facts_of(asked, self.read, found, engine)
+        return Measured(found.raw, found.original, facts, checks, more=found.more)
 
     def spliced(
         self, edits: Splices, original: Tensor
@@ -206,20 +208,9 @@ class Request:
             yield n, made
 
 
-def laid_out(
-    asked: Request, found: Measured, shape: tuple[int, int], axes: tuple[str, str], facts: dict[str, Any]
-) -> Effects:  # fmt: skip
-    """The changes of N times K edits, sequence by sequence, as a result."""
-    changes, before = found.changes.view(*shape, -1), found.original[:, None]
-    facts = found.facts | facts
-    if asked.many:
-        return Effects(changes, before, (*axes, "target"), facts, found.checks)
-    return Effects(changes[..., 0], before[..., 0], axes, facts, found.checks)
-
-
 @contextlib.contextmanager
 def request(
-    model: nn.Module, X: Tensor, args: tuple[Tensor, ...] | None, options: Options, method: str
+    model: nn.Module, X: Tensor, args: tuple[Tensor, ...] | None, options: Options
 ) -> Iterator[Request]:
     """Check everything but the edits, take the turn, and compute in the number types asked for."""
     read_verify(options.verify)
@@ -229,4 +220,5 @@ def request(
             model, X, args, start=0, end=None, layout=options.layout, alphabet=options.alphabet,
             precision=options.precision, memory=options.memory, device=options.device,
         )  # fmt: skip
-        yield Request(asked, options, method, stack.enter_context(exactly(asked)))
+        read = Read(options.target, options.func)
+        yield Request(asked, options, read, stack.enter_context(exactly(asked)))

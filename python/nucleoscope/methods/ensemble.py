@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from nucleoscope.alphabet import complement
+from nucleoscope.engine.read import Read
 from nucleoscope.result import Check
 
 
@@ -25,6 +26,11 @@ class View:
     member: int = 0
     shift: int = 0
     mirrored: bool = False
+
+    @property
+    def plain(self) -> bool:
+        """Whether the sequences are shown as they are."""
+        return not (self.shift or self.mirrored)
 
     def of(self, X: Tensor, layout: str, alphabet: str) -> Tensor:
         """The sequences as this view shows them; zeros (N) come in where a shift leaves a gap."""
@@ -40,6 +46,11 @@ class View:
     def back(self, raw: Tensor, alphabet: str) -> Tensor:
         """Scores [N, T, A, sites] of its sites as those of the unmirrored sequence."""
         return raw.flip(3)[:, :, complement(alphabet)] if self.mirrored else raw
+
+    def span(self, start: int, end: int, length: int) -> tuple[int, int]:
+        """The sites [start, end) of a sequence as the view's."""
+        begin, stop = start + self.shift, end + self.shift
+        return (length - stop, length - begin) if self.mirrored else (begin, stop)
 
     def named(self, members: int) -> str:
         """What tells it from the others, for a check."""
@@ -88,9 +99,7 @@ class Tally:
             None  # of the model that is being asked: the sum, and of how many views
         )
         self._seen: Tensor = torch.zeros(0)
-        self._mean: Tensor | None = None
-        self._squares: Tensor | None = None
-        self._done, self._originals = 0, list[Tensor]()
+        self._scores, self._originals = Mean(), list[Tensor]()
         self._check_shifts()
 
     def _check_shifts(self) -> None:
@@ -117,8 +126,7 @@ class Tally:
 
     def sites(self, view: View) -> tuple[int, int]:
         """The same as positions of the view."""
-        begin, stop = (at + view.shift for at in self._kept(view))
-        return (self._length - stop, self._length - begin) if view.mirrored else (begin, stop)
+        return view.span(*self._kept(view), self._length)
 
     def add(self, view: View, raw: Tensor, original: Tensor, checks: Sequence[Check]) -> None:
         """Take in what a view gave; views come in their order."""
@@ -132,19 +140,8 @@ class Tally:
         name = view.named(self._members)
         self.checks += [replace(c, name=f"{c.name} ({name})" if name else c.name) for c in checks]
         if view == [v for v in self.views if v.member == view.member][-1]:
-            self._close(self._scored(self._raw / self._seen))
+            self._scores.add(self._scored(self._raw / self._seen))
             self._raw = None
-
-    def _close(self, scores: Tensor) -> None:
-        """One model more, by Welford's update."""
-        self._done += 1
-        if self._mean is None:
-            self._mean, self._squares = scores, torch.zeros_like(scores)
-            return
-        assert self._squares is not None
-        off = scores - self._mean
-        self._mean = self._mean + off / self._done
-        self._squares = self._squares + off * (scores - self._mean)
 
     @property
     def original(self) -> Tensor:
@@ -156,17 +153,60 @@ class Tally:
     @property
     def facts(self) -> dict[str, Any]:
         """How many ways it was asked, where there was more than one."""
-        said: dict[str, Any] = {"models": self._members} if self._members > 1 else {}
-        shifts = sorted({view.shift for view in self.views})
-        said |= {"shifts": shifts} if shifts != [0] else {}
-        return said | ({"reverse_complement": True} if any(v.mirrored for v in self.views) else {})
+        return ways(self.views)
 
     def result(self) -> tuple[Tensor, Tensor | None]:
         """The mean, and the standard deviation over models (of n - 1); None where there is one."""
-        assert self._mean is not None
-        if self._squares is None or self._done < 2:
+        return self._scores.result()
+
+
+class Mean:
+    """A mean and a spread of tensors that come one after the other, by Welford's update."""
+
+    def __init__(self) -> None:
+        self._done = 0
+        self._mean = self._squares = torch.zeros(0)
+
+    def add(self, scores: Tensor) -> None:
+        """One more."""
+        self._done += 1
+        if self._done == 1:
+            self._mean, self._squares = scores, torch.zeros_like(scores)
+            return
+        off = scores - self._mean
+        self._mean = self._mean + off / self._done
+        self._squares = self._squares + off * (scores - self._mean)
+
+    def result(self) -> tuple[Tensor, Tensor | None]:
+        """The mean, and the standard deviation (of n - 1); None where there is one."""
+        if self._done < 2:
             return self._mean, None
         return self._mean, (self._squares / (self._done - 1)).sqrt()
+
+
+def ways(views: Sequence[View]) -> dict[str, Any]:
+    """How many ways something was asked, where there was more than one."""
+    members = 1 + max(view.member for view in views)
+    said: dict[str, Any] = {"models": members} if members > 1 else {}
+    shifts = sorted({view.shift for view in views})
+    said |= {"shifts": shifts} if shifts != [0] else {}
+    return said | ({"reverse_complement": True} if any(v.mirrored for v in views) else {})
+
+
+def reverse_read(read: Read, target: Any, both_strands: bool) -> Read:
+    """What is read on the other strand: `target`, where it is given."""
+    if target is None:
+        return read
+    if not both_strands:
+        raise ValueError("reverse_target: there is no other strand without reverse_complement=True")
+    asked = [read.target, target]
+    lists = [each if isinstance(each, list) else [each] for each in asked]
+    if len(lists[0]) != len(lists[1]):
+        raise ValueError(
+            f"reverse_target: it names {len(lists[1])} targets, target {len(lists[0])}; each has one on the "
+            "other strand"
+        )
+    return Read(target, read.func)
 
 
 def together(facts: list[dict[str, Any]]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from nucleoscope.engine.reduce import project
 from nucleoscope.engine.steady import answer, check_finite, check_steady
 from nucleoscope.engine.traced_gradient import TracedGradient, traced_gradient
 from nucleoscope.methods import ensemble
+from nucleoscope.methods.alike import check_alike
 from nucleoscope.methods.running import exactly, read_func, versions
 from nucleoscope.methods.unmoved import unmoved
 from nucleoscope.result import Attribution, Check
@@ -101,11 +102,12 @@ def attributed(
     read_func(func)
     members, read, facts = ensemble.members(model), Read(target, func), []
     settings: dict[str, Any] = {
-        "start": 0, "end": None, "layout": layout, "alphabet": alphabet, "precision": precision,
-        "memory": memory, "device": None,
+        "layout": layout, "alphabet": alphabet, "precision": precision, "memory": memory, "device": None,
     }  # fmt: skip
+    whole: dict[str, Any] = {"start": 0, "end": None, **settings}
     with in_turn:
-        first = ask(members[0], X, args, **settings)
+        first = ask(members[0], X, args, **whole)
+        check_alike(members, X, args, read, settings)
         columns = first.sequences.columns.cpu()
 
         def centred(raw: Tensor) -> Tensor:
@@ -120,7 +122,7 @@ def attributed(
         for view in tally.views:
             asked = first
             if view != tally.plain:
-                asked = ask(members[view.member], view.of(X, layout, alphabet), args, **settings)
+                asked = ask(members[view.member], view.of(X, layout, alphabet), args, **whole)
             with exactly(asked):
                 opened = opened_for(asked, read, view, points)
                 found = explain(opened)

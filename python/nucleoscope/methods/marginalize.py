@@ -6,19 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nucleoscope.alphabet import alphabet_of
 from nucleoscope.effects import Effects
 from nucleoscope.engine.read import Func
-from nucleoscope.methods.editing import Options, laid_out, request
+from nucleoscope.methods.editing import Options
 from nucleoscope.methods.letters import place_motifs, read_motif, read_positions
-from nucleoscope.methods.several import several
+from nucleoscope.methods.several import Models, several
 
 
-@several
 def marginalize(
-    model: nn.Module,  # or a list of them: the mean
+    model: Models,  # of several, the mean
     X: Tensor,  # [N, 4, L] one-hot
     motif: str | Tensor,  # letters, or one-hot [4, W]
     positions: int | Sequence[int] | None = None,
@@ -33,12 +32,15 @@ def marginalize(
     verify: int = 2,
     progress: bool = False,
     device: str | torch.device | None = None,
+    reverse_complement: bool = False,
+    reverse_target: Any = None,
+    shifts: Sequence[int] = (0,),
 ) -> Effects:  # changes [N, P], or [N, P, T] for a list of targets; P positions
     """What a motif does to a model's output, put over the letters at each of some positions.
 
     `positions` are where the motif begins, each an edit of its own; by default the one that has the motif's
     middle in the middle of the sequence. N in the motif leaves the letter there as it is. The other arguments
-    are those of `saturation_mutagenesis`.
+    are those of `saturation_mutagenesis`; edits must stay inside in all `shifts`.
 
     Raises
     ------
@@ -56,13 +58,16 @@ def marginalize(
         read(model(edited)) - read(model(X))
     """
     alphabet = alphabet_of(model, alphabet)
-    options = Options(target, func, layout, alphabet, precision, memory, verify, progress, device)
-    with request(model, X, args, options, "marginalize") as asked:
+    options = Options(
+        target, func, layout, alphabet, precision, memory, verify, progress, device, reverse_complement,
+        reverse_target, shifts,
+    )  # fmt: skip
+    with several(model, X, args, options, "marginalize") as asked:
         letters = read_motif(motif, alphabet, "motif")
-        count, length = asked.letters.shape
+        length = asked.letters.shape[1]
         middle = length // 2 - len(letters) // 2
         places = read_positions(middle if positions is None else positions, len(letters), length)
         table = place_motifs(asked.letters, [[(letters, at)] for at in places])
         found = asked.measure(table)
-    axes = ("sequence", "position")
-    return laid_out(asked, found, (count, len(places)), axes, {"positions": places})
+    before, axes = found.original[:, None], ("sequence", "position")
+    return asked.effects(found, before, axes, {"positions": places})

@@ -21,6 +21,7 @@ from nucleoscope.engine.reduce import CENTERS, project
 from nucleoscope.engine.reduce import center as centered
 from nucleoscope.engine.verify import Disagreement as Disagreement
 from nucleoscope.methods import ensemble
+from nucleoscope.methods.alike import check_alike
 from nucleoscope.methods.linear_trunk import LinearTrunk, read_trunk
 from nucleoscope.methods.raw_changes import answered
 from nucleoscope.methods.running import NaiveFallback as NaiveFallback
@@ -155,7 +156,7 @@ def saturation_mutagenesis(
     verify, how = read_verify(verify), read_trunk(trunk)
     read_func(func)
     members, read, facts = ensemble.members(model), Read(target, func), []
-    reverse = _reverse(read, reverse_target, reverse_complement)
+    reverse = ensemble.reverse_read(read, reverse_target, reverse_complement)
     if how and (len(members) > 1 or reverse_complement or tuple(shifts) != (0,)):
         raise ValueError(
             "trunk='linear' is of one model, one strand and no shift: each view has other strongest sites. "
@@ -167,6 +168,7 @@ def saturation_mutagenesis(
             "device": device,
         }  # fmt: skip
         first = ask(members[0], X, args, start=start, end=end, **settings)
+        check_alike(members, X, args, read, settings)
         columns = first.sequences.columns[:, :, first.start : first.end].cpu()
 
         def scored(raw: Tensor) -> Tensor:
@@ -201,22 +203,6 @@ def saturation_mutagenesis(
         scores, axes, alphabet, first.start, tally.original, said, tuple(tally.checks),
         _compact(columns), spread, exact=exact,
     )  # fmt: skip
-
-
-def _reverse(read: Read, target: Any, both_strands: bool) -> Read:
-    """What is read on the other strand."""
-    if target is None:
-        return read
-    if not both_strands:
-        raise ValueError("reverse_target: there is no other strand without reverse_complement=True")
-    asked = [read.target, target]
-    lists = [each if isinstance(each, list) else [each] for each in asked]
-    if len(lists[0]) != len(lists[1]):
-        raise ValueError(
-            f"reverse_target: it names {len(lists[1])} targets, target {len(lists[0])}; each has one on the "
-            "other strand"
-        )
-    return Read(target, read.func)
 
 
 def _compact(columns: Tensor) -> Tensor:

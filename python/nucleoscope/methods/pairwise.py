@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from nucleoscope.alphabet import alphabet_of
+from nucleoscope.alphabet import alphabet_of, complement
 from nucleoscope.effects import Pairs
 from nucleoscope.engine.edited import Edited, apart, edited
 from nucleoscope.engine.graph import Untraceable
@@ -19,14 +20,15 @@ from nucleoscope.engine.prepare import Asked
 from nucleoscope.engine.read import Func, Read
 from nucleoscope.engine.rows import Ints
 from nucleoscope.engine.table import Table
-from nucleoscope.methods.editing import Measured, Options, Request, request
-from nucleoscope.methods.several import several
+from nucleoscope.methods.editing import Measured, Options, Request
+from nucleoscope.methods.several import Models, several
 from nucleoscope.reading import read_range
 
+AXES = ("sequence", "letter", "site", "letter", "site")
 
-@several
+
 def pairwise(
-    model: nn.Module,  # or a list of them: the mean
+    model: Models,  # of several, the mean
     X: Tensor,  # [N, 4, L] one-hot
     args: tuple[Tensor, ...] | None = None,
     *,
@@ -41,13 +43,16 @@ def pairwise(
     verify: int = 2,
     progress: bool = False,
     device: str | torch.device | None = None,
+    reverse_complement: bool = False,
+    reverse_target: Any = None,
+    shifts: Sequence[int] = (0,),
 ) -> Pairs:  # interactions [N, 4, S, 4, S], S = end - start; [..., T] for a list of targets
     """How far any two substitutions of a region are from adding up.
 
     Pairs whose windows do not meet in any layer that is not linear add up exactly; they are not run, and
     ``facts["pairs_skipped"]`` counts them. An interaction is a difference of effects: its error is
     rounding relative to those (``precision="fp64"`` for interactions far smaller than effects).
-    The other arguments are those of `saturation_mutagenesis`.
+    The other arguments are those of `saturation_mutagenesis`; edits must stay inside in all `shifts`.
 
     Raises
     ------
@@ -63,24 +68,52 @@ def pairwise(
         f(a at i, b at j) - f(a at i) - f(b at j) + f(as it is)
     """
     alphabet = alphabet_of(model, alphabet)
-    options = Options(target, func, layout, alphabet, precision, memory, verify, progress, device)
-    with request(model, X, args, options, "pairwise") as asked:
+    options = Options(
+        target, func, layout, alphabet, precision, memory, verify, progress, device, reverse_complement,
+        reverse_target, shifts,
+    )  # fmt: skip
+    with several(model, X, args, options, "pairwise") as asked:
         start, end = read_range(start, end, asked.letters.shape[1])
         if end - start < 2:
             raise ValueError(f"start={start}, end={end}: a pair needs two sites")
-        together = _may_interact(asked, start, end)
-        plan = _Pairs(asked, start, end, together)
-        found = asked.measure(plan.table, by=plan.run)
-        interactions, singles = plan.laid(found)
-    facts = found.facts | {"pairs": plan.many + plan.skipped, "pairs_skipped": plan.skipped}
-    axes: tuple[str, ...] = ("sequence", "letter", "site", "letter", "site", "target")
+        found = asked.mean((start, end), lambda one: _measured(one, start, end))
+        shape = (len(asked.letters), len(alphabet), end - start)
+    interactions, singles = _split(found.changes, shape)
+    spread = None if found.spread is None else _split(found.spread, shape)[0]
     original = found.original
-    if not asked.many:
+    axes: tuple[str, ...] = (*AXES, "target")
+    if not isinstance(target, list):
         interactions, singles, original = interactions[..., 0], singles[..., 0], original[:, 0]
-        axes = axes[:-1]
+        spread, axes = None if spread is None else spread[..., 0], AXES
     return Pairs(
-        interactions, singles, original, alphabet, start, axes, facts, found.checks
+        interactions, singles, original, alphabet, start, axes, found.facts, found.checks, spread
     )  # fmt: skip
+
+
+def _measured(asked: Request, start: int, end: int) -> Measured:
+    """Interactions and single changes as one view finds them, [N * A * S * (A * S + 1), T]."""
+    view = asked.view
+    begin, stop = view.span(start, end, asked.letters.shape[1])
+    plan = _Pairs(asked, begin, stop, _may_interact(asked, begin, stop))
+    found = asked.measure(plan.table, by=plan.run)
+    interactions, singles = plan.laid(found)
+    if view.mirrored:
+        other = complement(asked.options.alphabet)
+        interactions = interactions.flip(2, 4)[:, other][:, :, :, other]
+        singles = singles.flip(2)[:, other]
+    both = torch.cat([each.flatten(0, -2) for each in (interactions, singles)])
+    facts = {
+        "edits": len(plan.table),
+        "pairs": plan.many + plan.skipped,
+        "pairs_skipped": plan.skipped,
+    }
+    return replace(found, changes=both, facts=found.facts | facts)
+
+
+def _split(both: Tensor, shape: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
+    """Interactions [N, A, S, A, S, T] and single changes [N, A, S, T] again."""
+    interactions, singles = both.split([prod(shape) * prod(shape[1:]), prod(shape)])
+    return interactions.view(*shape, *shape[1:], -1), singles.view(*shape, -1)
 
 
 def _may_interact(asked: Request, start: int, end: int) -> np.ndarray[Any, np.dtype[np.bool_]]:

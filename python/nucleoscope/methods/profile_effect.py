@@ -22,7 +22,8 @@ from nucleoscope.engine.verify import Disagreement, verify_effects
 from nucleoscope.methods.editing import Options, request
 from nucleoscope.methods.running import facts_of, read_verify, versions
 from nucleoscope.methods.shifted_profiles import alternatives, hold
-from nucleoscope.methods.variant_effect import Variants, nothing, read_variants
+from nucleoscope.methods.variant_effect import nothing
+from nucleoscope.methods.variants import Variants, read_variants
 from nucleoscope.result import Check
 
 
@@ -89,7 +90,7 @@ def profiles(
     """
     if isinstance(around, bool) or not isinstance(around, int) or around < 0:
         raise ValueError(f"around={around!r}: a number of bases, 0 or more")
-    with request(model, X, args, options, "profile_effect") as asked:
+    with request(model, X, args, options) as asked:
         variants.check(asked.letters, options.alphabet)
         same, shifting = np.flatnonzero(variants.same), np.flatnonzero(~variants.same)
         _check_anchors(variants, shifting)

@@ -17,7 +17,7 @@ from nucleoscope.engine.prepare import Asked, forward
 from nucleoscope.engine.read import Read
 from nucleoscope.engine.rows import Ints
 from nucleoscope.engine.verify import Disagreement
-from nucleoscope.methods.variant_effect import Variants
+from nucleoscope.methods.variants import Variants
 
 ROUNDING = 1e-4  # of the largest output: by how much two forwards of one sequence may differ
 

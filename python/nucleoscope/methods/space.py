@@ -8,20 +8,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nucleoscope.alphabet import alphabet_of
 from nucleoscope.effects import Effects
 from nucleoscope.engine.read import Func
 from nucleoscope.engine.rows import Ints
-from nucleoscope.methods.editing import Options, laid_out, request
+from nucleoscope.methods.editing import Options
 from nucleoscope.methods.letters import place_motifs, read_motif, read_positions
-from nucleoscope.methods.several import several
+from nucleoscope.methods.several import Models, several
 
 
-@several
 def space(
-    model: nn.Module,  # or a list of them: the mean
+    model: Models,  # of several, the mean
     X: Tensor,  # [N, 4, L] one-hot
     motifs: Sequence[str | Tensor],  # letters, or one-hot [4, W]
     spacing: Any,  # whole numbers [K, motifs - 1]: letters between a motif and the next
@@ -37,11 +36,15 @@ def space(
     verify: int = 2,
     progress: bool = False,
     device: str | torch.device | None = None,
+    reverse_complement: bool = False,
+    reverse_target: Any = None,
+    shifts: Sequence[int] = (0,),
 ) -> Effects:  # changes [N, K], or [N, K, T] for a list of targets
     """What motifs together do to a model's output, at each of some spacings.
 
     The first motif begins at `start`; by default all of them together lie in the middle of the sequence. N in a
-    motif leaves the letter there as it is. The other arguments are those of `saturation_mutagenesis`.
+    motif leaves the letter there as it is. The other arguments are those of `saturation_mutagenesis`; edits must
+    stay inside in all `shifts`.
 
     Raises
     ------
@@ -61,17 +64,20 @@ def space(
         read(model(edited)) - read(model(X))
     """
     alphabet = alphabet_of(model, alphabet)
-    options = Options(target, func, layout, alphabet, precision, memory, verify, progress, device)
-    with request(model, X, args, options, "space") as asked:
+    options = Options(
+        target, func, layout, alphabet, precision, memory, verify, progress, device, reverse_complement,
+        reverse_target, shifts,
+    )  # fmt: skip
+    with several(model, X, args, options, "space") as asked:
         if isinstance(motifs, str | Tensor) or len(motifs) < 2:
             raise ValueError("motifs: give a list of two motifs or more; for one see marginalize")
         letters = [read_motif(each, alphabet, f"motifs[{i}]") for i, each in enumerate(motifs)]
         gaps = _read_spacing(spacing, len(letters))
-        count, length = asked.letters.shape
+        length = asked.letters.shape[1]
         arrangements = [_arranged(letters, own, start, length) for own in gaps.tolist()]
         found = asked.measure(place_motifs(asked.letters, arrangements))
-    axes = ("sequence", "spacing")
-    return laid_out(asked, found, (count, len(gaps)), axes, {"spacing": gaps.tolist()})
+    before, axes = found.original[:, None], ("sequence", "spacing")
+    return asked.effects(found, before, axes, {"spacing": gaps.tolist()})
 
 
 def _read_spacing(given: Any, motifs: int) -> Ints:

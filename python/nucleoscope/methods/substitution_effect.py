@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nucleoscope.alphabet import alphabet_of
 from nucleoscope.effects import Effects
 from nucleoscope.engine.read import Func
 from nucleoscope.engine.rows import Ints
 from nucleoscope.engine.table import Table
-from nucleoscope.methods.editing import Options, request
-from nucleoscope.methods.several import several
+from nucleoscope.methods.editing import Options
+from nucleoscope.methods.several import Models, several
 
 
-@several
 def substitution_effect(
-    model: nn.Module,  # or a list of them: the mean
+    model: Models,  # of several, the mean
     X: Tensor,  # [N, 4, L] one-hot
     substitutions: Any,  # rows (sequence, position, letter), whole numbers [K, 3]
     args: tuple[Tensor, ...] | None = None,
@@ -34,6 +34,9 @@ def substitution_effect(
     verify: int = 2,
     progress: bool = False,
     device: str | torch.device | None = None,
+    reverse_complement: bool = False,
+    reverse_target: Any = None,
+    shifts: Sequence[int] = (0,),
 ) -> Effects:  # changes [M], or [M, T] for a list of targets; M = N without `sequence`
     """What substitutions do to a model's output; all rows of one sequence are one edit.
 
@@ -42,8 +45,8 @@ def substitution_effect(
     `sequence` the first of a row counts edits, and edit m is one of ``X[sequence[m]]``, whose original is
     made once: in float32 where there are few edits a sequence (``facts["originals"]`` says so), and once
     more in float64 where the verification finds that this is not enough; with ``verify=0`` always in
-    float64. The other arguments are those of `saturation_mutagenesis`. For alleles one by one see
-    `variant_effect`.
+    float64. The other arguments are those of `saturation_mutagenesis`; edits must stay inside in all `shifts`.
+    For alleles one by one see `variant_effect`.
 
     Raises
     ------
@@ -61,15 +64,15 @@ def substitution_effect(
         read(model(edited)) - read(model(X))
     """
     alphabet = alphabet_of(model, alphabet)
-    options = Options(target, func, layout, alphabet, precision, memory, verify, progress, device)
-    with request(model, X, args, options, "substitution_effect") as asked:
+    options = Options(
+        target, func, layout, alphabet, precision, memory, verify, progress, device, reverse_complement,
+        reverse_target, shifts,
+    )  # fmt: skip
+    with several(model, X, args, options, "substitution_effect") as asked:
         table = read_table(substitutions, sequence, asked.letters.shape, len(alphabet))
         found = asked.measure(table)
-    changes, before = found.changes, found.original[torch.from_numpy(table.sequence)]
-    axes: tuple[str, ...] = ("sequence" if sequence is None else "edit", "target")
-    if not asked.many:
-        changes, before, axes = changes[:, 0], before[:, 0], axes[:1]
-    return Effects(changes, before, axes, found.facts, found.checks)
+    before = found.original[torch.from_numpy(table.sequence)]
+    return asked.effects(found, before, ("sequence" if sequence is None else "edit",))
 
 
 def read_table(given: Any, sequence: Any, shape: tuple[int, ...], alphabet: int) -> Table:

@@ -17,7 +17,7 @@ from nucleoscope.engine.read import Read
 from nucleoscope.engine.steady import takes_one
 from nucleoscope.methods.editing import Options
 from nucleoscope.methods.profile_effect import profiles
-from nucleoscope.methods.variant_effect import read_variants
+from nucleoscope.methods.variants import read_variants
 from nucleoscope.naive.methods.full_float32 import full_float32
 from nucleoscope.scan.alleles import Allele
 from nucleoscope.scan.genome import Genome
