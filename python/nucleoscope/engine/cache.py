@@ -163,9 +163,9 @@ def _written_by_forward(
 ) -> set[str]:
     """Check that answers are steady, and tell which attributes a forward changes all the same.
 
-    What only the first forward writes (a mask made when it is first needed) is not among them.
+    What only the first forward writes (a mask made when it is first needed) is not among them: the model has
+    answered once before.
     """
-    answer(model, example, others)
     before = structure(model)
     alone = check_steady(model, example, others, read)
     if alone.dtype in (torch.float16, torch.bfloat16):
