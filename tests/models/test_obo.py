@@ -51,6 +51,12 @@ is_a: T:5 ! which is obsolete
 id: T:11
 is_a: T:12 ! which is in another file
 
+[Term]
+id: T:13
+is_obsolete: true
+consider: T:2
+consider: T:4 ! four
+
 [Typedef]
 id: part_of
 is_a: T:8
@@ -83,11 +89,22 @@ def test_what_stands_behind_a_value_is_no_part_of_it(path: Path) -> None:
     assert made.annotated["T:2"] == ("h",)
 
 
+def test_a_line_goes_on_behind_a_backslash(tmp_path: Path) -> None:
+    (tmp_path / "o.obo").write_text(
+        "[Term]\nid: T:1\n\n[Term]\nid: T:2\ndef: a text \\\nof two lines\nis_a: \\\nT:1\n\n"
+        "[Term]\nid: T:3\nis_a: T:4\\"
+    )
+    assert read_obo(tmp_path / "o.obo", [("T:2", "g")]).children == {"T:2": (), "T:1": ("T:2",)}
+    with pytest.raises(ValueError, match=r"line 13: o\.obo has no term T:4"):
+        read_obo(tmp_path / "o.obo", [("T:2", "g"), ("T:3", "h")])
+
+
 @pytest.mark.parametrize(
     ("term", "message"),
     [
         ("T:5", "annotations, gene g: T:5 is obsolete; the file replaces it by T:2"),
         ("T:6", "T:6 is obsolete; the file replaces it by nothing"),
+        ("T:13", "T:13 is obsolete; the file says to consider T:2, T:4"),
         ("T:99", "annotations, gene g: o.obo has no term T:99"),
         ("T:8", "o.obo, line 37: T:5 is obsolete"),
         ("T:11", "line 41: o.obo has no term T:12"),

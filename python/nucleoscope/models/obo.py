@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +23,7 @@ class _Term:
     alternatives: list[str] = field(default_factory=list)
     above: list[tuple[str, int]] = field(default_factory=list)
     replaced: list[str] = field(default_factory=list)
+    considered: list[str] = field(default_factory=list)
     obsolete: bool = False
 
 
@@ -32,7 +33,8 @@ def read_obo(
     """An OBO file's terms by ``is_a`` and ``part_of``, and what genes each has.
 
     `annotations` are pairs (term, gene); a term may be named by an ``alt_id``, and is then the one whose it is.
-    Comments and modifiers in braces behind a value are no part of it. Obsolete terms are left out, and so are
+    Comments and modifiers in braces behind a value are no part of it. Parents are those that the file asserts:
+    what a reasoner would infer from ``intersection_of`` is not among them. Obsolete terms are left out, and so are
     terms without genes at or below them: an ontology has many.
 
     Raises ValueError for an annotated term that is obsolete (and names what the file puts in its place) or not in
@@ -49,15 +51,7 @@ def read_obo(
         if name in called:
             return called[name]
         if name in gone:
-            instead = ", ".join(gone[name].replaced)
-            raise ValueError(
-                f"{where}: {name} is obsolete; "
-                + (
-                    f"the file replaces it by {instead}"
-                    if instead
-                    else "the file replaces it by nothing"
-                )
-            )
+            raise ValueError(f"{where}: {name} is obsolete; {_instead(gone[name])}")
         raise ValueError(f"{where}: {path.name} has no term {name}")
 
     held = [(known(term, f"annotations, gene {gene}"), gene) for term, gene in annotations]
@@ -72,6 +66,15 @@ def read_obo(
             parents += [(each, term) for each in over]
             waiting += over
     return ontology(parents, held, genes)
+
+
+def _instead(term: _Term) -> str:
+    """What the file puts in an obsolete term's place."""
+    if term.replaced:
+        return f"the file replaces it by {', '.join(term.replaced)}"
+    if term.considered:
+        return f"the file says to consider {', '.join(term.considered)}"
+    return "the file replaces it by nothing"
 
 
 def _called(path: Path, stanzas: list[_Term]) -> dict[str, str]:
@@ -90,7 +93,7 @@ def _stanzas(path: Path) -> list[_Term]:
     """The file's stanzas of terms, line by line."""
     made: list[_Term] = []
     within: _Term | None = None
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+    for number, line in _lines(path):
         found = STANZA.match(line)
         if found:
             within = _Term(line=number) if found[1] == "Term" else None
@@ -109,6 +112,20 @@ def _stanzas(path: Path) -> list[_Term]:
     return made
 
 
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The file's lines with their numbers; one that ends with a backslash goes on in the next."""
+    begun, first = "", 0
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+        first = first if begun else number
+        if line.endswith("\\"):
+            begun += line[:-1]
+            continue
+        yield first, begun + line
+        begun = ""
+    if begun:
+        yield first, begun
+
+
 def _told(term: _Term, tag: str, value: str, line: int) -> None:
     """Take what a line says of a term."""
     if tag == "id":
@@ -121,5 +138,7 @@ def _told(term: _Term, tag: str, value: str, line: int) -> None:
         term.above.append((value.removeprefix("part_of").strip(), line))
     elif tag == "replaced_by":
         term.replaced.append(value)
+    elif tag == "consider":
+        term.considered.append(value)
     elif tag == "is_obsolete":
         term.obsolete = value == "true"
