@@ -92,6 +92,41 @@ def test_the_error_bar_covers_the_error(seed: int) -> None:
         assert off.max() < 1.2 / n
 
 
+def jump(steep: float) -> Net:
+    """A probability that goes from 0 to 1 late on the way, the faster the steeper."""
+    inner = net(act=nn.GELU())
+    with torch.no_grad():
+        ends = [float(inner(x)[:, 0].mean()) for x in (torch.full_like(X, 0.25), X)]
+    middle, scale = ends[0] + 0.81 * (ends[1] - ends[0]), steep / (ends[1] - ends[0])
+    return Net(lambda m, x: torch.sigmoid(scale * (m.inner(x)[:, :1] - middle)), inner=inner)
+
+
+@pytest.mark.parametrize("steep", [20.0, 200.0])
+@pytest.mark.parametrize("n", [8])
+def test_a_jump_between_two_nodes_is_seen_by_what_the_sum_misses(steep: float, n: int) -> None:
+    model = jump(steep)
+    got, truth = (run(model, X, method="midpoint", n_steps=k, precision="fp64") for k in (n, 1600))
+    off = (got.scores - truth.scores).flatten(1).norm(dim=1)
+    assert got.error_bar is not None
+    bar = got.error_bar[:, 0] * got.scores.flatten(1).norm(dim=1)
+    seen = off > 1e-3 * truth.scores.flatten(1).norm(dim=1)
+    assert seen.any()
+    assert (bar[seen] >= off[seen]).all()
+
+
+def test_a_map_of_zeros_of_an_output_that_changes_is_off_by_all_of_it() -> None:
+    step = Net(
+        lambda m, x: torch.sigmoid(1e5 * (m.inner(x)[:, :1] - m.middle)), inner=net(), middle=0.0
+    )
+    with torch.no_grad():
+        ends = [step.inner(x)[:, 0] for x in (torch.full_like(X[:1], 0.25), X[:1])]
+    step.middle = float(ends[0] + 0.97 * (ends[1] - ends[0]))
+    got = run(step, X[:1], n_steps=8, precision="fp64")
+    assert float(got.scores.abs().max()) < 1e-9
+    assert float(got.error_bar) > 1e6  # type: ignore[arg-type]
+    assert [c.passed for c in got.checks if c.name == "error bar"] == [False]
+
+
 def test_sixteen_nodes_are_enough_on_a_smooth_net() -> None:
     model = net(act=nn.GELU())
     truth = run(model, X, target=[0, 1], method="midpoint", n_steps=2000, precision="fp64").scores

@@ -14,6 +14,8 @@ from nucleoscope.engine.path import Inputs, Straight, sums
 from nucleoscope.engine.quadrature import Numbers, Rule, clenshaw_curtis, rule
 
 LEAST = 8  # nodes below which an error bar is not to be believed
+ACROSS = 2**0.5  # an error across what a sum sees is taken to be as large as that along it
+ROUNDING = 16  # units of it, of outputs and scores: what a sum may be off by for no node's fault
 Update = Callable[[int], object]
 
 
@@ -24,6 +26,7 @@ class Paths:
     start: Inputs
     end: Inputs
     rest: Inputs = ()
+    values: Inputs = ()  # of the targets where they begin and where they end, [N, T] each, if known
 
     def __len__(self) -> int:
         return len(self.end[0])
@@ -31,8 +34,8 @@ class Paths:
     def at(self, rows: Tensor) -> Paths:
         """Some of them."""
         start = tuple(t[rows.to(t.device) if len(t) > 1 else slice(None)] for t in self.start)
-        kept = [tuple(t[rows.to(t.device)] for t in part) for part in (self.end, self.rest)]
-        return Paths(start, *kept)
+        kept = (self.end, self.rest, self.values)
+        return Paths(start, *(tuple(t[rows.to(t.device)] for t in part) for part in kept))
 
     def along(self, gradients: Inputs) -> Tensor:
         """Gradients times the way, of all inputs side by side: [N, T, numbers]."""
@@ -59,8 +62,24 @@ class Integral:
 
     @property
     def error(self) -> Tensor:
-        """The error bar in the same units, [N, T]."""
-        return self.paths.along(self.null).pow(2).sum(2).sqrt()
+        """The error bar in the same units, [N, T]: what the null rule gives, or what the sum shows to miss."""
+        varied = self.paths.along(self.null).pow(2).sum(2).sqrt()
+        return torch.maximum(varied, self._missed(varied)) if self.paths.values else varied
+
+    def _missed(self, varied: Tensor) -> Tensor:
+        """What the map is off by if its sum is off by so much, beyond rounding, [N, T].
+
+        Where the target jumps between two nodes no null rule can know, and the sum does. What it misses is
+        laid out as the map is (too small or too large as a whole) or as the null rule's map is, whichever is
+        smaller.
+        """
+        along, null = self.paths.along(self.mean), self.paths.along(self.null).sum(2)
+        before, after = (t.double().to(along.device) for t in self.paths.values)
+        total, level = along.sum(2), before.abs() + after.abs() + along.abs().sum(2)
+        eps = torch.finfo(self.mean[0].dtype).eps
+        gap = ((total - (after - before)).abs() - ROUNDING * eps * level).clamp(min=0)
+        laid_out = torch.fmin(self.size / total.abs(), varied / null.abs()).nan_to_num(nan=1.0)
+        return torch.where(gap > 0, ACROSS * gap * laid_out, 0.0)
 
     @property
     def bar(self) -> Tensor:

@@ -85,20 +85,19 @@ def walk(opened: Opened, starts: Baselines, take: Take, nodes: int, progress: bo
     ) as bar:
         for rows, inputs in opened.blocks():
             start = opened.as_given(starts.of(rows)[:, 0])
-            parts.append(
-                _one_block(opened, Paths((start,), inputs[:1], inputs[1:]), take, bar.update)
-            )
+            paths = Paths((start,), inputs[:1], inputs[1:])
+            parts.append(_one_block(opened, paths, take, bar.update))
     return Walk(*(torch.cat(each) for each in zip(*parts, strict=True)))
 
 
 def _one_block(
     opened: Opened, paths: Paths, take: Take, update: Callable[[int], object]
 ) -> tuple[Tensor, ...]:
-    made = take(opened.backward, paths, update)
-    after, before = (
-        opened.backward.values((*ends, *paths.rest)).cpu()
-        for ends in (paths.end, tuple(t.expand(len(paths), *t.shape[1:]) for t in paths.start))
+    begin = tuple(t.expand(len(paths), *t.shape[1:]) for t in paths.start)
+    before, after = (
+        opened.backward.values((*ends, *paths.rest)).cpu() for ends in (begin, paths.end)
     )
+    made = take(opened.backward, replace(paths, values=(before, after)), update)
     along = paths.along(made.mean)
     G, b = (
         opened.columns(made.mean[0]),

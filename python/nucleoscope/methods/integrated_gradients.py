@@ -53,8 +53,9 @@ def integrated_gradients(
     """What each base adds to the output on the straight way from a baseline, and how exact that is.
 
     The scores of a sequence add up to its output less the baseline's. How far they miss that is
-    `gap`, in the output's units; it is no measure of the scores' error (which is 0.1 to 100 times as much).
-    That is `error_bar`: what the map is off by relative to its size, estimated from two halves of the nodes.
+    `gap`, in the output's units; alone it is no measure of the scores' error (which is 0.1 to 100 times as much).
+    That is `error_bar`: what the map is off by relative to its size, estimated from two halves of the nodes and,
+    for outputs that jump between two nodes, from the gap.
 
     Parameters
     ----------
