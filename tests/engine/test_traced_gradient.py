@@ -42,6 +42,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[TracedGradient]:
 
     monkeypatch.setattr(TracedGradient, "check", watched)
     monkeypatch.setattr(backward_module, "WORTH_A_TRACE", 0)
+    monkeypatch.setattr(backward_module, "REPAID", 1)
     return seen
 
 
@@ -90,6 +91,16 @@ def test_small_requests_add_up_to_one_that_is_worth_a_trace(
     taken.clear()
     model = build("bpnet").eval()
     monkeypatch.setattr(backward_module, "WORTH_A_TRACE", 5 * row)
+    for calls in (1, 2, 3):
+        nucleoscope.saliency(model, X, target=0)
+        assert len(taken) == (calls == 3)
+
+
+def test_few_points_of_a_large_net_do_not_repay_a_trace(
+    taken: list[TracedGradient], monkeypatch: Any
+) -> None:
+    model, X = build("bpnet").eval(), sequences(2, ZOO["bpnet"][1])
+    monkeypatch.setattr(backward_module, "REPAID", 5)
     for calls in (1, 2, 3):
         nucleoscope.saliency(model, X, target=0)
         assert len(taken) == (calls == 3)

@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 CACHE = 64 << 20
 MOST = 256  # points in a batch
 # What autograd must keep of all points, in bytes, before the model is traced: that takes as long as the
-# gradients of some 256 MB do.
+# gradients of some 256 MB do. And how many points they must be: of a large net it is not the trace that takes
+# long but what is asked of the model to believe it, as much as six gradients, and what it then saves is a
+# fourth of each at most.
 WORTH_A_TRACE = 256 << 20
+REPAID = 64
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class Backward:
     ) -> None:  # fmt: skip
         """`ask` gives [B, T] of inputs [B, ...]; gradients are with respect to the first `wanted` of them.
 
-        Where so many `points` keep more than a trace is worth, and `traced` gives a program, that is asked in
+        Where there are `points` enough that a trace is worth it, and `traced` gives a program, that is asked in
         the model's stead after both agreed at the example. `look` and `program` are those of a Backward
         before, if the model is as it was then; the two need not be held against each other again.
 
@@ -75,7 +78,8 @@ class Backward:
         self.rows = 1 if single else max(1, min(memory, cache) // self.look.row)
         self.rows = min(self.rows, MOST)
         self.program: TracedGradient | None = None
-        worth = wanted == 1 and not single and points * self.look.row >= WORTH_A_TRACE
+        large = points >= REPAID and points * self.look.row >= WORTH_A_TRACE
+        worth = large and wanted == 1 and not single
         if program is None and traced is not None and worth and not self.look.own:
             program = self._held(traced, one)
         self.program = program if program is not None and self._alike(program, one) else None
