@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,13 +70,16 @@ class Attribution:
     def of_target(self, target: int = 0) -> Tensor:
         """The scores of one target, ``[sequence, letter, site]``, or ``[sequence, site]`` without letters.
 
-        Raises IndexError for a target that there is not, ValueError for other axes.
+        Raises IndexError for a target that there is not, TypeError for what is no number of one, ValueError for
+        other axes.
         """
         rest = tuple(axis for axis in self.axes if axis != "target")
         if rest not in (("sequence", "letter", "site"), ("sequence", "site")):
             raise ValueError(
                 f"axes {self.axes}: sequences and sites are needed, with or without letters"
             )
+        if not isinstance(target, Integral) or isinstance(target, bool):
+            raise TypeError(f"target={target!r}: the number of a target, from 0")
         count = self.scores.shape[self.axes.index("target")] if "target" in self.axes else 1
         if not 0 <= target < count:
             have = "one target, 0" if count == 1 else f"{count} targets, from 0"

@@ -31,10 +31,21 @@ def test_contributions_may_be_negative() -> None:
     assert axes.get_ylabel() == "contribution"
 
 
+def test_a_motif_that_tells_nothing_is_a_line() -> None:
+    for axes in (
+        motif_logo(torch.full((4, 5), 0.25)),
+        motif_logo(SURE.numpy() * 0, contributions=True),
+    ):
+        assert not axes.patches
+        assert axes.get_xlim() == (-0.5, 4.5) if axes.get_ylabel() == "bits" else (-0.5, 2.5)
+
+
 def test_what_is_no_motif() -> None:
     with pytest.raises(ValueError, match="add up to 1"):
         motif_logo(SURE - 0.5)
     with pytest.raises(ValueError, match=r"where \[4, K\]"):
         motif_logo(SURE[:3])
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        motif_logo(SURE * torch.nan)
     with pytest.raises(ValueError, match="palette='grey'"):
         motif_logo(SURE, palette="grey")

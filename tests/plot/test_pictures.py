@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from matplotlib.axes import Axes
 
 from nucleoscope import Attribution, Seqlets
-from nucleoscope.plot import PALETTES, View, heatmap, logo, save_figure, sheet, track
+from nucleoscope.plot import (
+    PALETTES,
+    Mark,
+    View,
+    heatmap,
+    logo,
+    overview,
+    save_figure,
+    sheet,
+    track,
+)
 
 LETTERS = torch.randint(4, (2, 300), generator=torch.Generator().manual_seed(0))
 
@@ -105,6 +119,82 @@ def test_sheets_that_cannot_be(made: Attribution) -> None:
         sheet(made, [])
     with pytest.raises(IndexError, match="sequence=2: this attribution has 2"):
         sheet(made, [View(2, 50, 60)])
+
+
+ALL = pytest.mark.parametrize("draw", [logo, heatmap, track])
+
+
+@ALL
+def test_sites_without_a_score_stay_empty(draw: Callable[..., Axes], made: Attribution) -> None:
+    made.scores[0, :, 12:15] = torch.nan
+    with_gaps, without = (
+        draw(each, 50, 56) for each in (made, replace(made, scores=made.scores.nan_to_num()))
+    )
+    if draw is not heatmap:
+        assert heights(with_gaps) == heights(without)
+    else:
+        (image,) = with_gaps.images
+        assert image.get_clim()[1] == without.images[0].get_clim()[1]
+        assert not image.get_array()[:, 2:5].any()
+    made.scores[0, 0, 20] = torch.inf
+    with pytest.raises(ValueError, match="it holds infinite scores"):
+        draw(made, 50, 70)
+
+
+def heights(axes: Axes) -> list[tuple[float, float]]:
+    """Of letters, or of lines."""
+    lines = [path for each in axes.collections for path in each.get_paths()]
+    boxes = [path.get_extents() for path in (lines or [p.get_path() for p in axes.patches])]
+    return [(box.y0, box.y1) for box in boxes]
+
+
+@ALL
+def test_scores_that_are_all_zero(draw: Callable[..., Axes], made: Attribution) -> None:
+    for start, end in ((50, 70), (50, 51)):
+        axes = draw(replace(made, scores=torch.zeros(2, 4, 300)), start, end)
+        assert axes.get_xlim() == pytest.approx((start - 0.5, end - 0.5))
+        low, high = axes.get_ylim()
+        assert low != high
+
+
+@ALL
+@pytest.mark.parametrize(
+    ("change", "kind", "says"),
+    [
+        ({"start": 50.5}, TypeError, "start=50.5: a site"),
+        ({"start": 70}, IndexError, r"sites \[70, 60\)"),
+        ({"sequence": 2}, IndexError, "sequence=2: this attribution has 2"),
+        ({"sequence": -1}, IndexError, "sequence=-1"),
+        ({"target": "x"}, TypeError, "target='x'"),
+        ({"step": 2}, ValueError, "step=2: 1, or -1"),
+        ({"attribution": torch.zeros(2, 4, 300)}, TypeError, "an Attribution is drawn, got Tensor"),
+    ],
+)
+def test_bad_input(
+    draw: Callable[..., Axes], change: dict[str, Any], kind: type[Exception], says: str, made: Attribution
+) -> None:  # fmt: skip
+    with pytest.raises(kind, match=says):
+        draw(**({"attribution": made, "start": 50, "end": 60} | change))
+
+
+def test_settings_that_cannot_be(made: Attribution) -> None:
+    with pytest.raises(ValueError, match="limit=0"):
+        heatmap(made, 50, 60, limit=0)
+    for draw in (lambda: track(made, 50, 60, bins=0), lambda: overview(made, bins=0)):
+        with pytest.raises(ValueError, match="bins=0"):
+            draw()
+    for mark in (Mark(340, "x"), Mark(39, "x"), Mark(50, "x", target=1)):
+        with pytest.raises(IndexError, match=r"scored are the sites \[40, 340\) of 1 targets"):
+            overview(made, marks=[mark])
+    with pytest.raises(TypeError, match=r"views: a list of plot\.View"):
+        sheet(made, [(0, 50, 60)])  # type: ignore[list-item]
+    alone = replace(made, scores=made.scores[..., :1], sequences=None)
+    assert overview(alone).axes[0].get_xlim() == (39.5, 40.5)
+
+
+def test_a_panel_is_saved_with_its_figure(made: Attribution, tmp_path: Path) -> None:
+    axes = track(made, 50, 60)
+    assert save_figure(axes, tmp_path / "a.png").stat().st_size > 1000
 
 
 def test_fonts_are_embedded(made: Attribution, tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ They need ``pip install 'nucleoscope[plot]'``.
 from nucleoscope.plot.attention import attention_heatmap, conditioning_panel, rollout_track
 from nucleoscope.plot.figure import new_figure, save_figure
 from nucleoscope.plot.heatmap import heatmap
-from nucleoscope.plot.logo import PALETTES, logo
+from nucleoscope.plot.letters import PALETTES
+from nucleoscope.plot.logo import logo
 from nucleoscope.plot.motif_logo import motif_logo
 from nucleoscope.plot.sheet import KINDS, View, sheet
 from nucleoscope.plot.track import track

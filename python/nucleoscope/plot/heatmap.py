@@ -8,7 +8,7 @@ import numpy as np
 
 from nucleoscope import Attribution, Seqlets
 from nucleoscope.plot.brackets import bracket
-from nucleoscope.plot.figure import drawn_at, new_figure, show_positions, sites_of
+from nucleoscope.plot.figure import drawn_at, new_figure, of_sequence, show_positions, sites_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,11 +39,13 @@ def heatmap(
     to plus `limit`, by default the largest change shown. The other arguments are those of `logo`.
 
     Raises ImportError that says what to install, IndexError for sites that have no scores, ValueError
-    where the scores of letters that are not there were not kept.
+    where the scores of letters that are not there were not kept, and what `logo` raises.
     """
     columns = sites_of(attribution, start, end)
-    changes = attribution.substitutions(target)[sequence][:, columns].double().cpu().numpy()
-    there = attribution.hypothetical(target)[1][sequence][:, columns].cpu().numpy()
+    if limit is not None and not 0 < limit < float("inf"):
+        raise ValueError(f"limit={limit!r}: the change of the strongest colour, above 0")
+    changes = of_sequence(attribution.substitutions(target), sequence)[:, columns]
+    there = of_sequence(attribution.hypothetical(target)[1], sequence)[:, columns]
     letters = attribution.alphabet
     if axes is None:
         axes = new_figure(min(3 + 0.2 * (end - start), 24), 1.9)[1][0]

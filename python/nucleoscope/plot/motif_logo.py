@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nucleoscope.plot.figure import INSTALL, new_figure
-from nucleoscope.plot.logo import OTHER, PALETTES
+from nucleoscope.plot.figure import new_figure
+from nucleoscope.plot.letters import colours_of, draw_letters, drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
 def motif_logo(
-    motif: Tensor,  # [4, K]
+    motif: Tensor | npt.NDArray[Any],  # [4, K]
     *,
     contributions: bool = False,
     alphabet: str = "ACGT",
@@ -31,16 +32,14 @@ def motif_logo(
     Raises ImportError that says what to install, ValueError for another shape, numbers that are no
     probabilities, and a palette that there is not. Source: Schneider and Stephens 1990.
     """
-    try:
-        import logomaker
-        import pandas as pd  # type: ignore[import-untyped]
-    except ImportError as error:
-        raise ImportError(INSTALL) from error
-    if palette not in PALETTES:
-        raise ValueError(f"palette={palette!r}: use one of {', '.join(map(repr, PALETTES))}")
+    drawing()
+    colours = colours_of(palette, alphabet)
+    motif = torch.as_tensor(motif)
     if motif.ndim != 2 or motif.shape[0] != len(alphabet) or not motif.shape[1]:
         raise ValueError(f"motif: shape {tuple(motif.shape)}, where [{len(alphabet)}, K] is needed")
     heights = motif.detach().double().cpu()
+    if not torch.isfinite(heights).all():
+        raise ValueError("motif: it holds NaN or infinite numbers")
     if not contributions:
         if (heights < 0).any() or ((heights.sum(0) - 1).abs() > 1e-3).any():
             raise ValueError(
@@ -50,10 +49,7 @@ def motif_logo(
         heights = heights * information(heights)
     if axes is None:
         axes = new_figure(min(1.5 + 0.25 * motif.shape[1], 24), 1.8)[1][0]
-    colours = {letter: PALETTES[palette].get(letter, OTHER) for letter in alphabet}
-    frame = pd.DataFrame(heights.T.numpy(), range(motif.shape[1]), list(alphabet))
-    logomaker.Logo(frame, ax=axes, color_scheme=colours, show_spines=False, baseline_width=0.6)
-    axes.spines[["left", "bottom"]].set_visible(True)
+    draw_letters(axes, heights.numpy(), range(motif.shape[1]), colours)
     axes.set_ylabel("contribution" if contributions else "bits")
     axes.set_title(title, loc="left", fontsize="medium")
     if not contributions:

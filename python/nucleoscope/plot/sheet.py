@@ -39,10 +39,12 @@ def sheet(
 
     `common` goes to each panel: `target`, `units`, `seqlets`, and `palette` of logos.
 
-    Raises ValueError for another kind or without views, and what the kind raises.
+    Raises ValueError for another kind or without views, TypeError for other views, and what the kind raises.
     """
     if kind not in KINDS:
         raise ValueError(f"kind={kind!r}: use one of {', '.join(map(repr, KINDS))}")
+    if any(not isinstance(each, View) for each in views):
+        raise TypeError("views: a list of plot.View(sequence, start, end)")
     if not views:
         raise ValueError("views: at least one is needed")
     longest = max(each.end - each.start for each in views)

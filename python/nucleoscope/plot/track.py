@@ -9,7 +9,14 @@ import numpy as np
 
 from nucleoscope import Attribution, Seqlets
 from nucleoscope.plot.brackets import bracket
-from nucleoscope.plot.figure import drawn_at, new_figure, observed_of, show_positions, sites_of
+from nucleoscope.plot.figure import (
+    drawn_at,
+    new_figure,
+    observed_of,
+    read_bins,
+    show_positions,
+    sites_of,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,8 +45,10 @@ def track(
     Where there are more sites than `bins`, the highest and the lowest of each stretch are drawn, so
     that no peak is lost. The other arguments are those of `logo`.
 
-    Raises ImportError that says what to install, IndexError for sites that have no scores.
+    Raises ImportError that says what to install, IndexError for sites that have no scores, ValueError for no
+    bins, and what `logo` raises.
     """
+    read_bins(bins)
     scores = observed_of(attribution, sequence, target)[sites_of(attribution, start, end)]
     if axes is None:
         axes = new_figure(12, 2.2)[1][0]

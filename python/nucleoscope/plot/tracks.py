@@ -11,7 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from nucleoscope import Attribution
-from nucleoscope.plot.figure import new_figure, scores_of, show_positions
+from nucleoscope.plot.figure import (
+    attribution_of,
+    drawn_at,
+    new_figure,
+    read_bins,
+    scores_of,
+    show_positions,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,9 +53,13 @@ def overview(
     """One track a target: the largest absolute score in each of `bins` stretches of the sequence.
 
     `names` are the targets' names. `origin` and `step` say where positions are counted from, as in
-    `logo`. Raises ImportError that says what to install.
+    `logo`. Raises ImportError that says what to install, IndexError for marks where there are no scores, and
+    what `logo` raises.
     """
-    count = attribution.scores.shape[1] if "target" in attribution.axes else 1
+    read_bins(bins)
+    drawn_at(0, origin, step)
+    count = attribution_of(attribution).scores.shape[1] if "target" in attribution.axes else 1
+    _check_marks(marks, attribution, count)
     figure, panels = new_figure(12, 0.7 + 1.9 * count, count)
     for target, axes in enumerate(panels):
         strongest = abs(scores_of(attribution, sequence, target)).max(0)
@@ -56,7 +67,7 @@ def overview(
         positions = origin + step * (sites + attribution.start)
         ink = INKS[target % len(INKS)]
         axes.vlines(positions, 0, heights, color=ink, linewidth=0.9)
-        ends = origin + step * (attribution.start + np.array([0, len(strongest) - 1]))
+        ends = origin + step * (attribution.start + np.array([-0.5, len(strongest) - 0.5]))
         axes.set_xlim(min(ends), max(ends))
         top = float(heights.max()) or 1.0
         axes.set_ylim(0, 1.28 * top)
@@ -71,6 +82,17 @@ def overview(
             axes.tick_params(labelbottom=False)
     figure.suptitle(title, x=0.01, ha="left", fontsize="large")
     return figure
+
+
+def _check_marks(marks: Sequence[Mark], attribution: Attribution, targets: int) -> None:
+    start = attribution.start
+    end = start + attribution.scores.shape[attribution.axes.index("site")]
+    for mark in marks:
+        if not start <= mark.site < end or not 0 <= mark.target < targets:
+            raise IndexError(
+                f"marks: {mark.label!r} is at site {mark.site} of target {mark.target}; scored are the sites "
+                f"[{start}, {end}) of {targets} targets, from 0"
+            )
 
 
 def _binned(
