@@ -196,7 +196,7 @@ def _found(asked: Asked, inputs: tuple[Tensor, ...], read: Read) -> _Known:
     example, others = inputs[0], inputs[1:]
     answer(asked.model, example, others)
     try:
-        check_steady(asked.model, example, others, read, batch=3)
+        check_steady(asked.model, example, others, read)
         known = _Known(single=False)
     except FixedBatch:
         known = _Known(single=True)

@@ -144,7 +144,7 @@ def _backward(asked: Asked, read: Read, memory: int) -> Backward:
     X, *others = asked.part(0, 1)
     answer(asked.model, X, tuple(others))
     try:
-        check_steady(asked.model, X, tuple(others), read, batch=3)
+        check_steady(asked.model, X, tuple(others), read)
         single = False
     except FixedBatch:
         single = True
