@@ -82,6 +82,28 @@ def test_xarray(made: Attribution) -> None:
     np.testing.assert_array_equal(named["scores"].sel(target="y"), made.scores[:, 1])
 
 
+def beside(made: Attribution) -> Attribution:
+    """With all that may come with scores."""
+    bars = {"error_bar": torch.rand(2, 3), "gap": torch.rand(2, 3)}
+    return dataclasses.replace(
+        made, spread=torch.rand(2, 3, 4, 7), controls=torch.rand(2, 2, 3, 4, 7), **bars
+    )
+
+
+def test_xarray_of_all_that_comes_with_scores(made: Attribution) -> None:
+    pytest.importorskip(
+        "xarray", reason="xarray is not installed: pip install 'nucleoscope[xarray]'"
+    )
+    full = beside(made)
+    got = full.to_xarray()
+    assert got["controls"].dims == ("control", *made.axes)
+    for name in ("spread", "controls", "error_bar", "gap"):
+        np.testing.assert_array_equal(got[name], getattr(full, name))
+    bar = torch.tensor([[1.0], [2.0]])
+    one = dataclasses.replace(single(made), original=bar, error_bar=bar).to_xarray()
+    assert one["error_bar"].dims == ("sequence",)
+
+
 @pytest.mark.filterwarnings("ignore")  # of its own dependencies, when it is imported
 def test_anndata(made: Attribution, tmp_path: Path) -> None:
     pytest.importorskip(
@@ -94,6 +116,11 @@ def test_anndata(made: Attribution, tmp_path: Path) -> None:
     np.testing.assert_array_equal(got.obsm["original"], made.original)
     assert list(got.obs["chromosome"]) == ["chr1", "chr2"]
     got.write_h5ad(tmp_path / "a.h5ad")
+    whole = beside(made)
+    full = whole.to_anndata()
+    assert whole.spread is not None
+    np.testing.assert_array_equal(full.layers["spread2"], whole.spread[:, 2].flatten(1))
+    assert set(full.obsm) == {"original", "error_bar", "gap"}
     assert single(made).to_anndata().shape == (2, 28)
 
 
@@ -116,6 +143,11 @@ def test_modisco_refuses_what_would_mislead_it(made: Attribution, tmp_path: Path
     raw = single(made, center="none")
     with pytest.raises(ValueError, match="center='mean'"):
         dataclasses.replace(raw, scores=raw.scores * (1 - HELD)).to_modisco(tmp_path)
+    nothing = dataclasses.replace(made, scores=torch.zeros_like(made.scores))
+    with pytest.raises(ValueError, match="no letter changes this target"):
+        nothing.to_modisco(tmp_path)
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        dataclasses.replace(made, scores=made.scores / 0).to_modisco(tmp_path)
     with pytest.raises(ValueError, match="alphabet='ACGU'"):
         dataclasses.replace(made, alphabet="ACGU").to_modisco(tmp_path)
     assert not list(tmp_path.iterdir())

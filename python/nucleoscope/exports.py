@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,12 @@ def to_xarray(attribution: Attribution) -> xarray.Dataset:
         data["sequences"] = (("sequence", "letter", "site"), attribution.sequences.cpu().numpy())
     if attribution.spread is not None:
         data["spread"] = (axes, attribution.spread.cpu().numpy())
+    if attribution.controls is not None:
+        data["controls"] = (("control", *axes), attribution.controls.cpu().numpy())
+    for name in ("error_bar", "gap"):
+        if (held := getattr(attribution, name)) is not None:  # [N, T]
+            per = ("sequence", "target") if "target" in axes else ("sequence",)
+            data[name] = (per, (held if "target" in axes else held.reshape(-1)).cpu().numpy())
     if attribution.exact is not None:
         data["exact"] = (("sequence", "site"), attribution.exact.cpu().numpy())
     facts = {"alphabet": attribution.alphabet, "facts": _as_text(attribution)}
@@ -52,6 +59,9 @@ def to_anndata(attribution: Attribution) -> anndata.AnnData:
     axes, scores = attribution.axes, attribution.scores
     count = scores.shape[axes.index("target")] if "target" in axes else 1
     targets = [attribution.of_target(t).flatten(1).cpu().numpy() for t in range(count)]
+    spread = None
+    if attribution.spread is not None:
+        spread = dataclasses.replace(attribution, scores=attribution.spread)
     sites = _coordinates(attribution)["site"]
     letters = list(attribution.alphabet) if "letter" in axes else [""]
     columns = pd.DataFrame(
@@ -63,11 +73,17 @@ def to_anndata(attribution: Attribution) -> anndata.AnnData:
     )
     rows = pd.DataFrame(_places(attribution), index=[f"sequence{n}" for n in range(len(scores))])
     layers = {f"target{t}": values for t, values in enumerate(targets) if count > 1}
+    if spread is not None:
+        for t in range(count):
+            name = f"spread{t}" if count > 1 else "spread"
+            layers[name] = spread.of_target(t).flatten(1).cpu().numpy()
     if attribution.sequences is not None and "letter" in axes:
         layers["sequences"] = attribution.sequences.flatten(1).cpu().numpy()
     facts = {"nucleoscope": _as_text(attribution)}
     made = anndata.AnnData(targets[0], obs=rows, var=columns, uns=facts, layers=layers)
-    made.obsm["original"] = attribution.original.reshape(len(scores), -1).cpu().numpy()
+    for name in ("original", "error_bar", "gap"):
+        if (held := getattr(attribution, name)) is not None:
+            made.obsm[name] = held.reshape(len(scores), -1).cpu().numpy()
     return made
 
 
@@ -76,6 +92,10 @@ def to_modisco(attribution: Attribution, folder: Path, target: int) -> tuple[Pat
     if sorted(attribution.alphabet) != sorted(ACGT):
         raise ValueError(f"alphabet={attribution.alphabet!r}: TF-MoDISco takes A, C, G and T")
     scores, there = attribution.hypothetical(target)
+    if not scores.isfinite().all():
+        raise ValueError("the scores hold NaN or infinite numbers, which TF-MoDISco cannot cluster")
+    if not scores.any():
+        raise ValueError("all scores are 0: no letter changes this target, so there are no motifs")
     if not (scores * there).any():
         raise ValueError(
             "the letters that are there all score 0, so TF-MoDISco would see nothing: center them, "

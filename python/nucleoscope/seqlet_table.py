@@ -18,6 +18,7 @@ from nucleoscope.files import whole_file
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 BED_SCORE = 1000  # the largest that the format allows
+BEYOND = 1 << 40  # behind every chromosome
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +91,8 @@ class Seqlets:
         sequence's own and its name is ``sequence0``, ``sequence1`` ... The score is
         -10 log10(p), at most 1000.
 
-        Raises ValueError where a sequence has no region.
+        Raises ValueError where a sequence has no region, and for regions that do not say where they lie or end
+        before a seqlet of theirs.
         """
         regions = self.facts.get("regions") if regions is None else regions
         if regions is not None and len(self) and len(regions) <= int(self.sequence.max()):
@@ -119,11 +121,30 @@ def _placed(
     """Where [start, end) of a sequence lies in the genome."""
     if regions is None:
         return f"sequence{sequence}", start, end, "."
-    region = regions[sequence]
+    region = _region(regions[sequence], sequence, end)
     if region.get("strand", ".") == "-":
         return str(region["chromosome"]), region["end"] - end, region["end"] - start, "-"
     at = int(region["start"])
     return str(region["chromosome"]), at + start, at + end, str(region.get("strand", "."))
+
+
+def _region(given: Any, sequence: int, end: int) -> Mapping[str, Any]:
+    """A region that says where it lies, and reaches to what ends there."""
+    if not isinstance(given, Mapping):
+        raise ValueError(
+            f"regions[{sequence}]={given!r}: a mapping with 'chromosome', 'start' and 'end'"
+        )
+    needed = ("chromosome", "start", "end")[: 3 if given.get("strand") == "-" else 2]
+    lacks = [name for name in needed if name not in given]
+    if lacks:
+        raise ValueError(f"regions[{sequence}] has no {lacks[0]!r}")
+    size = int(given.get("end", BEYOND)) - int(given["start"])
+    if end > size:
+        raise ValueError(
+            f"regions[{sequence}] has {size:,} bases, and a seqlet of it ends at {end:,}: a region is where "
+            "the whole sequence lies"
+        )
+    return given
 
 
 def _out_of_reach(curve: DiscoveryCurve) -> str:

@@ -195,12 +195,48 @@ def test_nothing_to_find() -> None:
         ({"sign": "up"}, "sign='up': use one of 'positive'"),
         ({"min_length": 6, "max_length": 5}, "min_length=6"),
         ({"bins": 1}, "bins=1"),
+        ({"bins": 10.5}, "bins=10.5: a whole number"),
+        ({"min_length": 2.5}, "min_length=2.5"),
+        ({"max_length": 30.0}, "max_length=30.0"),
+        ({"min_length": True}, "min_length=True"),
+        ({"fdr": "low"}, "fdr='low'"),
+        ({"threshold": float("nan")}, "threshold=nan"),
+        ({"control": "shuffled", "shuffles": 1.5}, "shuffles=1.5"),
         ({"control": "shuffled", "shuffles": 0}, "shuffles=0"),
     ],
 )
 def test_bad_input(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         nucleoscope.seqlets(**({"attribution": noise(0)} | change))
+
+
+@pytest.mark.parametrize("held", [None, "scores.npz", [[1.0], [2.0, 3.0]]], ids=str)
+def test_what_holds_no_scores(held: Any) -> None:
+    says = f"attribution: an Attribution, .*, got {type(held).__name__}"
+    with pytest.raises(TypeError, match=says):
+        nucleoscope.seqlets(held)
+
+
+PLACE = {"chromosome": "chr1", "start": 3, "end": 40, "strand": "-"}
+
+
+@pytest.mark.parametrize(
+    ("region", "says"),
+    [
+        ({"start": 3, "end": 90}, "has no 'chromosome'"),
+        ({"chromosome": "chr1", "start": 3, "strand": "-"}, "has no 'end'"),
+        ("chr1:3-90", r"regions\[1\]='chr1:3-90': a mapping"),
+        (PLACE, r"has 37 bases, and a seqlet of it ends at 38"),
+        (PLACE | {"strand": "+"}, r"has 37 bases, and a seqlet of it ends at 38"),
+    ],
+)
+def test_regions_that_cannot_hold_their_seqlets(region: Any, says: str, tmp_path: Path) -> None:
+    one, low = np.array([1]), np.array([0.01])
+    found = nucleoscope.Seqlets(one, np.array([30]), np.array([38]), low, low, low)
+    with pytest.raises(ValueError, match=says):
+        found.to_bed(tmp_path / "a.bed", [PLACE, region])
+    line = found.to_bed(tmp_path / "a.bed", [{}, PLACE | {"end": 41}]).read_text().split("\t")
+    assert line[:3] == ["chr1", "3", "11"]
 
 
 def test_an_array_has_one_target() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -105,10 +106,10 @@ def seqlets(
         nucleoscope.naive.methods.seqlets.seqlets(scores, threshold, ...)
     """
     lengths = _lengths(min_length, max_length, bins)
-    if threshold is None and not 0 < fdr <= 1:
-        raise ValueError(f"fdr={fdr!r}: the share of false calls to allow, above 0 and at most 1")
-    if threshold is not None and not 0 < threshold <= 1:
-        raise ValueError(f"threshold={threshold!r}: a p-value, above 0 and at most 1")
+    if threshold is None:
+        _check_share(fdr, f"fdr={fdr!r}: the share of false calls to allow")
+    else:
+        _check_share(threshold, f"threshold={threshold!r}: a p-value")
     if sign not in SIGNS:
         raise ValueError(f"sign={sign!r}: use one of {', '.join(map(repr, SIGNS))}")
     scores = _scores(attribution, target, "attribution")
@@ -137,14 +138,25 @@ def seqlets(
     return Seqlets(**table, facts=facts, curves=tuple(curves))
 
 
+def _check_share(given: Any, said: str) -> None:
+    if not isinstance(given, Real) or isinstance(given, bool) or not 0 < float(given) <= 1:
+        raise ValueError(f"{said}, above 0 and at most 1")
+
+
+def _is_count(given: Any, least: int) -> bool:
+    return isinstance(given, Integral) and not isinstance(given, bool) and int(given) >= least
+
+
 def _lengths(shortest: int, longest: int, bins: int) -> tuple[int, int, int]:
-    if not 1 <= shortest <= longest:
+    if not (_is_count(shortest, 1) and _is_count(longest, int(shortest))):
         raise ValueError(
             f"min_length={shortest}, max_length={longest}: whole numbers, 1 or more, the first not "
             "above the second"
         )
-    if bins < 2:
-        raise ValueError(f"bins={bins}: at least 2, to tell low scores from high ones")
+    if not _is_count(bins, 2):
+        raise ValueError(
+            f"bins={bins}: a whole number, 2 or more, to tell low scores from high ones"
+        )
     return shortest, longest, bins
 
 
@@ -155,7 +167,12 @@ def _scores(given: Scores, target: int, name: str) -> Floats:
     elif target != 0:
         raise IndexError(f"target={target}: {name} is an array, which has one target, 0")
     else:
-        held = torch.as_tensor(given).detach()
+        try:
+            held = torch.as_tensor(given).detach()
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise TypeError(
+                f"{name}: an Attribution, or a tensor or array of scores, got {type(given).__name__}"
+            ) from error
         held = held.sum(1) if held.dim() == 3 else held
     if held.dim() != 2 or not held.numel():
         raise ValueError(
@@ -179,8 +196,8 @@ def _control(
         raise ValueError(
             f"control={control!r}: scores of sequences without motifs, 'shuffled' or 'mirrored'"
         )
-    if shuffles < 1:
-        raise ValueError(f"shuffles={shuffles}: at least 1")
+    if not _is_count(shuffles, 1):
+        raise ValueError(f"shuffles={shuffles}: a whole number, 1 or more")
     random = np.random.default_rng(seed)
     return [random.permuted(scores, axis=1) for _ in range(shuffles)]
 
