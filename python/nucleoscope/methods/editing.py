@@ -15,11 +15,12 @@ from tqdm import tqdm
 from nucleoscope.engine.cache import doubled, forget, in_turn, is_held
 from nucleoscope.engine.edited import Edited, edited
 from nucleoscope.engine.graph import FixedBatch, Untraceable
+from nucleoscope.engine.loop_batch import loop_batch
 from nucleoscope.engine.moved import Splices
 from nucleoscope.engine.prepare import Asked, ask
 from nucleoscope.engine.read import Read
 from nucleoscope.engine.spliced import spliced
-from nucleoscope.engine.steady import answer, check_steady, takes_one
+from nucleoscope.engine.steady import check_steady, takes_one
 from nucleoscope.engine.table import Table
 from nucleoscope.engine.verify import MEASURED, Disagreement, verify_effects
 from nucleoscope.methods.ensemble import View
@@ -129,9 +130,10 @@ class Request:
     def by_the_model(self, edits: Iterator[tuple[int, Tensor]]) -> Tensor:
         """What edited sequences [A, L] do, by running the model itself on each, [M, T]."""
         asked = self.asked
-        batch = 1 if takes_one(asked.model, asked.part(0, 1), self.read) else 64
+        single = takes_one(asked.model, asked.part(0, 1), self.read)
         net = doubled(asked.model) if asked.dtype != asked.native else asked.model
         X, *others = (t.to(asked.dtype) if t.is_floating_point() else t for t in asked.inputs)
+        batch = 1 if single else loop_batch(net, X, tuple(others), asked.memory)
         turned = ((n, self._laid(each).to(X)) for n, each in edits)
         return naive.changes(net, X, tuple(others), turned, read=self.read, batch=batch).cpu()
 
@@ -153,7 +155,7 @@ class Request:
             found = by(asked, self.read, table, between, double)
         except Untraceable as why:
             warn_of_the_loop(why, self.rounding)
-            found = self._by_the_loop(table, between, 1 if isinstance(why, FixedBatch) else 64)
+            found = self._by_the_loop(table, between, isinstance(why, FixedBatch))
             self._check_finite(found)
             said = "none needed: the plain loop is the definition"
             return found, "plain loop", (Check("verification", True, said),)
@@ -182,11 +184,11 @@ class Request:
             )
             raise ValueError(f"{who} NaN or infinite; no effects can be given")
 
-    def _by_the_loop(self, table: Table, between: Callable[[int], Any], batch: int) -> Edited:
+    def _by_the_loop(self, table: Table, between: Callable[[int], Any], single: bool) -> Edited:
         X, *others = self.asked.inputs
         model, given = self.asked.model, tuple(others)
+        batch = 1 if single else loop_batch(model, X, given, self.asked.memory)
         if batch > 1:
-            answer(model, X, given)
             check_steady(model, X, given, self.read, batch)
         edits = ((n, self._laid(each).to(X)) for n, each in self.edited_columns(table))
         raw = naive.changes(

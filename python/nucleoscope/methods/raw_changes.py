@@ -14,10 +14,11 @@ from nucleoscope.engine.cache import forget, is_held
 from nucleoscope.engine.changes import Changes, by_deltas
 from nucleoscope.engine.graph import FixedBatch, Untraceable
 from nucleoscope.engine.half import check_half, half_type
+from nucleoscope.engine.loop_batch import loop_batch
 from nucleoscope.engine.prepare import Asked
 from nucleoscope.engine.read import Read
 from nucleoscope.engine.saturation import Unsaturated
-from nucleoscope.engine.steady import answer, check_steady
+from nucleoscope.engine.steady import check_steady
 from nucleoscope.engine.verify import Disagreement
 from nucleoscope.engine.verify import verify as verify_edits
 from nucleoscope.methods.linear_trunk import ENGINE, LinearTrunk, Screen
@@ -95,8 +96,8 @@ def _changes(
             if screen:
                 raise
             warn_of_the_loop(why, rounding)
-            batch = 1 if isinstance(why, FixedBatch) else 64
-            found, engine = _by_the_loop(asked, read, bar.update, batch), "plain loop"
+            single = isinstance(why, FixedBatch)
+            found, engine = _by_the_loop(asked, read, bar.update, single), "plain loop"
         else:
             engine = "delta" if found.local else "delta, then the model's own tail"
             engine = ENGINE if screen else engine
@@ -127,10 +128,10 @@ def _changes(
     return found, engine, (Check("verification", True, str(verdict)),)
 
 
-def _by_the_loop(asked: Asked, read: Read, between: Callable[[int], Any], batch: int) -> Changes:
+def _by_the_loop(asked: Asked, read: Read, between: Callable[[int], Any], single: bool) -> Changes:
     X, *others = asked.inputs
+    batch = 1 if single else loop_batch(asked.model, X, tuple(others), asked.memory)
     if batch > 1:
-        answer(asked.model, X, tuple(others))
         check_steady(asked.model, X, tuple(others), read, batch)
     with Unsaturated() if read.func else contextlib.nullcontext():
         return _looped(asked, read, between, batch)
