@@ -255,7 +255,8 @@ LAW = {
     "engine.traced_gradient": engine(
         "cache", "forward", "graph", "prepare", "program", "read", "verify"
     ),
-    "engine.integral": engine("backward", "path", "quadrature"),
+    "engine.integral": engine("backward", "first_layer", "path", "quadrature"),
+    "engine.first_layer": engine("backward", "layers", "path", "quadrature", "traced_gradient"),
     "engine.path": engine("backward", "memory", "quadrature"),
     "engine.trace": engine("fuse", "rules", "step", "graph", "windows"),
     "engine.fuse": engine("rules", "graph", "windows"),

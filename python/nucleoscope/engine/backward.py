@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,9 @@ from nucleoscope.engine.memory import ran_out
 
 if TYPE_CHECKING:
     from nucleoscope.engine.traced_gradient import TracedGradient
+
+Inputs = tuple[Tensor, ...]
+Made = TypeVar("Made")
 
 # What autograd keeps of a batch, in bytes, on a CPU: larger batches are no faster there, and memory then
 # does not grow with the number of points that are asked about.
@@ -72,6 +75,7 @@ class Backward:
         Raises ValueError, naming the piece, for a model that has no gradient.
         """
         self._model, self._ask, self.wanted, self.device = model, ask, wanted, example[0].device
+        self.memory = memory
         one = tuple(t[:1] for t in example)
         self.look = self._looked(one) if look is None else look
         cache = CACHE if self.device.type == "cpu" else memory
@@ -113,16 +117,26 @@ class Backward:
 
         Raises ValueError that names the layer where numbers stop being finite, or what forbids it.
         """
+        values, found = self._guarded(lambda: self._values_and_gradients(inputs))
+        if not all(bool(torch.isfinite(t).all()) for t in (values, *found)):
+            self._blame(inputs, values, found)
+        return Gradients(values.detach(), found)
+
+    def by(
+        self, program: Callable[[Tensor, Inputs], tuple[Tensor, Tensor]], inputs: Inputs
+    ) -> tuple[Tensor, Tensor]:
+        """What a part of the trace gives for the inputs [B, ...], under the same settings."""
+        return self._guarded(lambda: program(inputs[0], inputs[1:]))
+
+    def _guarded(self, job: Callable[[], Made]) -> Made:
+        """Do what differentiates the model; raises ValueError that says what forbids it."""
         with self._ready():
             try:
-                values, found = self._values_and_gradients(inputs)
+                return job()
             except RuntimeError as error:
                 if ran_out(error) or isinstance(error, NotImplementedError):
                     raise
                 raise ValueError(_why(error)) from error
-        if not all(bool(torch.isfinite(t).all()) for t in (values, *found)):
-            self._blame(inputs, values, found)
-        return Gradients(values.detach(), found)
 
     def _values_and_gradients(
         self, inputs: tuple[Tensor, ...]

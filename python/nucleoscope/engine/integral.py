@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from nucleoscope.engine.backward import Backward
+from nucleoscope.engine.first_layer import interpolated
 from nucleoscope.engine.path import Inputs, Straight, sums
 from nucleoscope.engine.quadrature import Numbers, Rule, clenshaw_curtis, rule
 
@@ -178,5 +179,9 @@ def _weights(nodes: Numbers, by: Rule) -> Numbers:
 def _sums(
     backward: Backward, paths: Paths, nodes: Numbers, share: Numbers, update: Update
 ) -> Inputs:
+    if (behind := interpolated(backward)) is not None:
+        found = behind.sums(paths.start[0], paths.end[0], paths.rest, nodes, share, update)
+        if found is not None:
+            return (found,)
     place = Straight(paths.start, paths.end, paths.rest, nodes)
     return sums(backward, place, len(paths), share, update)

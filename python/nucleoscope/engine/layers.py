@@ -158,12 +158,22 @@ class Held:
         if self.layer.relu and self.layer.residual_first:
             bytes_ = slope.dtype == torch.uint8
             by_residual = torch.where(slope != 0, given, 0.0) if bytes_ else given * slope
-        by_x = conv_backward(
-            given, self.back, channels=self.wide * self.groups, taps=self.taps, **self.steps,
-            length=positions, slope=slope if self.layer.relu else None,
-            residual=by_residual if joined else None,
-        )  # fmt: skip
+        by_x = self._back(
+            given, positions, slope if self.layer.relu else None, by_residual if joined else None
+        )
         return by_x.mT, by_residual.mT
+
+    def back_through(self, by_z: Tensor, positions: int) -> Tensor:
+        """Gradients by what enters its ReLU [N, L, C_out] -> by x [N, C_in, V], of a layer without a residual."""
+        return self._back(by_z.contiguous(), positions, None, None).mT
+
+    def _back(
+        self, given: Tensor, positions: int, slope: Tensor | None, residual: Tensor | None
+    ) -> Tensor:
+        return conv_backward(
+            given, self.back, channels=self.wide * self.groups, taps=self.taps, **self.steps,
+            length=positions, slope=slope, residual=residual,
+        )  # fmt: skip
 
 
 class _Run(torch.autograd.Function):

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from nucleoscope.engine.backward import Backward
+from nucleoscope.engine.backward import Gradients
 from nucleoscope.engine.memory import Halving
 from nucleoscope.engine.quadrature import Numbers
 
 Inputs = tuple[Tensor, ...]
+
+
+class Differentiated(Protocol):
+    """Gradients of targets at a batch of points, and how many go together."""
+
+    @property
+    def rows(self) -> int: ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def __call__(self, inputs: Inputs, /) -> Gradients: ...
 
 
 @dataclass(frozen=True)
@@ -42,17 +55,18 @@ class Straight:
 
     def __call__(self, points: Points) -> Inputs:
         """The model's inputs there, [B, ...] each."""
-        moved = []
+        moved, rows = [], points.row
+        if rows[0] == rows[-1]:  # of one sequence: its ends serve all points
+            rows = rows[:1]
         for a, b in zip(self.start, self.end, strict=True):
-            row = points.row.to(b.device)
-            far, near = b[row], a[row if len(a) > 1 else row * 0]
+            row = rows.to(b.device)
             share = torch.from_numpy(self.nodes)[points.node].to(b).view(-1, *[1] * (b.ndim - 1))
-            moved.append(near + share * (far - near))
+            moved.append(torch.lerp(a[row if len(a) > 1 else row * 0], b[row], share))
         return (*moved, *(t[points.row.to(t.device)] for t in self.rest))
 
 
 def sums(
-    backward: Backward, place: Callable[[Points], Inputs], count: int, coefficients: Numbers,
+    backward: Differentiated, place: Callable[[Points], Inputs], count: int, coefficients: Numbers,
     update: Callable[[int], object] = lambda _points: None,
     then: Callable[[Points, Inputs], Inputs] = lambda _points, found: found,
 ) -> Inputs:  # fmt: skip
@@ -88,5 +102,6 @@ def _add(out: list[Tensor], found: Inputs, weights: Tensor, points: Points) -> N
         for row in points.row.unique().tolist():
             own = (points.row == row).nonzero()[:, 0]
             share = weights[:, points.node[own]].to(gradient)  # [K, B]
-            flat = gradient[own.to(gradient.device)].flatten(1)
+            chosen = gradient if len(own) == len(points) else gradient[own.to(gradient.device)]
+            flat = chosen.flatten(1)
             total[:, row] += (share @ flat).view(len(share), *gradient.shape[1:]).to(total)

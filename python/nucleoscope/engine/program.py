@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nucleoscope.engine.forward import CLAIMS, Forward, forward_work, last_uses, size_of
 from nucleoscope.engine.graph import Graph
-from nucleoscope.engine.layers import Held, layers
+from nucleoscope.engine.layers import Held, Layer, layers
 from nucleoscope.engine.rules.registry import aten
 from nucleoscope.engine.workers import in_order, side_by_side
 
@@ -38,6 +38,7 @@ class Program:
         ends = {n.name: name for name, each in found.items() for n in each.nodes}
         self._last = last_uses(graph, ends)  # a layer reads where its last node does
         self._abreast = round(WORK / max(forward_work(graph)[0], WORK / MOST) / ABREAST)
+        self.first = self._layers.get(_first(graph, found))
 
     def __call__(self, X: Tensor, *others: Tensor) -> Tensor:
         """The output of the graph for a batch, which autograd follows back to X where that requires it.
@@ -58,17 +59,33 @@ class Program:
                 f"args: {len(others)} further inputs are given, the traced model takes "
                 f"{len(self.graph.others)} ({', '.join(self.graph.others) or 'none'})"
             )
-        inputs = dict(zip((self.graph.edited, *self.graph.others), (X, *others), strict=True))
-        env: dict[str, Any] = dict(inputs)
+        return self._run({self.graph.edited: X}, others)
+
+    def behind(self, y: Tensor, *others: Tensor) -> Tensor:
+        """The same, of what the layer `first` makes: [B, L, C].
+
+        Equivalent to::
+
+            self.behind(self.first(X, None).mT, *others) == self(X, *others)
+        """
+        assert self.first is not None
+        return self._run({self.first.layer.nodes[-1].name: y.mT}, others)
+
+    def _run(self, made: dict[str, Tensor], others: tuple[Tensor, ...]) -> Tensor:
+        """The output of the graph, of a value that is there already."""
+        (given,) = made.values()
+        env: dict[str, Any] = made | dict(zip(self.graph.others, others, strict=True))
         for node in self.graph.fx:
             if node.op != "call_function" or node.name in self._within or self._is_constant(node):
+                continue
+            if node.name in made:
                 continue
             if node.name in self._layers:
                 held = self._layers[node.name]
                 joins = held.layer.residual
                 env[node.name] = held(env[held.layer.given], None if joins is None else env[joins])
             elif node.target is aten.sym_size.int:
-                env[node.name] = size_of(node, len(X))
+                env[node.name] = size_of(node, len(given))
             elif node.target not in CLAIMS:
                 env[node.name] = self._forward.call(node, env)
             for name in self._last.get(node.name, ()):
@@ -85,6 +102,7 @@ class Program:
         others: tuple[Tensor, ...] = (),
         *,
         read: Read,
+        behind: bool = False,
     ) -> tuple[Tensor, Tensor]:  # [B, T], [B, T, 4, L]
         """Values that are read off the output, and what each grows by per unit of each letter of X.
 
@@ -101,6 +119,7 @@ class Program:
             X: sequences, one-hot or on a path between: any numbers.
             others: further inputs, one row a sequence.
             read: the output of the graph -> T numbers a sequence.
+            behind: X is what the layer `first` makes, [B, L, C], and so are the gradients.
 
         Raises:
             ValueError: what is read does not depend on X in a way that has a derivative.
@@ -109,10 +128,10 @@ class Program:
         parts = [slice(i, i + step) for i in range(0, len(X), step)]
 
         def part(rows: slice) -> tuple[Tensor, Tensor]:
-            return self._gradient(X[rows], tuple(t[rows] for t in others), read)
+            return self._gradient(X[rows], tuple(t[rows] for t in others), read, behind)
 
         if len(parts) < 2:
-            return self._gradient(X, others, read)
+            return self._gradient(X, others, read, behind)
         values, gradients = zip(*in_order(part, parts, X.device), strict=True)
         return torch.cat(values), torch.cat(gradients)
 
@@ -129,10 +148,13 @@ class Program:
         share = -(-many // side_by_side(device))
         return ABREAST * max(1, min(self._abreast, -(-share // ABREAST)))
 
-    def _gradient(self, X: Tensor, others: tuple[Tensor, ...], read: Read) -> tuple[Tensor, Tensor]:
+    def _gradient(
+        self, X: Tensor, others: tuple[Tensor, ...], read: Read, behind: bool
+    ) -> tuple[Tensor, Tensor]:
+        run = self.behind if behind else self
         with torch.enable_grad():
             leaf = (X.clone() if X.is_inference() else X.detach()).requires_grad_()
-            values = read(self(leaf, *others))
+            values = read(run(leaf, *others))
             if values.grad_fn is None:
                 raise ValueError(
                     "target: nothing that it reads depends on the sequence in a way that has a derivative"
@@ -142,4 +164,14 @@ class Program:
                 torch.autograd.grad(values[:, t].sum(), leaf, retain_graph=t < last)[0]
                 for t in range(last + 1)
             ]
-        return values.detach(), torch.stack(each, 1)
+        return values.detach(), torch.stack(each, 1) if last else each[0].unsqueeze(1)
+
+
+def _first(graph: Graph, found: dict[str, Layer]) -> str:
+    """The layer that alone reads the sequence, and nothing else; none: an empty name."""
+    reads = [
+        n for n in graph.fx
+        if n.target is not aten.sym_size.int and graph.edited in (a.name for a in n.all_input_nodes)
+    ]  # fmt: skip
+    own = (name for name, each in found.items() if [each.conv] == reads and each.residual is None)
+    return next(own, "")

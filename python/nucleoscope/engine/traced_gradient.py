@@ -34,6 +34,10 @@ class TracedGradient:
         """[B, ...] -> values [B, T], gradients [B, T, ...]."""
         return self.program.gradient(X, others, read=self.read)
 
+    def behind(self, z: Tensor, others: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        """The same by what the first convolution makes: [B, L, C] -> [B, T], [B, T, L, C]."""
+        return self.program.gradient(z, others, read=self.read, behind=True)
+
     def values(self, X: Tensor, others: tuple[Tensor, ...]) -> Tensor:
         """The targets alone, [B, T]."""
         return self.read(self.program(X, *others))

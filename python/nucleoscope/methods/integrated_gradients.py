@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from nucleoscope.alphabet import alphabet_of
+from nucleoscope.engine.first_layer import SAID, interpolated
 from nucleoscope.engine.integral import LEAST, by_halves, by_thirds, integral
 from nucleoscope.engine.quadrature import NAMES, rule
 from nucleoscope.engine.read import Func
@@ -119,7 +120,10 @@ def integrated_gradients(
         expected = steps if tolerance is None else LEAST
         walks.append(walk(opened, starts, take, expected, progress))
         checks = (*walks[-1].checks, *_converged(walks[-1], tolerance))
-        return Found(walks[-1].raw, walks[-1].original, {"rule": named, **walks[-1].facts}, checks)
+        facts = {"rule": named, **walks[-1].facts}
+        if interpolated(opened.backward) is not None:
+            facts["first_layer"] = SAID
+        return Found(walks[-1].raw, walks[-1].original, facts, checks)
 
     made = attributed(
         "integrated_gradients", explain, model, X, args, target=target, func=func, center=center,
