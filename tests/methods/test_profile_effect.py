@@ -114,6 +114,24 @@ def test_channels_last_one_target_and_memory() -> None:
     torch.testing.assert_close(one.changes, last.changes, rtol=1e-4, atol=1e-7, equal_nan=True)
 
 
+def test_several_models_give_their_mean_and_spread() -> None:
+    folds = [Residual().eval() for _ in range(2)]
+    with torch.no_grad():
+        folds[1].last.weight *= -1.5
+    X, asked = given(5)
+    each = torch.stack(
+        [after - before for before, after in (defined(f, X, asked, 4) for f in folds)]
+    )
+    got = nucleoscope.profile_effect(
+        folds, X, **asked, around=4, target=[0, 1, 2], precision="fp64"
+    )
+    assert got.spread is not None
+    torch.testing.assert_close(got.changes, each.mean(0), rtol=1e-9, atol=1e-12, equal_nan=True)
+    torch.testing.assert_close(got.spread, each.std(0), rtol=1e-9, atol=1e-12, equal_nan=True)
+    assert (got.facts["models"], got.facts["around"], got.facts["edits"]) == (2, 4, 5)
+    assert {c.name for c in got.checks} == {f"verification (model {n} of 2)" for n in (1, 2)}
+
+
 def test_only_what_is_looked_at_is_made() -> None:
     """A far layer's window is no wider than what the outputs near the site read."""
     from dataclasses import replace

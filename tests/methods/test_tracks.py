@@ -98,6 +98,26 @@ def test_edits_are_their_definition() -> None:
     assert "Put(start=12, values=(2, 2)" in got.facts["edits"][-1]
 
 
+def test_several_models_give_their_mean_and_spread() -> None:
+    other = Modal()
+    with torch.no_grad():
+        other.track.weight *= -2.0
+    more: dict[str, Any] = {"target": [0, 1], "precision": "fp64"}
+    given = (X, (TRACK, BESIDE), list(EDITS))
+    each = [track_effect(model, *given, **more) for model in (Modal(), other)]
+    got = track_effect([Modal(), other], *given, **more)
+    changes = torch.stack([one.changes for one in each])
+    torch.testing.assert_close(got.changes, changes.mean(0), rtol=1e-12, atol=1e-14)
+    assert got.spread is not None
+    torch.testing.assert_close(got.spread, changes.std(0), rtol=1e-12, atol=1e-14)
+    assert got.facts["edits"] == each[0].facts["edits"]
+    assert got.facts["models"] == 2
+    wide = nn.Sequential(nn.Conv1d(4, 3, 1), nn.AdaptiveAvgPool1d(1)).double().eval()
+    wide.forward = lambda x, *_: nn.Sequential.forward(wide, x)  # type: ignore[method-assign]
+    with pytest.raises(ValueError, match=r"model 1 \(Modal\) 22 of \[N, 2, 11\]; model 2"):
+        track_effect([Modal(), wide], *given, precision="fp64")
+
+
 def test_the_inputs_are_left_alone() -> None:
     held = X.clone(), TRACK.clone(), BESIDE.clone()
     many = track_effect(

@@ -20,7 +20,10 @@ from nucleoscope.engine.rows import Ints
 from nucleoscope.engine.table import Table
 from nucleoscope.engine.verify import Disagreement, verify_effects
 from nucleoscope.methods.editing import Options, request
+from nucleoscope.methods.ensemble import members
+from nucleoscope.methods.one_by_one import one_by_one
 from nucleoscope.methods.running import facts_of, read_verify, versions
+from nucleoscope.methods.several import SETTINGS, Models
 from nucleoscope.methods.shifted_profiles import alternatives, hold
 from nucleoscope.methods.variant_effect import nothing
 from nucleoscope.methods.variants import Variants, read_variants
@@ -28,7 +31,7 @@ from nucleoscope.result import Check
 
 
 def profile_effect(
-    model: nn.Module,
+    model: Models,  # of several, the mean
     X: Tensor,  # [N, 4, L] one-hot
     sequence: Any,  # [M] which sequence of X each variant lies in
     position: Any,  # [M] where its first letter lies there, from 0
@@ -77,7 +80,12 @@ def profile_effect(
     alphabet = alphabet_of(model, alphabet)
     options = Options(target, None, layout, alphabet, precision, memory, verify, False, device)
     variants = read_variants(sequence, position, ref, alt, alphabet)
-    return profiles(model, X, args, variants, around, options, double=not read_verify(verify))
+    settings = {name: getattr(options, name) for name in SETTINGS}
+
+    def explain(one: Any) -> Effects:
+        return profiles(one, X, args, variants, around, options, double=not read_verify(verify))
+
+    return one_by_one(members(model), X, args, Read(target), settings, explain)
 
 
 def profiles(

@@ -28,6 +28,7 @@ from nucleoscope.result import Check
 
 Model = nn.Module | Callable[..., Any]
 Models = Model | Sequence[Model]
+SETTINGS = ("layout", "alphabet", "precision", "memory", "device")  # that a request is read by
 
 
 class Views:
@@ -102,8 +103,7 @@ class Views:
 
     @property
     def _settings(self) -> dict[str, Any]:
-        names = ("layout", "alphabet", "precision", "memory", "device")
-        return {name: getattr(self._options, name) for name in names}
+        return {name: getattr(self._options, name) for name in SETTINGS}
 
     def _check_shifts(self, span: tuple[int, int]) -> None:
         start, end = span

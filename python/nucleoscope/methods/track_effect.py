@@ -14,12 +14,15 @@ from nucleoscope.engine.cache import doubled, in_turn
 from nucleoscope.engine.prepare import Asked, ask
 from nucleoscope.engine.read import Func, Read
 from nucleoscope.engine.steady import answer, check_finite, takes_one
+from nucleoscope.methods.ensemble import members
+from nucleoscope.methods.one_by_one import one_by_one
 from nucleoscope.methods.running import exactly, read_func, versions
+from nucleoscope.methods.several import Models
 from nucleoscope.methods.track_edits import Inputs, TrackEdit, read_edits
 
 
 def track_effect(
-    model: nn.Module,
+    model: Models,  # of several, the mean
     X: Tensor,  # [N, 4, L] one-hot
     args: tuple[Tensor, ...],  # further inputs: tracks [N, channels, bins], others [N, ...]
     edits: Sequence[TrackEdit],
@@ -53,6 +56,21 @@ def track_effect(
         raise ValueError(f"batch={batch!r}: sequences that go through the model at once, 1 or more")
     read_func(func)
     read = Read(target, func)
+    settings: dict[str, Any] = {
+        "layout": "NCL", "alphabet": alphabet, "precision": precision, "memory": None, "device": None,
+    }  # fmt: skip
+
+    def explain(one: Any) -> Effects:
+        return _effects(one, X, args, listed, read, alphabet, precision, batch)
+
+    return one_by_one(members(model), X, args, read, settings, explain)
+
+
+def _effects(
+    model: Any, X: Tensor, args: tuple[Tensor, ...], listed: Sequence[TrackEdit], read: Read, alphabet: str,
+    precision: str, batch: int,
+) -> Effects:  # fmt: skip
+    """What one model makes of the edits."""
     with in_turn:
         asked = asked_for(model, X, args, alphabet, precision)
         with exactly(asked):
@@ -69,7 +87,7 @@ def track_effect(
         "method": "track_effect", "target": str(read), "edits": [_named(e) for e in listed],
         "engine": "the model itself", "precision": precision, **versions(),
     }  # fmt: skip
-    if isinstance(target, list):
+    if isinstance(read.target, list):
         return Effects(changes, original, ("sequence", "edit", "target"), facts)
     return Effects(changes[..., 0], original[..., 0], ("sequence", "edit"), facts)
 
