@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -48,23 +50,32 @@ def constant(asked: Asked, read: Read) -> Tensor:  # [T]
     Asked in float64; a model that does not run in it is held to its own rounding.
     """
     try:
-        values, allowed = _values(asked, read, torch.float64), SAME
+        return _same(_values(asked, read, torch.float64), SAME)
     except Exception:  # it cannot be copied, or pins its number type
-        values, allowed = _values(asked, read, asked.native), 8 * torch.finfo(asked.native).eps
-    return (values - values[0]).abs().amax(0) <= allowed * values.abs().amax(0)
+        rounding = 8 * torch.finfo(asked.native).eps
+        return _same(_values(asked, read, asked.native), rounding)
 
 
-def _values(asked: Asked, read: Read, kind: torch.dtype) -> Tensor:  # [A, T]
+def _same(values: Iterator[Tensor], allowed: float) -> Tensor:
+    """Whether numbers [T] stay what they are at first; no more of them are made once all have moved."""
+    first = next(values)
+    same = torch.ones(len(first), dtype=torch.bool)
+    for other in values:
+        same &= (other - first).abs() <= allowed * torch.maximum(other.abs(), first.abs())
+        if not same.any():
+            break
+    return same
+
+
+def _values(asked: Asked, read: Read, kind: torch.dtype) -> Iterator[Tensor]:  # each [T]
     model = asked.model if kind == asked.native else doubled(asked.model)
     X, *others = (t.to(kind) if t.is_floating_point() else t for t in asked.part(0, 1))
     letters = 1 if asked.sequences.layout == "NCL" else 2
-    made = []
-    with torch.no_grad():
-        for k in range(X.shape[letters]):
+    for k in range(X.shape[letters]):
+        with torch.no_grad():
             output = read.ask(model, X.roll(k, letters), *(t.clone() for t in others))
             where = read.leaves(output)
-            made.append(where.read(where.joined(output)))
-    values = torch.cat(made)
-    if values.dtype != kind:
-        raise TypeError("the model ends in a cast of its own")
-    return values.double().cpu()
+            made = where.read(where.joined(output))[0]
+        if made.dtype != kind:
+            raise TypeError("the model ends in a cast of its own")
+        yield made.double().cpu()
