@@ -120,14 +120,21 @@ def test_two_readers_of_x_go_the_ordinary_way() -> None:
     assert first_layer.interpolated(opened(model, sequences(2, 33), 0, given)) is None
 
 
-def test_it_is_gated_on_memory() -> None:
+@pytest.mark.parametrize("target", [0, [0, 1, 0]])
+def test_it_is_gated_on_memory(target: Any) -> None:
     X = sequences(2, 60)
-    backward = opened(build("bpnet"), X, 0)
+    backward = opened(build("bpnet"), X, target)
     value = backward.program.program.first.layer.nodes[-1].meta["val"]  # type: ignore[union-attr]
-    held = first_layer.SHARE * first_layer.SUMS * 2 * value[0].numel() * value.element_size()
+    one = value[0].numel() * value.element_size() * (1 + backward.look.targets)
+    backward.rows = 20
+    held = (
+        first_layer.SHARE * (20 + 3 * first_layer.SUMS) * one
+    )  # sums of three paths of eight nodes
     backward.memory = held
     assert first_layer.interpolated(backward) is not None
     backward.memory = held - 1
+    assert first_layer.interpolated(backward) is None
+    backward.memory, backward.rows = held, 21
     assert first_layer.interpolated(backward) is None
 
 

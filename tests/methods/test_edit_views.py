@@ -304,6 +304,13 @@ def test_models_of_unlike_outputs_have_no_mean(name: str) -> None:
     with pytest.raises(IndexError, match=r"2.*\(model 1, Net\)"):
         call([FOLDS[0], wide], X(), target=2)
     call([FOLDS[0], wide], X(), target=1)
+    with pytest.raises(ValueError, match=r"target=-1 counts from the end.* 1 of \[N, 3\]"):
+        call([FOLDS[0], wide], X(), target=-1)
+    call([FOLDS[0], FOLDS[0]], X(), target=-1)
+    if name != "gradients":  # they read the same on both strands
+        both: dict[str, Any] = {"reverse_complement": True, "reverse_target": slice(None)}
+        with pytest.raises(ValueError, match=r"slice.* model 2 \(Sequential\) 3 of"):
+            call([FOLDS[0], wide], X(), target=1, **both)
 
 
 def test_a_list_of_one_model_is_that_model() -> None:

@@ -96,6 +96,14 @@ def test_what_only_lengths_change_is_told_from_letters() -> None:
     assert failed(nucleoscope.saliency, model, center="none") == []
 
 
+def test_a_first_sequence_without_letters_does_not_count_as_one_that_stays() -> None:
+    blank = X.clone()
+    blank[0] = 0
+    made = nucleoscope.saliency(shifted(1.0, 1e-5), blank)
+    assert float(made.scores.abs().max()) < 1e-5  # so little that it may be rounding
+    assert [check for check in made.checks if check.name == "target"] == []
+
+
 def test_each_view_is_named() -> None:
     checks = failed(nucleoscope.saliency, [classes(), classes(seed=1)], func=summed)
     assert [check.name for check in checks] == ["target (model 1 of 2)", "target (model 2 of 2)"]

@@ -15,9 +15,10 @@ from nucleoscope.engine.path import Inputs, Points, sums
 from nucleoscope.engine.quadrature import Numbers
 from nucleoscope.engine.traced_gradient import TracedGradient
 
-SHARE = 4  # the part of the budget that a sequence's ends and sums may take is one in so many
+SHARE = 4  # the part of the budget that ends, gradients and sums may take is one in so many
 SAID = "made of its two ends at every node, gone back through once a sum"
 SUMS = 12  # of the nested rules that hold most
+FEWEST = 8  # nodes of a path
 
 
 @dataclass(frozen=True)
@@ -100,10 +101,15 @@ class _Between:
 
 
 def interpolated(backward: Backward) -> Behind | None:
-    """The way behind the first convolution, where a trace has one that alone reads X, and what it holds fits."""
+    """The way behind the first convolution, where a trace has one that alone reads X, and what it holds fits.
+
+    That is what leaves the layer and its gradient for each target, of all points of a batch and in the sums of as
+    many paths as fill one.
+    """
     program = backward.program
     if program is None or (first := program.program.first) is None:
         return None
     value = first.layer.nodes[-1].meta["val"]
-    held = SUMS * (1 + backward.look.targets) * prod(value.shape[1:]) * value.element_size()
+    many = backward.rows + SUMS * -(-backward.rows // FEWEST)
+    held = many * (1 + backward.look.targets) * prod(value.shape[1:]) * value.element_size()
     return Behind(backward, program, first) if SHARE * held <= backward.memory else None

@@ -125,21 +125,22 @@ def _check_steady(
     def output(*inputs: Tensor) -> Tensor:
         with torch.no_grad():
             made = read.ask(model, *inputs)
-            return read.leaves(made).joined(made).detach()
+            return read.leaves(made).joined(made).clone()  # the model may write into it again
 
     one = [t[:1] for t in (example, *others)]
     with torch.no_grad():
         whole = model(*(t.clone() for t in one))
     level = outputs.largest(whole)
     # A forward of a long sequence may take a minute: it is not made a second time for the same numbers.
-    alone = output(*(t.clone() for t in one)) if read.func else read.leaves(whole).joined(whole)
+    joined = None if read.func else read.leaves(whole).joined(whole).clone()
+    alone = output(*(t.clone() for t in one)) if joined is None else joined
     _check_answer(alone, "model: its output" if read.func is None else "func: what it returns")
     # What func makes of large numbers may be small: their rounding is no dependence.
     scale = max(float(alone.abs().max()), 1e-2 * level, torch.finfo(torch.float32).tiny)
     # Each forward may take a minute: one batch shows every slot, what lies beside a sequence, and whether it
     # gets the same answer again. The first row is another than the last, and it is not the same batch from its
     # end.
-    partner = [one[0].flip(tuple(range(1, one[0].ndim))), *one[1:]]
+    partner = [_another(one[0]), *one[1:]]
     other = output(*(t.clone() for t in partner))
     _check_shape(other, alone, "that sequence reversed")
     mirrored = {0, 3} if batch > 3 else {0}
@@ -149,7 +150,8 @@ def _check_steady(
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # it took one sequence just now: the batch is what it minds
-        _check_again(output(*(t.clone() for t in one)), alone, scale)
+        for _ in range(2):  # it may take turns
+            _check_again(output(*(t.clone() for t in one)), alone, scale)
         raise FixedBatch(f"it takes one sequence at a time: {error}") from error
     if made.ndim == 0 or len(made) != batch:
         raise ValueError(
@@ -165,6 +167,16 @@ def _check_steady(
         _check_again(output(*(t.clone() for t in one)), alone, scale)
         raise
     return alone
+
+
+def _another(X: Tensor) -> Tensor:
+    """Another sequence: the mirror image, or, of one that is its own, it moved on or with a letter more."""
+    for made in (X.flip(tuple(range(1, X.ndim))), X.roll(1, -1)):
+        if not torch.equal(made, X):
+            return made
+    made = X.clone()
+    made[(0,) * made.ndim] += 1
+    return made
 
 
 def _check_again(again: Tensor, alone: Tensor, scale: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -27,15 +28,26 @@ def check_alike(
     found = [_sizes(model, at, first, read, settings) for at, model in enumerate(models)]
     targets = read.target if isinstance(read.target, list) else [read.target]
     for target, *each in zip(targets, *found, strict=True):
+        said = "; ".join(
+            f"model {at + 1} ({type(models[at]).__name__}) {size:,} of {['N', *shape]}"
+            for at, (size, shape) in enumerate(each)
+        ).replace("'", "")
         if len({size for size, _ in each}) > 1:
-            said = "; ".join(
-                f"model {at + 1} ({type(models[at]).__name__}) {size:,} of {['N', *shape]}"
-                for at, (size, shape) in enumerate(each)
-            ).replace("'", "")
             raise ValueError(
                 f"model: target={target} is the mean of unlike numbers of outputs: {said}. Name by target what "
                 "all of them have, e.g. target=0, or ask them one by one"
             )
+        if len({shape for _, shape in each}) > 1 and _from_the_end(target):
+            raise ValueError(
+                f"model: target={target} counts from the end, where each has another output: {said}. Count from "
+                "the first, or ask them one by one"
+            )
+
+
+def _from_the_end(target: Any) -> bool:
+    """Whether a target holds an index that counts from the end."""
+    each = target if isinstance(target, tuple) else (target,)
+    return any(isinstance(index, Integral) and index < 0 for index in each)
 
 
 def _sizes(

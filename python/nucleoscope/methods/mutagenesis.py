@@ -168,7 +168,8 @@ def saturation_mutagenesis(
             "device": device,
         }  # fmt: skip
         first = ask(members[0], X, args, start=start, end=end, **settings)
-        check_alike(members, X, args, read, settings)
+        for each in (read,) if reverse is read else (read, reverse):
+            check_alike(members, X, args, each, settings)
         columns = first.sequences.columns[:, :, first.start : first.end].cpu()
 
         def scored(raw: Tensor) -> Tensor:

@@ -44,7 +44,9 @@ class Views:
         self._reverse = reverse_read(self._read, options.reverse_target, both)
         self._views = views(len(models), both, options.shifts, options.alphabet)
         self._first = self._asked(View())
-        check_alike(models, X, args, self._read, self._settings)
+        strands = (self._read,) if self._reverse is self._read else (self._read, self._reverse)
+        for read in strands:
+            check_alike(models, X, args, read, self._settings)
 
     @property
     def letters(self) -> Ints:

@@ -45,7 +45,7 @@ def unmoved(asked: Asked, read: Read, raw: Tensor, original: Tensor) -> list[Che
 
 
 def constant(asked: Asked, read: Read) -> Tensor:  # [T]
-    """Whether targets are the same, to rounding, for the first sequence and for it with other letters throughout.
+    """Whether targets are the same, to rounding, for a sequence and for it with other letters throughout.
 
     Asked in float64; a model that does not run in it is held to its own rounding.
     """
@@ -69,7 +69,10 @@ def _same(values: Iterator[Tensor], allowed: float) -> Tensor:
 
 def _values(asked: Asked, read: Read, kind: torch.dtype) -> Iterator[Tensor]:  # each [T]
     model = asked.model if kind == asked.native else doubled(asked.model)
-    X, *others = (t.to(kind) if t.is_floating_point() else t for t in asked.part(0, 1))
+    n = int(
+        asked.inputs[0].double().flatten(1).std(1).argmax()
+    )  # letters moved are others; N stays N
+    X, *others = (t.to(kind) if t.is_floating_point() else t for t in asked.part(n, n + 1))
     letters = 1 if asked.sequences.layout == "NCL" else 2
     for k in range(X.shape[letters]):
         with torch.no_grad():
