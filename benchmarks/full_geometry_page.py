@@ -12,9 +12,10 @@ Written by `{command}`, on {processor} ({cores} cores, {instruction_set}, torch 
 other programs ran beside it). Weights are drawn at random. *Mutagenesis* is of 4 sites (12 substitutions), *IG*
 of 8 steps, *DeepLIFT* of one baseline, *rollout* of all layers; networks of terms have every term and every
 input *knocked out*. A cell is processor seconds of the first call, which traces and checks, those of a second
-one behind a comma where there was one, and the peak of the process of what was planned before the call. What is
-*refused* is so in a sentence, which is in [full_geometry.json](../benchmarks/results/full_geometry.json); what
-is *open* was not run, or not to its end.
+one behind a comma where there was one, and the peak of the process of what the plan gives beforehand (which
+counts more for the largest since they were measured; Puffin-D's IG held a graph twice then). What is *refused*
+is so in a sentence, which is in [full_geometry.json](../benchmarks/results/full_geometry.json); what is *open*,
+or –, though it could be asked, was not run, or not to its end.
 
 """
 METHODS = ("mutagenesis", "knock-outs", "integrated gradients", "DeepLIFT", "rollout")
@@ -30,8 +31,12 @@ def cell(made: dict[str, Any] | None) -> str:
         return f"does not fit: {made['does_not_fit']}"
     if "refused" in made:
         return "refused"
-    again = f", {made['processor_again']:.3g} s" if "processor_again" in made else ""
-    return f"{made['processor_seconds']:.3g} s{again}; {made['peak_gb']:.2f} of {made['planned_gb']:.2f} GB"
+    again = f", {_rounded(made['processor_again'])} s" if "processor_again" in made else ""
+    return f"{_rounded(made['processor_seconds'])} s{again}; {made['peak_gb']:.2f} of {made['planned_gb']:.2f} GB"
+
+
+def _rounded(seconds: float) -> str:
+    return f"{seconds:,.0f}" if seconds >= 1000 else f"{seconds:.3g}"
 
 
 def write_page(result: dict[str, Any]) -> None:
