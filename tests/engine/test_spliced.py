@@ -89,7 +89,7 @@ def test_windows_are_the_model_s(name: str, left: bool, monkeypatch: pytest.Monk
     want = naive(double, X.double(), *given, left=left, read=reading(targets))
     assert got.facts["spliced"] == 40
     assert (got.changes - want).abs().max() <= 1e-6 * want.abs().max()
-    assert "insertions and deletions" in got.checks[-1].detail
+    assert any("insertions and deletions" in check.detail for check in got.checks)
 
 
 def test_one_output_reads_its_cone_alone(left: bool, monkeypatch: pytest.MonkeyPatch) -> None:

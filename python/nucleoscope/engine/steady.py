@@ -125,14 +125,14 @@ def _check_steady(
     def output(*inputs: Tensor) -> Tensor:
         with torch.no_grad():
             made = read.ask(model, *inputs)
-            return read.leaves(made).joined(made).clone()  # the model may write into it again
+            return read.leaves(made).joined(made).detach().clone()  # the model may write into it again
 
     one = [t[:1] for t in (example, *others)]
     with torch.no_grad():
         whole = model(*(t.clone() for t in one))
-    level = outputs.largest(whole)
-    # A forward of a long sequence may take a minute: it is not made a second time for the same numbers.
-    joined = None if read.func else read.leaves(whole).joined(whole).clone()
+        level = outputs.largest(whole)
+        # A forward of a long sequence may take a minute: it is not made a second time for the same numbers.
+        joined = None if read.func else read.leaves(whole).joined(whole).detach().clone()
     alone = output(*(t.clone() for t in one)) if joined is None else joined
     _check_answer(alone, "model: its output" if read.func is None else "func: what it returns")
     # What func makes of large numbers may be small: their rounding is no dependence.
