@@ -125,7 +125,9 @@ def _check_steady(
     def output(*inputs: Tensor) -> Tensor:
         with torch.no_grad():
             made = read.ask(model, *inputs)
-            return read.leaves(made).joined(made).detach().clone()  # the model may write into it again
+            return (
+                read.leaves(made).joined(made).detach().clone()
+            )  # the model may write into it again
 
     one = [t[:1] for t in (example, *others)]
     with torch.no_grad():
