@@ -9,16 +9,15 @@ from math import prod
 import torch
 from torch import Tensor
 
-from nucleoscope.engine.backward import Backward, Gradients
+from nucleoscope.engine.backward import Backward, Gradients, Inputs
 from nucleoscope.engine.layers import Held
-from nucleoscope.engine.path import Inputs, Points, sums
-from nucleoscope.engine.quadrature import Numbers
+from nucleoscope.engine.path import Points, sums
+from nucleoscope.engine.quadrature import LEAST, Numbers
 from nucleoscope.engine.traced_gradient import TracedGradient
 
 SHARE = 4  # the part of the budget that ends, gradients and sums may take is one in so many
 SAID = "made of its two ends at every node, gone back through once a sum"
 SUMS = 12  # of the nested rules that hold most
-FEWEST = 8  # nodes of a path
 
 
 @dataclass(frozen=True)
@@ -110,6 +109,6 @@ def interpolated(backward: Backward) -> Behind | None:
     if program is None or (first := program.program.first) is None:
         return None
     value = first.layer.nodes[-1].meta["val"]
-    many = backward.rows + SUMS * -(-backward.rows // FEWEST)
+    many = backward.rows + SUMS * -(-backward.rows // LEAST)
     held = many * (1 + backward.look.targets) * prod(value.shape[1:]) * value.element_size()
     return Behind(backward, program, first) if SHARE * held <= backward.memory else None

@@ -9,12 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nucleoscope.engine.backward import Backward
+from nucleoscope.engine.backward import Backward, Inputs
 from nucleoscope.engine.first_layer import interpolated
-from nucleoscope.engine.path import Inputs, Straight, sums
-from nucleoscope.engine.quadrature import Numbers, Rule, clenshaw_curtis, rule
+from nucleoscope.engine.path import Straight, sums
+from nucleoscope.engine.quadrature import LEAST, Numbers, Rule, clenshaw_curtis, rule
 
-LEAST = 8  # nodes below which an error bar is not to be believed
 ACROSS = 2**0.5  # an error across what a sum sees is taken to be as large as that along it
 ROUNDING = 16  # units of it, of outputs and scores: what a sum may be off by for no node's fault
 Update = Callable[[int], object]

@@ -9,11 +9,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from nucleoscope.engine.backward import Gradients
+from nucleoscope.engine.backward import Gradients, Inputs
 from nucleoscope.engine.memory import Halving
 from nucleoscope.engine.quadrature import Numbers
-
-Inputs = tuple[Tensor, ...]
 
 
 class Differentiated(Protocol):

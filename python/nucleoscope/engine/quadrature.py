@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 Numbers = npt.NDArray[np.float64]
+LEAST = 8  # nodes below which an error bar is not to be believed
 
 # captum's names are accepted; the weights here always sum to 1.
 NAMES = {

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from nucleoscope.alphabet import alphabet_of
-from nucleoscope.engine.path import Inputs, Points, sums
+from nucleoscope.engine.backward import Inputs
+from nucleoscope.engine.path import Points, sums
 from nucleoscope.engine.quadrature import Numbers, halves
 from nucleoscope.engine.read import Func
 from nucleoscope.methods.along_paths import Walk, with_errors

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from nucleoscope.alphabet import alphabet_of
 from nucleoscope.engine.first_layer import SAID, interpolated
-from nucleoscope.engine.integral import LEAST, by_halves, by_thirds, integral
-from nucleoscope.engine.quadrature import NAMES, rule
+from nucleoscope.engine.integral import by_halves, by_thirds, integral
+from nucleoscope.engine.quadrature import LEAST, NAMES, rule
 from nucleoscope.engine.read import Func
 from nucleoscope.methods.along_paths import Take, Walk, walk, with_errors
 from nucleoscope.methods.baselines import in_view, one_for_each, read_baselines

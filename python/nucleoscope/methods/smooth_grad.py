@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from nucleoscope.alphabet import alphabet_of
+from nucleoscope.engine.backward import Inputs
 from nucleoscope.engine.integral import relative
-from nucleoscope.engine.path import Inputs, Points, sums
+from nucleoscope.engine.path import Points, sums
 from nucleoscope.engine.quadrature import halves
 from nucleoscope.engine.read import Func
 from nucleoscope.methods.dinucleotide_shuffle import read_count, read_random_state
