@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.machine import conditions
-from nucleoscope.engine.capture.layer import Layer
-from nucleoscope.engine.fold import Rollout
+from nucleoscope.engine.attention.capture.layer import Layer
+from nucleoscope.engine.attention.fold import Rollout
 from nucleoscope.naive.methods.attention_rollout import attention_rollout
 from nucleoscope.ops import Scores
 

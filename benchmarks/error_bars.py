@@ -26,14 +26,14 @@ from torch import Tensor, nn
 from benchmarks.machine import conditions
 from benchmarks.trained import m6aformer, mini_borzoi, networks
 from nucleoscope.demo import load_sequence
-from nucleoscope.engine.backward import Backward
-from nucleoscope.engine.integral import Integral, Paths, integral
-from nucleoscope.engine.path import Straight, sums
+from nucleoscope.engine.answers.read import Read
+from nucleoscope.engine.gradients.backward import Backward
+from nucleoscope.engine.gradients.integral import Integral, Paths, integral
+from nucleoscope.engine.gradients.path import Straight, sums
+from nucleoscope.engine.gradients.quadrature import rule
 from nucleoscope.engine.prepare import ask
-from nucleoscope.engine.quadrature import rule
-from nucleoscope.engine.read import Read
 from nucleoscope.methods.ensemble import View
-from nucleoscope.methods.gradients import opened_for
+from nucleoscope.methods.gradients.differentiating import opened_for
 from nucleoscope.models import SpliceNet
 from nucleoscope.scan.letters import one_hot
 

@@ -19,7 +19,7 @@ from torch import nn
 
 import nucleoscope
 from benchmarks.nets import BPNetCounts
-from nucleoscope.engine.plan import Plan
+from nucleoscope.engine.planning.plan import Plan
 from nucleoscope.engine.rows import Rows
 from nucleoscope.engine.rules.conv import Conv
 from nucleoscope.engine.windows import Stencil

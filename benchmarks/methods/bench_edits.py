@@ -21,10 +21,10 @@ from torch import Tensor, nn
 
 import nucleoscope
 from benchmarks.nets import BPNetCounts
-from nucleoscope.engine.meeting import Meeting
-from nucleoscope.engine.opened import opened
+from nucleoscope.engine.answers.read import Read
+from nucleoscope.engine.pairs.meeting import Meeting
 from nucleoscope.engine.prepare import ask, forward, make_plan
-from nucleoscope.engine.read import Read
+from nucleoscope.engine.tracing.opened import opened
 from nucleoscope.models import Basset
 from nucleoscope.naive.methods.edited import changes
 

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import nucleoscope
-from nucleoscope.engine.backward import Backward
+from nucleoscope.engine.gradients.backward import Backward
 from nucleoscope.naive.methods.gradients import gradients
 from tests.nets import ZOO, build
 from tests.parts import Net, conv, sequences

@@ -11,14 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nucleoscope.engine import table as tables
-from nucleoscope.engine.batches import Mixed, merge
-from nucleoscope.engine.edited import apart, edited
-from nucleoscope.engine.groups import stretches
+from nucleoscope.engine.answers.read import Read
+from nucleoscope.engine.edits import table as tables
+from nucleoscope.engine.edits.edited import apart, edited
+from nucleoscope.engine.edits.groups import stretches
+from nucleoscope.engine.edits.table import Table, jobs
+from nucleoscope.engine.planning.batches import Mixed, merge
 from nucleoscope.engine.prepare import Asked, ask, forward, make_plan
-from nucleoscope.engine.read import Read
 from nucleoscope.engine.step import Blocks, Edits
-from nucleoscope.engine.table import Table, jobs
 from tests import nets
 from tests.parts import Net, conv, lively, sequences
 
@@ -126,7 +126,7 @@ def test_a_stretch_of_sites_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_one_original_a_sequence(monkeypatch: pytest.MonkeyPatch) -> None:
-    from nucleoscope.engine.forward import Forward
+    from nucleoscope.engine.values.forward import Forward
 
     asked = asking(nn.Sequential(conv(4, 3), nn.Flatten(), nn.Linear(3 * LENGTH, 1)).eval(), some())
     seen, whole = [], Forward.original

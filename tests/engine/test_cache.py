@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import nucleoscope
-from nucleoscope.engine import cache
+from nucleoscope.engine.tracing import cache
 from tests.parts import Net, conv, lively, sequences
 from tests.truth import assert_close, engine, largest, truth
 

@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention.flex_attention import flex_attention
 
-from nucleoscope.engine.capture.layer import Layer
-from nucleoscope.engine.capture.linear import LinearLayer
-from nucleoscope.engine.capture.logits import NotCaptured
-from nucleoscope.engine.capture.run import Captured
+from nucleoscope.engine.attention.capture.layer import Layer
+from nucleoscope.engine.attention.capture.linear import LinearLayer
+from nucleoscope.engine.attention.capture.logits import NotCaptured
+from nucleoscope.engine.attention.capture.run import Captured
 from nucleoscope.naive.ops._scores import shared
 from tests.attending import FORMS, ByHand, Linear, Projected, WithMask, encoder, together
 
@@ -57,8 +57,10 @@ def test_weights_times_values_are_the_output(form: str) -> None:
 def test_rows_relevance_and_statistics_are_those_of_the_matrix(
     form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nucleoscope.engine.capture.layer.KINDS", 8)  # so that tables go by blocks
-    monkeypatch.setattr("nucleoscope.engine.capture.layer.HELD", 1)
+    monkeypatch.setattr(
+        "nucleoscope.engine.attention.capture.layer.KINDS", 8
+    )  # so that tables go by blocks
+    monkeypatch.setattr("nucleoscope.engine.attention.capture.layer.HELD", 1)
     _, x, captured = made(form)
     for layer in captured.layers((x,)):
         p, value = layer.weights(0, LENGTH), shared(layer.value, layer.query)

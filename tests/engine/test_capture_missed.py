@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.attention.flex_attention import flex_attention
 
 import nucleoscope
-from nucleoscope.engine.capture.run import Captured
+from nucleoscope.engine.attention.capture.run import Captured
 from tests.attending import heads, together
 
 LENGTH, CHANNELS = 24, 16

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nucleoscope.engine.channels_last import batch_norm, max_pool, reads
+from nucleoscope.engine.values.channels_last import batch_norm, max_pool, reads
 
 aten = torch.ops.aten
 NORM, POOL = aten._native_batch_norm_legit_no_training.default, aten.max_pool1d.default

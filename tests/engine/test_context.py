@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 import nucleoscope
-from nucleoscope.engine.context import NoTiles
+from nucleoscope.engine.planning.context import NoTiles
 
 X = nn.functional.one_hot(torch.randint(0, 4, (1, 401)), 4).mT.float()
 

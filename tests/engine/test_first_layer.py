@@ -9,15 +9,15 @@ import torch
 from torch import Tensor, nn
 
 import nucleoscope
-from nucleoscope.engine import backward as backward_module
-from nucleoscope.engine import first_layer
-from nucleoscope.engine.backward import Backward
-from nucleoscope.engine.integral import Paths, by_thirds, integral
+from nucleoscope.engine.answers.read import Read
+from nucleoscope.engine.gradients import backward as backward_module
+from nucleoscope.engine.gradients import first_layer
+from nucleoscope.engine.gradients.backward import Backward
+from nucleoscope.engine.gradients.integral import Paths, by_thirds, integral
+from nucleoscope.engine.gradients.quadrature import rule
 from nucleoscope.engine.prepare import ask
-from nucleoscope.engine.quadrature import rule
-from nucleoscope.engine.read import Read
 from nucleoscope.methods.ensemble import View
-from nucleoscope.methods.gradients import opened_for
+from nucleoscope.methods.gradients.differentiating import opened_for
 from tests.nets import ZOO, build, controlled
 from tests.parts import Net, conv, lively, sequences
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nucleoscope.engine.layers import layers
-from nucleoscope.engine.program import Program
-from nucleoscope.engine.trace import trace
+from nucleoscope.engine.gradients.program import Program
+from nucleoscope.engine.tracing.trace import trace
+from nucleoscope.engine.values.layers import layers
 from tests.engine.test_program import assert_near, by_autograd, on_a_path, some_numbers
 from tests.parts import conv, lively
 

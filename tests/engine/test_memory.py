@@ -10,9 +10,9 @@ from torch import Tensor
 
 import nucleoscope
 from nucleoscope.engine import memory
-from nucleoscope.engine.groups import Group
-from nucleoscope.engine.run import Run
-from nucleoscope.engine.spread import Chunk
+from nucleoscope.engine.edits.groups import Group
+from nucleoscope.engine.edits.run import Run
+from nucleoscope.engine.planning.spread import Chunk
 from nucleoscope.engine.step import Edits
 from tests.nets import ZOO, kept
 from tests.parts import sequences

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nucleoscope.engine.forward import Forward
-from nucleoscope.engine.multipliers import Multipliers
-from nucleoscope.engine.secants.choose import NoRule
-from nucleoscope.engine.trace import trace
+from nucleoscope.engine.gradients.multipliers import Multipliers
+from nucleoscope.engine.gradients.secants.choose import NoRule
+from nucleoscope.engine.tracing.trace import trace
+from nucleoscope.engine.values.forward import Forward
 from tests import field, nets
 from tests.parts import Net, conv, lively, sequences
 

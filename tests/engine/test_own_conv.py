@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from nucleoscope.engine.own_conv import OwnConv, takes
+from nucleoscope.engine.values.own_conv import OwnConv, takes
 
 
 @pytest.mark.parametrize("bias", [True, False])

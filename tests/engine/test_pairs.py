@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nucleoscope.engine import interactions as engine
-from nucleoscope.engine import meeting
-from nucleoscope.engine.opened import opened
+from nucleoscope.engine.answers.read import Func, Read
+from nucleoscope.engine.pairs.run import interactions as engine
+from nucleoscope.engine.pairs.run import meeting
 from nucleoscope.engine.prepare import ask, forward
-from nucleoscope.engine.read import Func, Read
 from nucleoscope.engine.rules import RULES
+from nucleoscope.engine.tracing.opened import opened
 from nucleoscope.naive.methods.pairwise import pairwise as naive
 from tests.engine.rule_cases import CASES
 from tests.engine.test_rules import net

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 import nucleoscope
-from nucleoscope.engine.cuts import Cut
-from nucleoscope.engine.forward import Forward
-from nucleoscope.engine.plan import Plan
+from nucleoscope.engine.planning.plan import Plan
+from nucleoscope.engine.values.cuts import Cut
+from nucleoscope.engine.values.forward import Forward
 from nucleoscope.engine.windows import Lattice, Mirror, Stencil
 from tests.engine.test_thin import LENGTH, NETS, net, targets
 from tests.parts import sequences

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nucleoscope.engine.capture.logits import LAYOUT, NotCaptured, largest, source
-from nucleoscope.engine.capture.places import flat, grid, origins
+from nucleoscope.engine.attention.capture.logits import LAYOUT, NotCaptured, largest, source
+from nucleoscope.engine.attention.capture.places import flat, grid, origins
 
 H, L, K = 3, 7, 13
 INDEX = torch.randperm(K, generator=torch.Generator().manual_seed(0))

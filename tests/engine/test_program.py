@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nucleoscope.engine.program import Program
-from nucleoscope.engine.trace import trace
+from nucleoscope.engine.gradients.program import Program
+from nucleoscope.engine.tracing.trace import trace
 from tests.nets import ZOO, build, channels_last, controlled
 from tests.parts import Lambda, conv, lively, sequences
 

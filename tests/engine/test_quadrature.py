@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nucleoscope.engine.quadrature import NAMES, clenshaw_curtis, rule, signs
+from nucleoscope.engine.gradients.quadrature import NAMES, clenshaw_curtis, rule, signs
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import nucleoscope
-from nucleoscope.engine.forward import Forward
+from nucleoscope.engine.values.forward import Forward
 from tests.parts import AttentionPool, Net, conv, lively, sequences
 from tests.truth import assert_close, assert_exact, engine, largest, truth
 

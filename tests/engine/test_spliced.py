@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 import nucleoscope
-from nucleoscope.engine import spliced
-from nucleoscope.engine.moved import Splices
+from nucleoscope.engine.indels import spliced
+from nucleoscope.engine.indels.moved import Splices
 from nucleoscope.naive.methods.variant_effect import variant_effect as naive
 from tests import nets
 from tests.parts import lively, sequences

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from nucleoscope.engine.answers.read import Read
+from nucleoscope.engine.answers.steady import Unsteady, check_steady
 from nucleoscope.engine.graph import FixedBatch
-from nucleoscope.engine.read import Read
-from nucleoscope.engine.steady import Unsteady, check_steady
 from tests.parts import sequences
 
 LENGTH = 12

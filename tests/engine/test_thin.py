@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import nucleoscope
-from nucleoscope.engine.forward import Forward
-from nucleoscope.engine.plan import Plan
+from nucleoscope.engine.planning.plan import Plan
 from nucleoscope.engine.rules.pool import MaxPool
+from nucleoscope.engine.values.forward import Forward
 from nucleoscope.engine.windows import whole
 from tests.parts import AttentionPool, Net, Residual, conv, lively, sequences
 from tests.truth import assert_exact, reading

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 import nucleoscope
-from nucleoscope.engine import backward as backward_module
-from nucleoscope.engine.program import Program
-from nucleoscope.engine.trace import trace
-from nucleoscope.engine.traced_gradient import Disagreement, TracedGradient
+from nucleoscope.engine.gradients import backward as backward_module
+from nucleoscope.engine.gradients.program import Program
+from nucleoscope.engine.gradients.traced_gradient import Disagreement, TracedGradient
+from nucleoscope.engine.tracing.trace import trace
 from tests.engine.test_program import by_autograd, on_a_path, some_numbers
 from tests.nets import ZOO, build
 from tests.parts import conv, sequences

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 import nucleoscope
-from nucleoscope.engine import batch_size, transfer
-from nucleoscope.engine.batch_size import Load, sites_per_batch
-from nucleoscope.engine.run import Run
+from nucleoscope.engine import transfer
+from nucleoscope.engine.edits.run import Run
+from nucleoscope.engine.planning import batch_size
+from nucleoscope.engine.planning.batch_size import Load, sites_per_batch
 from tests.nets import ZOO, kept
 from tests.parts import sequences
 from tests.truth import engine

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import nucleoscope
-from nucleoscope.engine.batches import Mixed
-from nucleoscope.engine.forward import Forward
+from nucleoscope.engine.planning.batches import Mixed
+from nucleoscope.engine.values.forward import Forward
 from nucleoscope.engine.windows import Lattice, Mirror, Stencil, clip, hull
 from tests.nets import ZOO, kept
 from tests.parts import Net, conv, sequences

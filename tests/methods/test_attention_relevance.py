@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from nucleoscope import attention_maps, attention_relevance, attention_rollout
-from nucleoscope.engine.capture.run import Captured
-from nucleoscope.methods.attention_maps import Largest
+from nucleoscope.engine.attention.capture.run import Captured
+from nucleoscope.methods.attention.attention_maps import Largest
 from nucleoscope.naive.methods.attention_relevance import attention_relevance as naive
 from tests.attending import OneHot, Projected, together
 from tests.methods.test_attention_rollout import LENGTH, TOKENS, case, letters, matrices
@@ -58,7 +58,7 @@ def test_relevance_is_that_of_the_matrices(monkeypatch: pytest.MonkeyPatch) -> N
         scale = naive(p, grad, rows)
         torch.testing.assert_close(found.scores[at], scale, rtol=1e-12, atol=1e-12)
         torch.testing.assert_close(found.original[at, 0], value)
-    monkeypatch.setattr("nucleoscope.engine.fold.MANY", 2)
+    monkeypatch.setattr("nucleoscope.engine.attention.fold.MANY", 2)
     again = attention_relevance(model, X, **asked)
     torch.testing.assert_close(again.scores, found.scores, rtol=0, atol=1e-13)
 

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 import nucleoscope
 from nucleoscope import attention_rollout
-from nucleoscope.engine.capture.logits import NotCaptured
-from nucleoscope.engine.capture.run import Captured
-from nucleoscope.engine.conditioning import collinearity, identifiable, kappa, spectrum
-from nucleoscope.engine.fold import Rollout
-from nucleoscope.methods.rank_controls import spearman
-from nucleoscope.methods.token_rows import read_rows, read_tokens
+from nucleoscope.engine.attention.capture.logits import NotCaptured
+from nucleoscope.engine.attention.capture.run import Captured
+from nucleoscope.engine.attention.conditioning import collinearity, identifiable, kappa, spectrum
+from nucleoscope.engine.attention.fold import Rollout
+from nucleoscope.methods.attention.rank_controls import spearman
+from nucleoscope.methods.attention.token_rows import read_rows, read_tokens
 from nucleoscope.naive.methods.attention_rollout import attention_rollout as naive
 from tests.attending import OneHot
 
@@ -58,7 +58,7 @@ def test_rollout_is_the_product_of_matrices(form: str, monkeypatch: pytest.Monke
         expected = naive(matrices(form, at), rows, 0.3)
         torch.testing.assert_close(found.scores[at], expected, rtol=0, atol=1e-12)
     assert found.checks[0].passed
-    monkeypatch.setattr("nucleoscope.engine.fold.MANY", 2)  # the form for many rows
+    monkeypatch.setattr("nucleoscope.engine.attention.fold.MANY", 2)  # the form for many rows
     again = attention_rollout(
         model, X, rows=rows, alpha=0.3, controls=0, spectrum=0, precision="fp64"
     )
@@ -218,7 +218,7 @@ def test_the_spectrum_needs_no_matrix_and_collapses_with_its_inputs(
     _, X, captured = case("causal")
     layer = captured.layers((X[:1],))[0]
     held, _ = spectrum(layer, TOKENS, 64, 0)
-    monkeypatch.setattr("nucleoscope.engine.conditioning.HELD", 0)
+    monkeypatch.setattr("nucleoscope.engine.attention.conditioning.HELD", 0)
     sigma, effective = spectrum(layer, TOKENS, 64, 0)
     torch.testing.assert_close(held, sigma)
     exact = torch.linalg.svdvals(layer.weights(0, TOKENS)[0])

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import nucleoscope
 from nucleoscope.alphabet import complement
-from nucleoscope.methods.ablate import shuffled
+from nucleoscope.methods.edits.ablate import shuffled
 from nucleoscope.naive.methods import edited as naive
 from tests.parts import Net, conv, lively, sequences
 from tests.truth import reading

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 import nucleoscope
-from nucleoscope.engine import forward, run
-from nucleoscope.methods.ablate import shuffled
+from nucleoscope.engine.edits import run
+from nucleoscope.engine.values import forward
+from nucleoscope.methods.edits.ablate import shuffled
 from nucleoscope.naive.methods import ablate as naive_ablate
 from nucleoscope.naive.methods import marginalize as naive_marginalize
 from nucleoscope.naive.methods import pairwise as naive_pairwise
@@ -231,7 +232,7 @@ def test_an_untraceable_model_runs_the_plain_loop() -> None:
 
 
 def test_a_wrong_engine_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    from nucleoscope.engine import run
+    from nucleoscope.engine.edits import run
 
     held = run.columns
     monkeypatch.setattr(run, "columns", lambda *given: held(*given) * 1.01)

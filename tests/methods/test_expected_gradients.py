@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 import nucleoscope
-from nucleoscope.methods.expected_gradients import interleaved
-from nucleoscope.methods.smooth_grad import Noise
+from nucleoscope.methods.gradients.expected_gradients import interleaved
+from nucleoscope.methods.gradients.smooth_grad import Noise
 from nucleoscope.naive.methods.expected_gradients import expected_gradients as naive
 from nucleoscope.naive.methods.smooth_grad import smooth_grad as naive_smooth
 from nucleoscope.reading import read_sequences

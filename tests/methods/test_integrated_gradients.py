@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 import nucleoscope
-from nucleoscope.engine.backward import Backward
-from nucleoscope.engine.integral import Paths, by_halves, by_thirds, integral
-from nucleoscope.engine.quadrature import Rule, clenshaw_curtis, rule
+from nucleoscope.engine.gradients.backward import Backward
+from nucleoscope.engine.gradients.integral import Paths, by_halves, by_thirds, integral
+from nucleoscope.engine.gradients.quadrature import Rule, clenshaw_curtis, rule
 from nucleoscope.naive.methods.integrated_gradients import integrated_gradients as naive
 from tests.nets import ZOO, build, channels_last, controlled
 from tests.parts import Net, conv, lively, sequences

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import nucleoscope
 from nucleoscope import LinearTrunk, saturation_mutagenesis
-from nucleoscope.methods.linear_trunk import conformal, measured
+from nucleoscope.methods.edits.linear_trunk import conformal, measured
 from nucleoscope.naive.methods.linear_trunk import linear_trunk
 from nucleoscope.naive.methods.saturation_mutagenesis import saturation_mutagenesis as naive
 from nucleoscope.result import Attribution

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor, nn
 
 import nucleoscope
+from nucleoscope.engine.edits.verify import Disagreement
 from nucleoscope.engine.rules import pointwise
-from nucleoscope.engine.verify import Disagreement
 from tests.parts import Net, conv, sequences
 from tests.truth import assert_close, engine, largest, truth
 

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 import nucleoscope
+from nucleoscope.engine.edits.run import Run
+from nucleoscope.engine.planning.spread import Chunk
 from nucleoscope.engine.precision import ALLOWED
-from nucleoscope.engine.run import Run
-from nucleoscope.engine.spread import Chunk
 from nucleoscope.engine.step import Edits
 from tests.nets import ZOO, kept
 from tests.parts import lively, sequences

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import nucleoscope
-from nucleoscope.engine.near import NotNear
+from nucleoscope.engine.planning.near import NotNear
 
 
 class Residual(nn.Module):
@@ -136,9 +136,9 @@ def test_only_what_is_looked_at_is_made() -> None:
     """A far layer's window is no wider than what the outputs near the site read."""
     from dataclasses import replace
 
-    from nucleoscope.engine.near import Near
+    from nucleoscope.engine.answers.read import Read
+    from nucleoscope.engine.planning.near import Near
     from nucleoscope.engine.prepare import ask, forward, make_plan
-    from nucleoscope.engine.read import Read
 
     X, _ = given()
     asked = ask(

@@ -140,7 +140,7 @@ def test_negative_seqlets_are_those_of_the_negative() -> None:
 def test_pieces_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     X, _ = planted(2)
     want = nucleoscope.seqlets(X)
-    monkeypatch.setattr("nucleoscope.methods.discovery.AT_ONCE", 500)
+    monkeypatch.setattr("nucleoscope.methods.seqlets.discovery.AT_ONCE", 500)
     assert rows(nucleoscope.seqlets(X)) == rows(want)
 
 

@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import nucleoscope
+from nucleoscope.engine.answers.read import Read
+from nucleoscope.engine.edits.verify import Disagreement
 from nucleoscope.engine.precision import ALLOWED
-from nucleoscope.engine.read import Read
-from nucleoscope.engine.verify import Disagreement
 from nucleoscope.naive.methods.saturation_mutagenesis import saturation_mutagenesis as naive
 from tests.parts import Net, conv, sequences
 from tests.truth import assert_close, engine, largest, truth
@@ -112,7 +112,7 @@ def test_the_loop_that_a_disagreement_recommends_runs(
 
     model = Net(lambda net, x: net.first(x).tanh().mean(2), first=conv(4, 3))
     monkeypatch.setitem(ALLOWED, "fp32", -1.0)
-    monkeypatch.setattr("nucleoscope.engine.verify.MEASURED", 0)
+    monkeypatch.setattr("nucleoscope.engine.edits.verify.MEASURED", 0)
     with pytest.raises(Disagreement) as caught:
         nucleoscope.saturation_mutagenesis(model, X, target=target, func=func, start=2, end=9)
     *imports, call = str(caught.value).splitlines()[-3:]

@@ -194,7 +194,7 @@ def test_lightning_modules(attached: bool, monkeypatch: pytest.MonkeyPatch) -> N
     got = same(model, truth(small(), X, target=1))
     assert "float64" in got.checks[0].detail
     monkeypatch.setattr(
-        "nucleoscope.engine.cache.trace", None
+        "nucleoscope.engine.tracing.cache.trace", None
     )  # it would be an error to trace again
     if model._trainer:
         model._trainer.steps += 1

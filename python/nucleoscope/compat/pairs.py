@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from nucleoscope.engine.cache import in_turn, traced
-from nucleoscope.engine.multipliers import Multipliers
-from nucleoscope.engine.read import Read
+from nucleoscope.engine.answers.read import Read
+from nucleoscope.engine.gradients.multipliers import Multipliers
+from nucleoscope.engine.tracing.cache import in_turn, traced
 
 
 class Pairs:

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nucleoscope.engine.cache import doubled
-from nucleoscope.engine.read import Func, Read
-from nucleoscope.engine.steady import check_finite
+from nucleoscope.engine.answers.read import Func, Read
+from nucleoscope.engine.answers.steady import check_finite
+from nucleoscope.engine.tracing.cache import doubled
 from nucleoscope.reading import read_model, read_others, read_sequences
 
 

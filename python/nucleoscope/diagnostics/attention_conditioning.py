@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from nucleoscope.diagnostics.asking import asking
 from nucleoscope.diagnostics.finding import Finding
-from nucleoscope.methods.attention_rollout import attention_rollout
+from nucleoscope.methods.attention.attention_rollout import attention_rollout
 
 IDENTIFIABLE = 0.5  # of what a head hands on
 KAPPA = 3e3  # of keys: 1 / sqrt of float32's rounding

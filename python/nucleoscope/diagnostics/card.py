@@ -25,7 +25,7 @@ from nucleoscope.diagnostics.precision import precision
 from nucleoscope.diagnostics.redundancy import redundancy
 from nucleoscope.diagnostics.strongest import of_strongest
 from nucleoscope.diagnostics.vanishing import vanishing
-from nucleoscope.engine.read import Func
+from nucleoscope.engine.answers.read import Func
 from nucleoscope.files import whole_file
 from nucleoscope.methods.running import versions
 from nucleoscope.result import Attribution, Check

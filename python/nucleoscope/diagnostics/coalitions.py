@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nucleoscope.engine.read import Func
+from nucleoscope.engine.answers.read import Func
 from nucleoscope.methods.dinucleotide_shuffle import dinucleotide_shuffle
-from nucleoscope.methods.substitution_effect import substitution_effect
+from nucleoscope.methods.edits.substitution_effect import substitution_effect
 
 MOST = 8  # regions: 256 coalitions
 

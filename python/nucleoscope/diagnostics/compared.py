@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nucleoscope.methods.rank_controls import ranks
+from nucleoscope.methods.attention.rank_controls import ranks
 
 AGREES = 0.3  # correlation that the scores of a model's own answer reach
 DRAWS, TAIL = 1000, 0.025

@@ -12,7 +12,7 @@ from nucleoscope.diagnostics.asking import asking, judge
 from nucleoscope.diagnostics.compared import AGREES, Compared, Pairs, compared
 from nucleoscope.diagnostics.finding import Finding
 from nucleoscope.diagnostics.pairs import Question, joint, rounding, single
-from nucleoscope.engine.read import Func
+from nucleoscope.engine.answers.read import Func
 
 QUESTION = "faithfulness"
 TURNED = (

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from nucleoscope.diagnostics.asking import Asking, asking, gradient
 from nucleoscope.diagnostics.finding import Finding
-from nucleoscope.engine.read import Func
-from nucleoscope.methods.rank_controls import spearman
+from nucleoscope.engine.answers.read import Func
+from nucleoscope.methods.attention.rank_controls import spearman
 from nucleoscope.result import Attribution
 
 OFF_SIMPLEX = 0.5  # a gradient of four independent numbers has 0.25

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from nucleoscope.diagnostics.additive_model import AdditiveModel
 from nucleoscope.diagnostics.asking import Asking, asking
 from nucleoscope.diagnostics.finding import Finding
-from nucleoscope.engine.read import Func
+from nucleoscope.engine.answers.read import Func
 
 BATCH = 64
 FEWEST = 8  # sequences of which an interval can be drawn

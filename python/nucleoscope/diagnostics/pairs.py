@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nucleoscope.diagnostics.asking import Asking
 from nucleoscope.diagnostics.compared import Pairs
-from nucleoscope.methods.substitution_effect import substitution_effect
+from nucleoscope.methods.edits.substitution_effect import substitution_effect
 
 POOL = 256  # positions of a sequence that sets are drawn from
 SHARES = (0.125, 0.5)  # of the pool, in one set

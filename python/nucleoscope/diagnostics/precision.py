@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from nucleoscope.diagnostics.asking import Asking, asking, judge
 from nucleoscope.diagnostics.finding import Finding
-from nucleoscope.engine.read import Func
-from nucleoscope.methods.substitution_effect import substitution_effect
+from nucleoscope.engine.answers.read import Func
+from nucleoscope.methods.edits.substitution_effect import substitution_effect
 
 WRONG = 0.01  # of the signs
 ERROR = 0.01  # median over effects, of each effect's own size

@@ -15,7 +15,7 @@ from nucleoscope.diagnostics.coalitions import (
     shapley_values,
 )
 from nucleoscope.diagnostics.finding import Finding
-from nucleoscope.engine.read import Func
+from nucleoscope.engine.answers.read import Func
 
 REDUNDANT = 0.2  # of the joint effect that single edits miss
 CANCELLED = 0.1  # joint effect over the largest of any coalition; below it there is no index

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from nucleoscope.diagnostics.asking import Asking, asking, gradient
 from nucleoscope.diagnostics.finding import Finding
 from nucleoscope.diagnostics.watching import SETTLING, Activation, Watching
-from nucleoscope.engine.read import Func
+from nucleoscope.engine.answers.read import Func
 
 VANISHED = 1e-4  # first layer's elasticity over the last one's
 DEAD = 0.9  # of a layer's units

@@ -10,16 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from nucleoscope.alphabet import alphabet_of
-from nucleoscope.engine.cache import Traced, traced
+from nucleoscope.engine.answers.half import half_type, in_float32
+from nucleoscope.engine.answers.read import Read
 from nucleoscope.engine.device import choose, home
-from nucleoscope.engine.half import half_type, in_float32
 from nucleoscope.engine.memory import budget
-from nucleoscope.engine.near import Near
-from nucleoscope.engine.plan import Plan
+from nucleoscope.engine.planning.near import Near
+from nucleoscope.engine.planning.plan import Plan
 from nucleoscope.engine.precision import check as check_precision
-from nucleoscope.engine.read import Read
 from nucleoscope.engine.rows import Ints
 from nucleoscope.engine.step import Edits
+from nucleoscope.engine.tracing.cache import Traced, traced
 from nucleoscope.engine.workers import side_by_side
 from nucleoscope.reading import (
     Sequences,

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nucleoscope.engine.read import Read
+from nucleoscope.engine.answers.read import Read
 from nucleoscope.evaluate.explainers import Explainer, one_target
 
 

@@ -1,1 +1,10 @@
-"""What users call: one method, one file."""
+"""What users call: one method, one file, with what the methods of a room share beside them.
+
+- `edits`: mutagenesis, variants, ablations, motifs put in, pairs
+- `gradients`: saliency, paths from baselines, DeepLIFT
+- `attention`: maps, rollout, relevance
+- `tracks`: what stands beside the sequence, edited or differentiated
+- `seqlets`: stretches that stand out of scores
+
+The files here are what several rooms use: how an ensemble is asked, settings of torch, shuffles.
+"""

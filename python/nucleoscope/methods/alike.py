@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nucleoscope.engine.answers.read import Read
+from nucleoscope.engine.answers.steady import answer
 from nucleoscope.engine.prepare import ask
-from nucleoscope.engine.read import Read
-from nucleoscope.engine.steady import answer
 from nucleoscope.methods.running import exactly
 
 

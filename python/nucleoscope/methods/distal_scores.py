@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from nucleoscope.alphabet import alphabet_of
-from nucleoscope.engine.read import Func
-from nucleoscope.methods.ablate import ablate
-from nucleoscope.methods.saliency import saliency
+from nucleoscope.engine.answers.read import Func
+from nucleoscope.methods.edits.ablate import ablate
+from nucleoscope.methods.gradients.saliency import saliency
 from nucleoscope.reading import read_range
 from nucleoscope.result import Attribution, Check
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from nucleoscope.alphabet import complement
-from nucleoscope.engine.read import Read
+from nucleoscope.engine.answers.read import Read
 from nucleoscope.result import Check
 
 

@@ -13,11 +13,11 @@ from typing import Any
 import torch
 
 from nucleoscope.engine import precision as precisions
-from nucleoscope.engine.changes import Changes
+from nucleoscope.engine.answers.read import Read
 from nucleoscope.engine.device import current
-from nucleoscope.engine.edited import Edited
+from nucleoscope.engine.edits.changes import Changes
+from nucleoscope.engine.edits.edited import Edited
 from nucleoscope.engine.prepare import Asked
-from nucleoscope.engine.read import Read
 from nucleoscope.naive.methods.full_float32 import full_float32, reductions
 
 

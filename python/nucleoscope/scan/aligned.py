@@ -21,7 +21,7 @@ def stitched(
 ) -> Floats:
     """An alternative's positions [..., P] of several bases, whose first `starts` say, beside the original's.
 
-    Such positions cannot be moved by single bases as `engine.aligned` does. So the alternative is run twice:
+    Such positions cannot be moved by single bases, as in `engine.indels.aligned`. So the alternative is run twice:
     `left` with what lies left of the allele in its place, `right` with what lies right of it; each gives its
     side, and `left` the position that holds the allele. Positions within the deleted bases are zero. Source: the
     stitching of indels in baskerville's hound_snp (Linder et al. 2025).

@@ -11,13 +11,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from nucleoscope.engine.cache import doubled
+from nucleoscope.engine.answers.read import Read
+from nucleoscope.engine.answers.steady import takes_one
 from nucleoscope.engine.prepare import Asked, ask
-from nucleoscope.engine.read import Read
-from nucleoscope.engine.steady import takes_one
-from nucleoscope.methods.editing import Options
-from nucleoscope.methods.profile_effect import profiles
-from nucleoscope.methods.variants import read_variants
+from nucleoscope.engine.tracing.cache import doubled
+from nucleoscope.methods.edits.editing import Options
+from nucleoscope.methods.edits.profile_effect import profiles
+from nucleoscope.methods.edits.variants import read_variants
 from nucleoscope.naive.methods.full_float32 import full_float32
 from nucleoscope.scan.alleles import Allele
 from nucleoscope.scan.genome import Genome

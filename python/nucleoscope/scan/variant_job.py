@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from nucleoscope.engine.aligned import aligned
+from nucleoscope.engine.indels.aligned import aligned
 from nucleoscope.scan.aligned import stitched
 from nucleoscope.scan.alleles import Allele
 from nucleoscope.scan.genes import Genes

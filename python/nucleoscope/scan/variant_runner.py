@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nucleoscope.engine.verify import Disagreement
+from nucleoscope.engine.edits.verify import Disagreement
 from nucleoscope.scan import rejects
 from nucleoscope.scan.alleles import Allele
 from nucleoscope.scan.genome import Genome

@@ -19,7 +19,7 @@ from nucleoscope.compat.captum.question import (
     floating,
     like_given,
 )
-from nucleoscope.engine.path import Points, sums
+from nucleoscope.engine.gradients.path import Points, sums
 
 
 class GradientShap:

@@ -17,8 +17,8 @@ from nucleoscope.compat.captum.question import (
     floating,
     like_given,
 )
-from nucleoscope.engine.integral import Paths, integral
-from nucleoscope.engine.quadrature import rule
+from nucleoscope.engine.gradients.integral import Paths, integral
+from nucleoscope.engine.gradients.quadrature import rule
 
 
 class IntegratedGradients:

@@ -20,8 +20,8 @@ from nucleoscope.compat.captum.question import (
     floating,
     for_each,
 )
-from nucleoscope.engine.backward import Backward
-from nucleoscope.engine.integral import Paths
+from nucleoscope.engine.gradients.backward import Backward
+from nucleoscope.engine.gradients.integral import Paths
 from nucleoscope.engine.memory import budget
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nucleoscope.engine.backward import Backward
+from nucleoscope.engine.gradients.backward import Backward
 from nucleoscope.engine.memory import budget
 from nucleoscope.naive.methods.full_float32 import full_float32
 from nucleoscope.wrapped import unwrapped

@@ -16,7 +16,7 @@ from nucleoscope.compat.captum.question import (
     floating,
     like_given,
 )
-from nucleoscope.engine.integral import Paths
+from nucleoscope.engine.gradients.integral import Paths
 
 
 class Saliency:

@@ -1,0 +1,177 @@
+"""The traced model with its derivative: many sequences, steps and baselines a batch, by the sequence input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nucleoscope.engine.graph import Graph
+from nucleoscope.engine.rules.registry import aten
+from nucleoscope.engine.values.forward import CLAIMS, Forward, forward_work, last_uses, size_of
+from nucleoscope.engine.values.layers import Held, Layer, layers
+from nucleoscope.engine.workers import in_order, side_by_side
+
+ABREAST = 3  # samples that share a tile of `conv`
+MOST = 48  # sequences at once
+WORK = 2e9  # multiply-adds forward that a core takes at once: what lies between stays near it
+
+Read = Callable[[Tensor], Tensor]  # the output [B, ...] -> the numbers that are explained [B, T]
+
+
+class Program:
+    """A Graph that is run as a differentiable function, in one number type on one device.
+
+    Constants are evaluated once, and none of them is given a gradient. On a processor each convolution over
+    the length is one op with the BatchNorm, ReLU and residual behind it, and what lies between is kept
+    channels last; every other op is the traced one, and its way back is torch's.
+    """
+
+    def __init__(self, graph: Graph, dtype: torch.dtype, device: torch.device) -> None:
+        self.graph = graph
+        self._forward = Forward(graph, dtype, device, pack=False)
+        found = layers(graph) if device.type == "cpu" else {}
+        self._layers = {name: Held(each, self._forward.static) for name, each in found.items()}
+        self._within = {n.name for each in found.values() for n in each.nodes[:-1]}
+        ends = {n.name: name for name, each in found.items() for n in each.nodes}
+        self._last = last_uses(graph, ends)  # a layer reads where its last node does
+        self._abreast = round(WORK / max(forward_work(graph)[0], WORK / MOST) / ABREAST)
+        self.first = self._layers.get(_first(graph, found))
+
+    def __call__(self, X: Tensor, *others: Tensor) -> Tensor:
+        """The output of the graph for a batch, which autograd follows back to X where that requires it.
+
+        Equivalent to::
+
+            model(X, *others)
+
+        Args:
+            X: a batch of sequences, in the layout of the trace and in the program's number type.
+            others: further inputs, one row a sequence.
+
+        Raises:
+            ValueError: there are more or fewer further inputs than the traced model takes.
+        """
+        if len(others) != len(self.graph.others):
+            raise ValueError(
+                f"args: {len(others)} further inputs are given, the traced model takes "
+                f"{len(self.graph.others)} ({', '.join(self.graph.others) or 'none'})"
+            )
+        return self._run({self.graph.edited: X}, others)
+
+    def behind(self, y: Tensor, *others: Tensor) -> Tensor:
+        """The same, of what the layer `first` makes: [B, L, C].
+
+        Equivalent to::
+
+            self.behind(self.first(X, None).mT, *others) == self(X, *others)
+        """
+        assert self.first is not None
+        return self._run({self.first.layer.nodes[-1].name: y.mT}, others)
+
+    def _run(self, made: dict[str, Tensor], others: tuple[Tensor, ...]) -> Tensor:
+        """The output of the graph, of a value that is there already."""
+        (given,) = made.values()
+        env: dict[str, Any] = made | dict(zip(self.graph.others, others, strict=True))
+        for node in self.graph.fx:
+            if node.op != "call_function" or node.name in self._within or self._is_constant(node):
+                continue
+            if node.name in made:
+                continue
+            if node.name in self._layers:
+                held = self._layers[node.name]
+                joins = held.layer.residual
+                env[node.name] = held(env[held.layer.given], None if joins is None else env[joins])
+            elif node.target is aten.sym_size.int:
+                env[node.name] = size_of(node, len(given))
+            elif node.target not in CLAIMS:
+                env[node.name] = self._forward.call(node, env)
+            for name in self._last.get(node.name, ()):
+                env.pop(name, None)
+        output: Tensor = env[self.graph.output]
+        return output
+
+    def _is_constant(self, node: torch.fx.Node) -> bool:
+        return self.graph.nodes[node.name].role == "static"
+
+    def gradient(
+        self,
+        X: Tensor,  # [B, 4, L], or [B, L, 4]: as traced
+        others: tuple[Tensor, ...] = (),
+        *,
+        read: Read,
+        behind: bool = False,
+    ) -> tuple[Tensor, Tensor]:  # [B, T], [B, T, 4, L]
+        """Values that are read off the output, and what each grows by per unit of each letter of X.
+
+        On a processor each core takes a part of the batch. One forward serves all targets; each goes back
+        alone. With `read=lambda y: (y * cotangent).flatten(1).sum(1, keepdim=True)`, a cotangent alike for
+        all sequences, it is that times the Jacobian.
+
+        Equivalent to::
+
+            values = read(model(X))
+            gradients[:, t] = torch.autograd.grad(values[:, t].sum(), X)[0]
+
+        Args:
+            X: sequences, one-hot or on a path between: any numbers.
+            others: further inputs, one row a sequence.
+            read: the output of the graph -> T numbers a sequence.
+            behind: X is what the layer `first` makes, [B, L, C], and so are the gradients.
+
+        Raises:
+            ValueError: what is read does not depend on X in a way that has a derivative.
+        """
+        step = self._at_once(len(X))
+        parts = [slice(i, i + step) for i in range(0, len(X), step)]
+
+        def part(rows: slice) -> tuple[Tensor, Tensor]:
+            return self._gradient(X[rows], tuple(t[rows] for t in others), read, behind)
+
+        if len(parts) < 2:
+            return self._gradient(X, others, read, behind)
+        values, gradients = zip(*in_order(part, parts, X.device), strict=True)
+        return torch.cat(values), torch.cat(gradients)
+
+    @property
+    def batch(self) -> int:
+        """How many sequences keep all cores busy."""
+        return ABREAST * self._abreast * side_by_side(self._forward.like.device)
+
+    def _at_once(self, many: int) -> int:
+        """How many sequences a core takes: whole tiles of samples, and an even share for each core."""
+        device = self._forward.like.device
+        if device.type != "cpu":
+            return many
+        share = -(-many // side_by_side(device))
+        return ABREAST * max(1, min(self._abreast, -(-share // ABREAST)))
+
+    def _gradient(
+        self, X: Tensor, others: tuple[Tensor, ...], read: Read, behind: bool
+    ) -> tuple[Tensor, Tensor]:
+        run = self.behind if behind else self
+        with torch.enable_grad():
+            leaf = (X.clone() if X.is_inference() else X.detach()).requires_grad_()
+            values = read(run(leaf, *others))
+            if values.grad_fn is None:
+                raise ValueError(
+                    "target: nothing that it reads depends on the sequence in a way that has a derivative"
+                )
+            last = values.shape[1] - 1
+            each = [
+                torch.autograd.grad(values[:, t].sum(), leaf, retain_graph=t < last)[0]
+                for t in range(last + 1)
+            ]
+        return values.detach(), torch.stack(each, 1) if last else each[0].unsqueeze(1)
+
+
+def _first(graph: Graph, found: dict[str, Layer]) -> str:
+    """The layer that alone reads the sequence, and nothing else; none: an empty name."""
+    reads = [
+        n for n in graph.fx
+        if n.target is not aten.sym_size.int and graph.edited in (a.name for a in n.all_input_nodes)
+    ]  # fmt: skip
+    own = (name for name, each in found.items() if [each.conv] == reads and each.residual is None)
+    return next(own, "")

@@ -1,0 +1,70 @@
+"""A Program in the place of a model's own autograd, once it has been held against it."""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from nucleoscope.engine.answers.read import Read
+from nucleoscope.engine.edits.verify import Disagreement
+from nucleoscope.engine.gradients.program import Program
+from nucleoscope.engine.gradients.program import Read as Reading
+from nucleoscope.engine.graph import Untraceable
+from nucleoscope.engine.prepare import Asked, forward
+from nucleoscope.engine.tracing.cache import Traced
+from nucleoscope.engine.values.forward import Forward
+
+# What one gradient may be off by, of its largest number: a unit on the other side of its kink is a whole
+# path of the net, and rounding decides which side that is.
+ALLOWED = {4: 0.05, 8: 1e-6}  # by the bytes of a number
+
+_programs: weakref.WeakKeyDictionary[Forward, Program] = weakref.WeakKeyDictionary()
+
+
+@dataclass(frozen=True)
+class TracedGradient:
+    """Targets and their gradients by X, from the traced program."""
+
+    program: Program
+    read: Reading
+
+    def __call__(self, X: Tensor, others: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        """[B, ...] -> values [B, T], gradients [B, T, ...]."""
+        return self.program.gradient(X, others, read=self.read)
+
+    def behind(self, z: Tensor, others: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        """The same by what the first convolution makes: [B, L, C] -> [B, T], [B, T, L, C]."""
+        return self.program.gradient(z, others, read=self.read, behind=True)
+
+    def values(self, X: Tensor, others: tuple[Tensor, ...]) -> Tensor:
+        """The targets alone, [B, T]."""
+        return self.read(self.program(X, *others))
+
+    def check(self, X: Tensor, others: tuple[Tensor, ...], own: Tensor) -> None:
+        """Hold it against the model's own gradient [B, T, ...] at the same points.
+
+        Raises Disagreement.
+        """
+        _, mine = self(X, others)
+        off, largest = float((mine - own).abs().max()), float(own.abs().max())
+        if not off <= ALLOWED[own.element_size()] * largest:
+            raise Disagreement(
+                f"the gradient of the traced model is off by {off:.1e} from the model's own, whose largest number "
+                f"is {largest:.1e}. Does forward do something else under torch.export? Please report it."
+            )
+
+
+def traced_gradient(asked: Asked, read: Read) -> TracedGradient | None:
+    """The request on the traced program; None where the model cannot be traced to its end."""
+    try:
+        held: Traced = forward(asked, read)
+    except Untraceable:
+        return None
+    if held.untraced:
+        return None
+    packed = held.forward
+    if packed not in _programs:
+        _programs[packed] = Program(packed.graph, packed.like.dtype, packed.like.device)
+    return TracedGradient(_programs[packed], held.leaves.target().of_values)

@@ -1,0 +1,1 @@
+"""A module and an example -> a graph of rules and seams, kept until anything it depends on changes."""

@@ -1,0 +1,1 @@
+"""Methods that edit the sequence, and what they share."""

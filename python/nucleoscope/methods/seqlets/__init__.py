@@ -1,0 +1,1 @@
+"""Stretches of scores that are too high to be chance."""

@@ -1,0 +1,1 @@
+"""Methods on what a model reads beside its sequence."""

@@ -1,0 +1,163 @@
+"""Deletions screened along a region: how much a predicted map changes when a stretch is taken out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from numbers import Integral
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nucleoscope.alphabet import alphabet_of
+from nucleoscope.engine.answers.steady import answer, check_finite
+from nucleoscope.engine.tracing.cache import doubled, in_turn
+from nucleoscope.methods.running import exactly, versions
+from nucleoscope.methods.tracks.track_edits import Inputs, resolution, track_of
+from nucleoscope.methods.tracks.track_effect import asked_for, inputs_of
+
+
+@dataclass(frozen=True, eq=False)
+class Deletions:
+    """What each deletion changes of the predictions: the mean of |change| over the output, in its units."""
+
+    impact: Tensor  # [sequence, deletion]
+    starts: Tensor  # [deletion] first base that is taken out
+    windows: Tensor  # [deletion] first base of the window that it is seen in
+    width: int
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def deletion_screen(
+    model: nn.Module,
+    X: Tensor,  # [N, 4, R] one-hot, a region longer than the model's input
+    args: tuple[Tensor, ...]
+    | None = None,  # tracks [N, channels, bins] of the same region; others [N, ...]
+    *,
+    length: int,
+    width: int = 1000,
+    step: int | None = None,
+    output: str | int | None = None,
+    alphabet: str | None = None,
+    precision: str = "fp32",
+) -> Deletions:  # impact [N, K]
+    """C.Origami's in-silico screen: a stretch is deleted, what follows moves up, and the map is predicted anew.
+
+    A deletion lies in the middle of a window of the model's `length`, as far as the region allows; the
+    window is read `width` further, so that it is full again. Everything with positions is cut alike: the
+    sequence and each track. The impact score is the mean of |prediction with less prediction without| over the
+    whole output (`output` names one of several), in the output's units. Every deletion takes two forwards: what
+    follows it moves, so no change is local.
+
+    X's region must be at least ``length + width``; `step` is `width` by default. All three are whole numbers of
+    the tracks' bins.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a region that is too short, a track (an input of three axes) whose bins are no whole number of
+        bases, widths that end within a bin, several outputs of which none is named, and what
+        `saturation_mutagenesis` refuses.
+
+    Source: Tan et al. 2023 (Nat. Biotechnol. 41, 1140).
+
+    Equivalent to::
+
+        cut = torch.cat([X[:, :, w:p], X[:, :, p + width : w + length + width]], 2)   # and each track
+        (model(cut) - model(X[:, :, w : w + length])).abs().mean()
+    """
+    alphabet = alphabet_of(model, alphabet)
+    step = width if step is None else step
+    for name, value in (("length", length), ("width", width), ("step", step)):
+        if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+            raise ValueError(f"{name}={value!r}: a number of bases, 1 or more")
+    if width > length:
+        raise ValueError(
+            f"width={width}: a deletion lies in the middle of a window of length={length}: give no more than that"
+        )
+    with in_turn:
+        asked = asked_for(model, X, args, alphabet, precision)
+        region = X.shape[2]
+        if region < length + width:
+            raise ValueError(
+                f"X: a region of {region} bases; length + width = {length + width} are needed, so that the "
+                "window is full behind a deletion"
+            )
+        grid = resolution(inputs_of(asked, 0))
+        wrong = [n for n, v in (("length", length), ("width", width), ("step", step)) if v % grid]
+        if wrong:
+            raise ValueError(f"{wrong[0]}: the tracks' bins have {grid} bases: give a multiple")
+        starts = torch.arange(0, region - width, step)  # one further on is behind all windows
+        windows = ((starts + width // 2 - length // 2) // grid * grid).clamp(
+            0, region - length - width
+        )
+        windows -= windows % grid
+        with exactly(asked), torch.no_grad():
+            check_finite(asked.model)
+            example, *others = _cut(inputs_of(asked, 0), 0, length)
+            answer(asked.model, example.to(asked.native), tuple(
+                t.to(asked.native) if t.is_floating_point() else t for t in others
+            ))  # fmt: skip
+            net = doubled(asked.model) if asked.dtype != asked.native else asked.model
+            impact = torch.stack([
+                _screened(net, inputs_of(asked, n), starts, windows, length, width, output)
+                for n in range(len(X))
+            ])  # fmt: skip
+    facts = {
+        "method": "deletion_screen", "length": length, "step": step, "output": output,
+        "precision": precision, "score": "mean |change| over the output", **versions(),
+    }  # fmt: skip
+    return Deletions(impact, starts, windows, int(width), facts)
+
+
+def _screened(
+    net: nn.Module,
+    own: Inputs,
+    starts: Tensor,
+    windows: Tensor,
+    length: int,
+    width: int,
+    output: Any,
+) -> Tensor:
+    """The impact of each deletion on one region; neighbours in one window share its prediction."""
+    found, at, before = [], -1, torch.empty(0)
+    for start, window in zip(starts.tolist(), windows.tolist(), strict=True):
+        if window != at:
+            at, before = window, _one(net(*_cut(own, window, window + length)), output)
+        left = _cut(own, window, start) if start > window else None
+        right = _cut(own, start + width, window + length + width)
+        after = _one(net(*(_joined(left, right) if left else right)), output)
+        score = (after - before).abs().mean()
+        if not torch.isfinite(score):
+            raise ValueError(f"model: its output is NaN or infinite with the deletion at {start}")
+        found.append(score)
+    return torch.stack(found).cpu()
+
+
+def _cut(own: Inputs, start: int, end: int) -> Inputs:
+    """The bases [start, end) of all that runs along the sequence; other inputs as they are."""
+    parts = [own[0][..., start:end]]
+    for number, t in enumerate(own[1:]):
+        if t.ndim == 3:
+            _, per = track_of(own, number)
+            parts.append(t[..., start // per : end // per])
+        else:
+            parts.append(t)
+    return tuple(parts)
+
+
+def _joined(left: Inputs, right: Inputs) -> Inputs:
+    return tuple(
+        torch.cat([a, b], -1) if a.ndim == 3 and a is not b else b
+        for a, b in zip(left, right, strict=True)
+    )
+
+
+def _one(made: Any, output: Any) -> Tensor:
+    """The output that is asked about."""
+    found = made if output is None else made[output]
+    if not isinstance(found, Tensor):
+        raise TypeError(
+            f"model: it returns a {type(made).__name__}; say by output which part is predicted"
+        )
+    return found
