@@ -31,9 +31,9 @@ import nucleoscope
 from benchmarks.machine import conditions
 from benchmarks.scans import CHR22, DATA, NAME, peak, unpacked
 from nucleoscope.models import SpliceAI
-from nucleoscope.scan.alleles import Allele
-from nucleoscope.scan.folder import Folder
 from nucleoscope.scan.letters import one_hot
+from nucleoscope.scan.shards.folder import Folder
+from nucleoscope.scan.variants.alleles import Allele
 
 RESULTS = Path(__file__).parent / "results" / "scan_variants.json"
 AROUND = 50

@@ -36,11 +36,11 @@ import zarr
 import nucleoscope
 from benchmarks.machine import conditions
 from nucleoscope.models import SpliceNet
-from nucleoscope.scan.drive import drive
-from nucleoscope.scan.executors import Inline, Processes
-from nucleoscope.scan.folder import Folder
 from nucleoscope.scan.letters import one_hot
-from nucleoscope.scan.progress import Progress
+from nucleoscope.scan.shards.drive import drive
+from nucleoscope.scan.shards.executors import Inline, Processes
+from nucleoscope.scan.shards.folder import Folder
+from nucleoscope.scan.shards.progress import Progress
 
 RESULTS = Path(__file__).parent / "results" / "scans.json"
 DATA = Path(os.environ.get("NUCLEOSCOPE_DATA", "data"))
@@ -174,7 +174,7 @@ def scheduling(folder: Path) -> dict[str, Any]:
         own.make()
         own.prepare(((str(n), 1) for n in range(EMPTY)), 1, {"sizes": {}})
         if kind == "dask":
-            from nucleoscope.scan.clusters import Dask
+            from nucleoscope.scan.shards.clusters import Dask
 
             executor: Any = Dask(Empty(), 1)
         else:

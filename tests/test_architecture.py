@@ -34,6 +34,12 @@ def engine(*rooms: str, lazily: tuple[str, ...] = ()) -> Room:
     return room(*names, lazily=lazily, outside=ARRAYS)
 
 
+def scan(*rooms: str, lazily: tuple[str, ...] = ()) -> Room:
+    # the face offers it, so it takes methods from there by name
+    below = ("alphabet", "files", "engine", "methods", "naive.methods", "reading")
+    return room(*(f"scan.{each}" for each in rooms), *below, lazily=(FACE, *lazily))
+
+
 def methods(*rooms: str) -> Room:
     below = ("alphabet", "engine", "result", "effects", "seqlet_table", "naive.methods", "reading")
     return room(*(f"methods.{each}" for each in rooms), *below)
@@ -66,19 +72,18 @@ LAW = {
         "engine.memory",
         "engine.tracing",
     ),
-    "scan": room(  # the face offers it, so it takes methods from there by name
-        "alphabet",
-        "files",
-        "engine.answers",
-        "engine.edits",
-        "engine.indels",
-        "engine.prepare",
-        "engine.tracing",
-        "methods",
-        "naive.methods",
-        "reading",
-        lazily=(FACE,),
-    ),
+    "scan": scan("estimate", "run", "shards"),
+    "scan.estimate": scan("regions", "request", "run", "shards", lazily=("scan.variants",)),
+    "scan.variants": scan("genome", "letters", "provenance", "rejects", "request", "run", "shards"),
+    "scan.run": scan("request", "results", "regions", "shards", lazily=("scan.variants",)),
+    "scan.results": scan("genome", "letters", "regions", "shards"),
+    "scan.request": scan("genome", "letters", "provenance", "regions", "shards"),
+    "scan.provenance": scan("genome", "shards"),
+    "scan.regions": scan("genome", "letters", "rejects", "shards"),
+    "scan.shards": scan("genome", "rejects"),
+    "scan.letters": scan("rejects"),
+    "scan.rejects": scan("genome"),
+    "scan.genome": scan(),
     "evaluate": room(
         FACE,
         "demo",

@@ -63,7 +63,7 @@ from nucleoscope.result import Attribution as Attribution
 from nucleoscope.result import Check as Check
 from nucleoscope.scan.run import Scan as Scan
 from nucleoscope.scan.run import scan as scan  # the function, where the folder's name would stand
-from nucleoscope.scan.variants import variants as variants
+from nucleoscope.scan.variants.run import variants as variants
 from nucleoscope.seqlet_table import Seqlets as Seqlets
 
 __version__ = _version("nucleoscope")

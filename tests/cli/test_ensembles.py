@@ -15,9 +15,9 @@ from torch import nn
 import nucleoscope
 from nucleoscope.cli import main
 from nucleoscope.cli.loading import load_models
-from nucleoscope.scan.folder import Folder
 from nucleoscope.scan.letters import one_hot
-from nucleoscope.scan.shipping import fingerprint, listed
+from nucleoscope.scan.shards.folder import Folder
+from nucleoscope.scan.shards.shipping import fingerprint, listed
 from tests.scan.genomes import CHR1, write_fasta
 from tests.scan.test_vcf import write
 

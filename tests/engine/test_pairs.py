@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from nucleoscope.engine.answers.read import Func, Read
-from nucleoscope.engine.pairs.run import interactions as engine
-from nucleoscope.engine.pairs.run import meeting
+from nucleoscope.engine.pairs import interactions as engine
+from nucleoscope.engine.pairs import meeting
 from nucleoscope.engine.prepare import ask, forward
 from nucleoscope.engine.rules import RULES
 from nucleoscope.engine.tracing.opened import opened

@@ -19,7 +19,7 @@ from nucleoscope import evaluate
 from nucleoscope.evaluate import Data, metrics
 from nucleoscope.evaluate.asked import digest
 from nucleoscope.evaluate.content import content
-from nucleoscope.scan.shipping import fingerprint
+from nucleoscope.scan.shards.shipping import fingerprint
 from tests.evaluate.closed_forms import Additive, letters
 
 X = letters(3, 12).float()

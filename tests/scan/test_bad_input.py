@@ -13,9 +13,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from nucleoscope.cli import main
-from nucleoscope.scan.folder import MARK, Folder
-from nucleoscope.scan.lines import lines, position
-from nucleoscope.scan.store import LONGEST, safe_name
+from nucleoscope.scan.genome.lines import lines, position
+from nucleoscope.scan.results.store import LONGEST, safe_name
+from nucleoscope.scan.shards.folder import MARK, Folder
 from tests.scan.genomes import CHR1, write_fasta
 
 zarr = pytest.importorskip("zarr", reason="scans are stored by zarr")
@@ -231,10 +231,10 @@ def test_positions_and_names() -> None:
 STREAMED = """
 import resource, sys
 from pathlib import Path
-from nucleoscope.scan.folder import MARK, Folder
-from nucleoscope.scan.genome import Genome
-from nucleoscope.scan.regions import stream_bed
-from nucleoscope.scan.sources import Sieve
+from nucleoscope.scan.shards.folder import MARK, Folder
+from nucleoscope.scan.genome.genome import Genome
+from nucleoscope.scan.genome.regions import stream_bed
+from nucleoscope.scan.regions.sources import Sieve
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

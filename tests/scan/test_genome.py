@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nucleoscope.scan.genome import digest, open_genome, other_name
+from nucleoscope.scan.genome.genome import digest, open_genome, other_name
 from tests.scan.genomes import CHR1, GENOME, write_fasta
 
 

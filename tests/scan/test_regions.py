@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nucleoscope.scan.regions import Region, Reject, parse_region, stream_bed
+from nucleoscope.scan.genome.regions import Region, Reject, parse_region, stream_bed
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ import torch
 from torch import nn
 
 import nucleoscope
-from nucleoscope.scan import InUse, estimate, export, merge, region_job
+from nucleoscope.scan import InUse, estimate, export, merge
 from nucleoscope.scan.letters import one_hot
+from nucleoscope.scan.regions import job as region_job
 from tests.scan.genomes import CHR1, GENOME, attending_net, dense_net, pooled_net, write_fasta
 
 zarr = pytest.importorskip("zarr", reason="scans are stored by zarr")
@@ -235,8 +236,8 @@ def test_parts_of_a_scan_and_their_merge(genome: Path, tmp_path: Path) -> None:
 def test_a_shard_that_a_member_does_anew_during_a_merge_is_in_the_store(
     genome: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from nucleoscope.scan import store
-    from nucleoscope.scan.folder import Folder
+    from nucleoscope.scan.results import store
+    from nucleoscope.scan.shards.folder import Folder
 
     whole = nucleoscope.scan(pooled_net(), genome, None, tmp_path / "whole", **SMALL)
     for part in (1, 2):
@@ -264,7 +265,7 @@ def contents(store: Path | None) -> dict[str, bytes]:
 
 
 def test_one_writer_at_a_time(genome: Path, tmp_path: Path) -> None:
-    from nucleoscope.scan.folder import Folder
+    from nucleoscope.scan.shards.folder import Folder
 
     folder = Folder(tmp_path / "o")
     folder.make()
@@ -284,7 +285,7 @@ def test_no_shard_is_done_by_two(
     genome: Path, tmp_path: Path, held: str, ours: tuple[int, int], message: str
 ) -> None:
     """Resumed as a whole, or in other parts, beside a process that is at some."""
-    from nucleoscope.scan.folder import Folder
+    from nucleoscope.scan.shards.folder import Folder
 
     out, given = tmp_path / "o", SMALL | {"resume": True}
     nucleoscope.scan(pooled_net(), genome, None, out, shard=(3, 3), **SMALL)

@@ -22,12 +22,12 @@ import torch
 
 import nucleoscope
 from nucleoscope.scan import provenance
-from nucleoscope.scan.drive import drive
-from nucleoscope.scan.executors import Executor, Inline, Processes
-from nucleoscope.scan.folder import Folder, Shard
-from nucleoscope.scan.job import Arrays
-from nucleoscope.scan.progress import Progress
 from nucleoscope.scan.run import visible_gpus
+from nucleoscope.scan.shards.drive import drive
+from nucleoscope.scan.shards.executors import Executor, Inline, Processes
+from nucleoscope.scan.shards.folder import Folder, Shard
+from nucleoscope.scan.shards.job import Arrays
+from nucleoscope.scan.shards.progress import Progress
 from tests.scan.genomes import CHR1, bases, dense_net, pooled_net, write_fasta
 from tests.scan.test_scan import contents
 
@@ -40,7 +40,7 @@ import torch
 sys.path.insert(0, {here!r})
 from genomes import pooled_net
 import nucleoscope
-from nucleoscope.scan import folder
+from nucleoscope.scan.shards import folder
 
 kept = folder.Folder.keep
 def slowly(self, number, arrays):
@@ -313,7 +313,7 @@ def processes(job: Any) -> Executor:
 
 def dask(job: Any) -> Executor:
     pytest.importorskip("distributed", reason="dask distributed runs the workers")
-    from nucleoscope.scan.clusters import Dask
+    from nucleoscope.scan.shards.clusters import Dask
 
     return Dask(job, 2)
 
@@ -338,7 +338,7 @@ def test_a_killed_worker_loses_nothing(tmp_path: Path, start: Callable[[Any], Ex
 def test_two_scans_may_use_one_scheduler() -> None:
     distributed = pytest.importorskip("distributed", reason="dask distributed runs the workers")
     pytest.importorskip("cloudpickle", reason="the jobs are of a local class")
-    from nucleoscope.scan.clusters import Dask
+    from nucleoscope.scan.shards.clusters import Dask
 
     class Constant:
         threads = 1
@@ -451,7 +451,7 @@ def test_the_gpus_of_this_process(
 
 
 def test_what_cannot_travel_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    from nucleoscope.scan.shipping import packed
+    from nucleoscope.scan.shards.shipping import packed
 
     monkeypatch.setitem(sys.modules, "cloudpickle", None)
     with pytest.raises(TypeError, match="cannot travel to a worker"):

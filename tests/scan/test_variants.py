@@ -15,20 +15,15 @@ import torch
 from torch import nn
 
 import nucleoscope
-from nucleoscope.scan import (
-    annotate,
-    estimate_variants,
-    folder,
-    laying,
-    merge,
-    strand,
-    variant_job,
-    variant_runner,
-)
-from nucleoscope.scan.alleles import Allele
+from nucleoscope.scan import estimate_variants, merge
+from nucleoscope.scan.genome.regions import Region
 from nucleoscope.scan.letters import one_hot
-from nucleoscope.scan.reading import variants_in
-from nucleoscope.scan.regions import Region
+from nucleoscope.scan.results.reading import variants_in
+from nucleoscope.scan.shards import folder
+from nucleoscope.scan.variants import annotate, laying, strand
+from nucleoscope.scan.variants import job as variant_job
+from nucleoscope.scan.variants import runner as variant_runner
+from nucleoscope.scan.variants.alleles import Allele
 from tests.scan.genomes import CHR1, GENOME, bases, dense_net, write_fasta
 from tests.scan.test_vcf import write
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nucleoscope.scan.alleles import Allele
-from nucleoscope.scan.genome import open_genome
-from nucleoscope.scan.regions import Reject
-from nucleoscope.scan.vcf import VariantSieve, header, other_sizes, records
+from nucleoscope.scan.genome.genome import open_genome
+from nucleoscope.scan.genome.regions import Reject
+from nucleoscope.scan.variants.alleles import Allele
+from nucleoscope.scan.variants.vcf import VariantSieve, header, other_sizes, records
 from tests.scan.genomes import CHR1, write_fasta
 
 HEAD = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"

@@ -19,7 +19,7 @@ from nucleoscope.cli.fasta import read_one_hot
 from nucleoscope.cli.loading import load_model
 from nucleoscope.cli.requests import asked, of_model, of_reading, of_regions
 from nucleoscope.files import whole_file
-from nucleoscope.scan.regions import Region
+from nucleoscope.scan.genome.regions import Region
 
 SHOWN = 20  # far tokens in the table
 

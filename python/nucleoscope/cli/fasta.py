@@ -9,9 +9,9 @@ import click
 from torch import Tensor
 
 from nucleoscope.cli.regions import of_one_length, parse_region, read_bed
-from nucleoscope.scan.genome import Genome, open_genome, other_name
+from nucleoscope.scan.genome.genome import Genome, open_genome, other_name
+from nucleoscope.scan.genome.regions import Region
 from nucleoscope.scan.letters import one_hot
-from nucleoscope.scan.regions import Region
 
 
 def read_one_hot(

@@ -18,7 +18,7 @@ from nucleoscope.cli.fasta import read_one_hot
 from nucleoscope.cli.loading import load_models
 from nucleoscope.cli.mutagenesis import with_regions
 from nucleoscope.cli.requests import asked, of_models, of_reading, of_regions, of_scores, of_shifts
-from nucleoscope.scan.shipping import listed
+from nucleoscope.scan.shards.shipping import listed
 
 # Each method and the options that are its own.
 METHODS = {

@@ -28,9 +28,9 @@ from nucleoscope.cli.requests import (
     of_strands,
     of_trunk,
 )
+from nucleoscope.scan.genome.regions import Region
 from nucleoscope.scan.provenance import models_of
-from nucleoscope.scan.regions import Region
-from nucleoscope.scan.shipping import listed
+from nucleoscope.scan.shards.shipping import listed
 
 
 @click.command(epilog="Scores are read with nucleoscope.Attribution.load(FILE).")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from nucleoscope.scan import regions as scanned
-from nucleoscope.scan.regions import Region, Reject, stream_bed
+from nucleoscope.scan.genome import regions as scanned
+from nucleoscope.scan.genome.regions import Region, Reject, stream_bed
 
 
 def parse_region(text: str) -> Region:

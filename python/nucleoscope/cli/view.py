@@ -14,9 +14,9 @@ from nucleoscope.cli.failures import one_message
 from nucleoscope.cli.regions import parse_region
 from nucleoscope.files import whole_file
 from nucleoscope.plot.page import Hit, Mark, Panel, page
-from nucleoscope.scan.folder import Folder
-from nucleoscope.scan.genome import Genome, digest, open_genome
-from nucleoscope.scan.regions import Region
+from nucleoscope.scan.genome.genome import Genome, digest, open_genome
+from nucleoscope.scan.genome.regions import Region
+from nucleoscope.scan.shards.folder import Folder
 
 FACTS = (
     "method",
@@ -71,7 +71,7 @@ def view(
     FOLDER is what `nucleoscope scan` wrote. The page holds all it needs and loads nothing.
     """
     with one_message(traceback, "\n(--traceback shows where.)"):
-        from nucleoscope.scan.reading import rows_of, score_of
+        from nucleoscope.scan.results.reading import rows_of, score_of
 
         store = folder / "scores.zarr"
         if not store.exists():
@@ -127,7 +127,7 @@ def _panel(
     score: str | None,
     motifs: Path | None,
 ) -> Panel:
-    from nucleoscope.scan.reading import motif_matches, region_scores, variants_in
+    from nucleoscope.scan.results.reading import motif_matches, region_scores, variants_in
 
     name = genome.find(region.chromosome)
     if name is None:

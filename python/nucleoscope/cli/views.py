@@ -10,7 +10,7 @@ import click
 from nucleoscope import Attribution
 from nucleoscope.cli.regions import parse_region
 from nucleoscope.plot import View
-from nucleoscope.scan.regions import Region
+from nucleoscope.scan.genome.regions import Region
 
 
 def views_of_region(attribution: Attribution, text: str) -> list[View]:

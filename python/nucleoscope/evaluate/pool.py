@@ -18,7 +18,7 @@ from torch import Tensor
 
 from nucleoscope.evaluate.cells import Found
 from nucleoscope.evaluate.results import Cell
-from nucleoscope.scan.shipping import packed
+from nucleoscope.scan.shards.shipping import packed
 
 if TYPE_CHECKING:
     from nucleoscope.evaluate.run import Job

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nucleoscope.scan.folder import Folder
-from nucleoscope.scan.job import Job, Runner, run_with_threads
-from nucleoscope.scan.region_job import Piece, RegionJob
+from nucleoscope.scan.regions.job import Piece, RegionJob
+from nucleoscope.scan.regions.sources import Regions
 from nucleoscope.scan.request import MEMORY, prepare
 from nucleoscope.scan.run import request_of, scan
-from nucleoscope.scan.sources import Regions
+from nucleoscope.scan.shards.folder import Folder
+from nucleoscope.scan.shards.job import Job, Runner, run_with_threads
 
 PROBED = 512  # sites of a cell
 
@@ -80,7 +80,7 @@ def estimate_variants(
     A part of the middle shard and a larger one tell what a shard costs and what an allele does. Raises what
     `variants` raises for its arguments.
     """
-    from nucleoscope.scan.variants import prepare, request_of
+    from nucleoscope.scan.variants.run import prepare, request_of
 
     with tempfile.TemporaryDirectory(prefix="nucleoscope-") as out:
         folder = Folder(Path(out))

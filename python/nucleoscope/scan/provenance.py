@@ -10,8 +10,8 @@ from weakref import WeakKeyDictionary
 
 from torch import nn
 
-from nucleoscope.scan.genome import digest
-from nucleoscope.scan.shipping import fingerprint, listed
+from nucleoscope.scan.genome.genome import digest
+from nucleoscope.scan.shards.shipping import fingerprint, listed
 
 # Where models came from that were made from names and files, as long as they live: their own state stays as it is.
 _SOURCES: WeakKeyDictionary[nn.Module, dict[str, str]] = WeakKeyDictionary()

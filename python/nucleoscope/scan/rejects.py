@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from nucleoscope.scan.regions import Reject
+from nucleoscope.scan.genome.regions import Reject
 
 HEAD = b"where\treason\tdetail\n"
 Item = TypeVar("Item")

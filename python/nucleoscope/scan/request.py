@@ -12,16 +12,16 @@ from typing import Any
 from torch import nn
 
 from nucleoscope.alphabet import with_alphabet
-from nucleoscope.scan import trunk
-from nucleoscope.scan.folder import Folder
-from nucleoscope.scan.genome import Genome, digest, open_genome
+from nucleoscope.scan.genome.genome import Genome, digest, open_genome
+from nucleoscope.scan.genome.regions import Region, Reject
 from nucleoscope.scan.letters import one_hot
 from nucleoscope.scan.provenance import compare, models_of, of_call, versions
-from nucleoscope.scan.region_job import PLANNED, RegionJob
-from nucleoscope.scan.regions import Region, Reject
-from nucleoscope.scan.shipping import listed
-from nucleoscope.scan.sources import Regions, Sieve, asked
-from nucleoscope.scan.tiling import Tiling, exact_tiling, fixed_tiling
+from nucleoscope.scan.regions import trunk
+from nucleoscope.scan.regions.job import PLANNED, RegionJob
+from nucleoscope.scan.regions.sources import Regions, Sieve, asked
+from nucleoscope.scan.regions.tiling import Tiling, exact_tiling, fixed_tiling
+from nucleoscope.scan.shards.folder import Folder
+from nucleoscope.scan.shards.shipping import listed
 
 MEMORY = (
     1 << 30

@@ -13,15 +13,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from nucleoscope.scan.drive import drive
-from nucleoscope.scan.executors import Executor, Inline, Processes
-from nucleoscope.scan.folder import Folder
-from nucleoscope.scan.job import Job
-from nucleoscope.scan.members import PREPARING, alone, member
-from nucleoscope.scan.progress import Progress
+from nucleoscope.scan.regions.sources import Regions
+from nucleoscope.scan.regions.trunk import TABLE, summary
 from nucleoscope.scan.request import Request, prepare
-from nucleoscope.scan.sources import Regions
-from nucleoscope.scan.trunk import TABLE, summary
+from nucleoscope.scan.shards.drive import drive
+from nucleoscope.scan.shards.executors import Executor, Inline, Processes
+from nucleoscope.scan.shards.folder import Folder
+from nucleoscope.scan.shards.job import Job
+from nucleoscope.scan.shards.members import PREPARING, alone, member
+from nucleoscope.scan.shards.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -209,9 +209,9 @@ def merge(out: Path | str) -> Scan:
         raise ValueError(f"{out} holds no scan: there is no {folder.manifest_file.name}")
     try:
         if folder.manifest["coordinates"] == "variants":
-            from nucleoscope.scan.annotate import assemble
+            from nucleoscope.scan.variants.annotate import assemble
         else:
-            from nucleoscope.scan.store import assemble
+            from nucleoscope.scan.results.store import assemble
     except ImportError as error:
         raise ImportError(f"the store: {error}. pip install 'nucleoscope[scan]'") from error
     with alone(folder, "merge"):
@@ -241,7 +241,7 @@ def export(
 ) -> list[Path]:
     """Files beside the store, made from it: `scores.bw` with `scores.bw.json`, `scores.parquet`, `scores.npz`,
     `scores.h5ad`. `note` is called with remarks. Raises ValueError for what such a file cannot hold."""
-    from nucleoscope.scan import tables, tracks
+    from nucleoscope.scan.results import tables, tracks
 
     if done.store is None:
         raise ValueError(f"{done.out} has no store yet")
@@ -277,7 +277,7 @@ def threads_of(workers: int, dask: bool | str) -> int:
 def _executor(job: Any, workers: int, dask: bool | str) -> Executor:
     if dask:
         try:
-            from nucleoscope.scan.clusters import Dask
+            from nucleoscope.scan.shards.clusters import Dask
         except ImportError as error:
             raise ImportError(f"dask: {error}. pip install 'nucleoscope[dask]'") from error
         return Dask(job, workers, dask if isinstance(dask, str) else None)

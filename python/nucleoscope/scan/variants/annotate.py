@@ -16,11 +16,11 @@ import pyarrow.parquet
 import pysam
 
 from nucleoscope.files import whole_file
-from nucleoscope.scan.alleles import Allele
-from nucleoscope.scan.folder import Folder
-from nucleoscope.scan.genome import digest, other_name
-from nucleoscope.scan.regions import Reject
-from nucleoscope.scan.vcf import Record, header, records
+from nucleoscope.scan.genome.genome import digest, other_name
+from nucleoscope.scan.genome.regions import Reject
+from nucleoscope.scan.shards.folder import Folder
+from nucleoscope.scan.variants.alleles import Allele
+from nucleoscope.scan.variants.vcf import Record, header, records
 
 PREFIX = "NS_"
 TABIX = 1 << 29  # bases of a chromosome that a .tbi index can tell apart; a .csi has no such end

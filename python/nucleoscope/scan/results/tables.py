@@ -10,7 +10,7 @@ import numpy as np
 import zarr
 
 from nucleoscope.files import whole_file
-from nucleoscope.scan.contents import arrays, facts, of_a_base, one_a_base, stretches
+from nucleoscope.scan.results.contents import arrays, facts, of_a_base, one_a_base, stretches
 
 
 def parquet(store: Path, out: Path) -> Path:

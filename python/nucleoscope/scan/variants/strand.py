@@ -19,13 +19,13 @@ from nucleoscope.methods.edits.editing import Options
 from nucleoscope.methods.edits.profile_effect import profiles
 from nucleoscope.methods.edits.variants import read_variants
 from nucleoscope.naive.methods.full_float32 import full_float32
-from nucleoscope.scan.alleles import Allele
-from nucleoscope.scan.genome import Genome
+from nucleoscope.scan.genome.genome import Genome
 from nucleoscope.scan.letters import one_hot, reverse_complement
-from nucleoscope.scan.scores import Floats
+from nucleoscope.scan.variants.alleles import Allele
+from nucleoscope.scan.variants.scores import Floats
 
 if TYPE_CHECKING:
-    from nucleoscope.scan.variant_job import VariantJob
+    from nucleoscope.scan.variants.job import VariantJob
 
 TOGETHER = 1 << 20  # bases in one batch of the model itself
 

@@ -9,7 +9,7 @@ from typing import TextIO
 
 from tqdm import tqdm
 
-from nucleoscope.scan.folder import Shard
+from nucleoscope.scan.shards.folder import Shard
 
 SHOWN = ("bar", "json", "none")
 

@@ -9,13 +9,13 @@ from torch import nn
 
 from nucleoscope.reading import read_model
 from nucleoscope.scan.letters import one_hot
-from nucleoscope.scan.shipping import listed
-from nucleoscope.scan.strand import track
-from nucleoscope.scan.variant_job import Lay
-from nucleoscope.scan.variant_runner import SPAN
+from nucleoscope.scan.shards.shipping import listed
+from nucleoscope.scan.variants.job import Lay
+from nucleoscope.scan.variants.runner import SPAN
+from nucleoscope.scan.variants.strand import track
 
 if TYPE_CHECKING:
-    from nucleoscope.scan.variants import Request
+    from nucleoscope.scan.variants.run import Request
 
 
 def lay_of(request: Request) -> tuple[tuple[int, ...], Lay]:

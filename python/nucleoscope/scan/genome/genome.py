@@ -66,7 +66,7 @@ def open_genome(
     not bgzipped is unpacked once. Raises ValueError for a file that is none of them, ImportError for a
     library that is missing.
     """
-    from nucleoscope.scan import genome_files
+    from nucleoscope.scan.genome import files as genome_files
 
     with contextlib.ExitStack() as held:  # closed again if anything below fails
         if path.suffix == ".2bit":

@@ -21,9 +21,9 @@ import numpy.typing as npt
 
 from nucleoscope.files import whole_file
 from nucleoscope.scan import rejects
-from nucleoscope.scan.job import Arrays
-from nucleoscope.scan.ownership import MARK, PARTIAL, SCRATCH_MARK, SHARD, is_ours, remove
-from nucleoscope.scan.regions import Reject
+from nucleoscope.scan.genome.regions import Reject
+from nucleoscope.scan.shards.job import Arrays
+from nucleoscope.scan.shards.ownership import MARK, PARTIAL, SCRATCH_MARK, SHARD, is_ours, remove
 
 FORMAT = 1  # of the folder; another one is refused
 

@@ -15,9 +15,9 @@ import numpy.typing as npt
 import zarr
 from zarr.errors import ZarrUserWarning
 
-from nucleoscope.scan.folder import Folder
-from nucleoscope.scan.region_job import Piece
-from nucleoscope.scan.trunk import TABLE, summary, write
+from nucleoscope.scan.regions.job import Piece
+from nucleoscope.scan.regions.trunk import TABLE, summary, write
+from nucleoscope.scan.shards.folder import Folder
 
 STORE = "scores.zarr"
 SITES_A_CHUNK = 1 << 16

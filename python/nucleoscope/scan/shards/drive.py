@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterable
 
-from nucleoscope.scan.executors import Executor
-from nucleoscope.scan.folder import Folder
-from nucleoscope.scan.progress import Progress
+from nucleoscope.scan.shards.executors import Executor
+from nucleoscope.scan.shards.folder import Folder
+from nucleoscope.scan.shards.progress import Progress
 
 
 def drive(

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any, Protocol
 
-from nucleoscope.scan.folder import Shard
-from nucleoscope.scan.job import Arrays, Job, Runner, run_with_threads
-from nucleoscope.scan.shipping import packed
+from nucleoscope.scan.shards.folder import Shard
+from nucleoscope.scan.shards.job import Arrays, Job, Runner, run_with_threads
+from nucleoscope.scan.shards.shipping import packed
 
 if TYPE_CHECKING:
     from multiprocessing.sharedctypes import Synchronized

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 import pyfaidx
 
 from nucleoscope.files import whole_file
-from nucleoscope.scan.lines import GZIPPED
+from nucleoscope.scan.genome.lines import GZIPPED
 
 if TYPE_CHECKING:
-    from nucleoscope.scan.genome import Fetch, Note
+    from nucleoscope.scan.genome.genome import Fetch, Note
 
 Opened = tuple[Mapping[str, int], "Fetch"]
 

@@ -13,14 +13,14 @@ import numpy.typing as npt
 from torch import nn
 
 from nucleoscope.engine.indels.aligned import aligned
-from nucleoscope.scan.aligned import stitched
-from nucleoscope.scan.alleles import Allele
-from nucleoscope.scan.genes import Genes
-from nucleoscope.scan.genome import Genome, open_genome
-from nucleoscope.scan.job import Runner
-from nucleoscope.scan.scores import Floats, Scoring
-from nucleoscope.scan.strand import Strand
-from nucleoscope.scan.variant_runner import Opened
+from nucleoscope.scan.genome.genes import Genes
+from nucleoscope.scan.genome.genome import Genome, open_genome
+from nucleoscope.scan.shards.job import Runner
+from nucleoscope.scan.variants.aligned import stitched
+from nucleoscope.scan.variants.alleles import Allele
+from nucleoscope.scan.variants.runner import Opened
+from nucleoscope.scan.variants.scores import Floats, Scoring
+from nucleoscope.scan.variants.strand import Strand
 
 
 @dataclass(frozen=True)

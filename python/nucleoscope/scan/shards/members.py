@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 
 import filelock
 
-from nucleoscope.scan.folder import Folder
+from nucleoscope.scan.shards.folder import Folder
 
 PREPARING = 3600  # seconds that other members of an array job wait for the first to prepare
 

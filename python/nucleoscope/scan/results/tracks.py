@@ -16,7 +16,7 @@ import numpy as np
 import zarr
 
 from nucleoscope.files import whole_file
-from nucleoscope.scan.contents import Floats, Stretch, one_a_base, stretches, targets
+from nucleoscope.scan.results.contents import Floats, Stretch, one_a_base, stretches, targets
 
 Note = Callable[[str], None]
 

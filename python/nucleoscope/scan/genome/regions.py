@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nucleoscope.scan.lines import lines, position
+from nucleoscope.scan.genome.lines import lines, position
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import zarr
 
-from nucleoscope.scan.contents import Floats, one_a_base
-from nucleoscope.scan.genome import other_name
-from nucleoscope.scan.regions import Region
+from nucleoscope.scan.genome.genome import other_name
+from nucleoscope.scan.genome.regions import Region
+from nucleoscope.scan.results.contents import Floats, one_a_base
 
 MATCH = 1e-4  # p-value of a motif's match
 

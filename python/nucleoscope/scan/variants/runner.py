@@ -11,15 +11,15 @@ import numpy as np
 
 from nucleoscope.engine.edits.verify import Disagreement
 from nucleoscope.scan import rejects
-from nucleoscope.scan.alleles import Allele
-from nucleoscope.scan.genome import Genome
-from nucleoscope.scan.job import Arrays
+from nucleoscope.scan.genome.genome import Genome
 from nucleoscope.scan.rejects import Refused, apart
-from nucleoscope.scan.scores import Floats, stacked
-from nucleoscope.scan.strand import Strand
+from nucleoscope.scan.shards.job import Arrays
+from nucleoscope.scan.variants.alleles import Allele
+from nucleoscope.scan.variants.scores import Floats, stacked
+from nucleoscope.scan.variants.strand import Strand
 
 if TYPE_CHECKING:
-    from nucleoscope.scan.variant_job import VariantJob
+    from nucleoscope.scan.variants.job import VariantJob
 
 AT_ONCE = 1 << 25  # bytes of windows in one call
 SPAN = 1 << 15  # bases over which variants share one sequence

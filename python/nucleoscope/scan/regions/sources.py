@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nucleoscope.scan.genome import Genome
-from nucleoscope.scan.region_job import Piece
-from nucleoscope.scan.regions import Region, Reject, parse_region, stream_bed
-from nucleoscope.scan.tiling import Tiling
+from nucleoscope.scan.genome.genome import Genome
+from nucleoscope.scan.genome.regions import Region, Reject, parse_region, stream_bed
+from nucleoscope.scan.regions.job import Piece
+from nucleoscope.scan.regions.tiling import Tiling
 
 Regions = Path | str | Iterable[str] | None
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from nucleoscope.scan.alleles import Allele
-from nucleoscope.scan.genome import Genome
-from nucleoscope.scan.lines import lines, position
-from nucleoscope.scan.regions import Reject
+from nucleoscope.scan.genome.genome import Genome
+from nucleoscope.scan.genome.lines import lines, position
+from nucleoscope.scan.genome.regions import Reject
+from nucleoscope.scan.variants.alleles import Allele
 
 COLUMNS = 8  # CHROM POS ID REF ALT QUAL FILTER INFO
 REMEMBERED = 100_000  # alleles among which a duplicate is known

@@ -15,14 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from nucleoscope.scan import rejects
-from nucleoscope.scan.genome import Genome, open_genome
-from nucleoscope.scan.job import Arrays, Runner
+from nucleoscope.scan.genome.genome import Genome, open_genome
+from nucleoscope.scan.genome.regions import Reject
 from nucleoscope.scan.letters import one_hot
-from nucleoscope.scan.regions import Reject
+from nucleoscope.scan.regions.tiling import Tiling
+from nucleoscope.scan.regions.trunk import Told, told
 from nucleoscope.scan.rejects import Refused
-from nucleoscope.scan.shipping import listed
-from nucleoscope.scan.tiling import Tiling
-from nucleoscope.scan.trunk import Told, told
+from nucleoscope.scan.shards.job import Arrays, Runner
+from nucleoscope.scan.shards.shipping import listed
 
 if TYPE_CHECKING:
     from nucleoscope import Attribution

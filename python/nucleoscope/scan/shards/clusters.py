@@ -10,10 +10,10 @@ from uuid import uuid4
 from distributed import Client, Future, LocalCluster, Worker, WorkerPlugin, get_worker, wait
 from distributed.scheduler import KilledWorker
 
-from nucleoscope.scan.executors import Outcome, outcome
-from nucleoscope.scan.folder import Shard
-from nucleoscope.scan.job import Arrays, Job, Runner, run_with_threads
-from nucleoscope.scan.shipping import packed
+from nucleoscope.scan.shards.executors import Outcome, outcome
+from nucleoscope.scan.shards.folder import Shard
+from nucleoscope.scan.shards.job import Arrays, Job, Runner, run_with_threads
+from nucleoscope.scan.shards.shipping import packed
 
 PATIENCE = 30  # seconds
 

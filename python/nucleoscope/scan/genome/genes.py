@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from nucleoscope.scan.genome import other_name
+from nucleoscope.scan.genome.genome import other_name
 
 Ints = npt.NDArray[np.int64]
 

@@ -11,17 +11,17 @@ from typing import Any
 from torch import nn
 
 from nucleoscope.alphabet import with_alphabet
-from nucleoscope.scan.folder import Folder
-from nucleoscope.scan.genes import Genes
-from nucleoscope.scan.genome import digest, open_genome
-from nucleoscope.scan.laying import lay_of, longest, spare
+from nucleoscope.scan.genome.genes import Genes
+from nucleoscope.scan.genome.genome import digest, open_genome
 from nucleoscope.scan.provenance import compare, models_of, of_call, versions
 from nucleoscope.scan.request import MEMORY
 from nucleoscope.scan.run import How, Scan, carried_out, threads_of
-from nucleoscope.scan.scores import Scoring
-from nucleoscope.scan.shipping import listed
-from nucleoscope.scan.variant_job import VariantJob
-from nucleoscope.scan.vcf import VariantSieve, header, other_sizes
+from nucleoscope.scan.shards.folder import Folder
+from nucleoscope.scan.shards.shipping import listed
+from nucleoscope.scan.variants.job import VariantJob
+from nucleoscope.scan.variants.laying import lay_of, longest, spare
+from nucleoscope.scan.variants.scores import Scoring
+from nucleoscope.scan.variants.vcf import VariantSieve, header, other_sizes
 
 FIXED = {"model", "X", "sequence", "position", "ref", "alt", "args", "left", "progress"}
 

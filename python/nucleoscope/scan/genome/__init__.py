@@ -1,0 +1,1 @@
+"""Genomes and what stands on them: files, regions, genes."""

@@ -1,0 +1,1 @@
+"""Checkpoints become one store, and the store tracks, tables and regions that are read again."""
