@@ -187,8 +187,10 @@ def test_nothing_to_find() -> None:
     [
         ({"attribution": np.zeros(4)}, r"attribution has shape \[4\]"),
         ({"attribution": np.zeros((0, 4))}, "at least one"),
-        ({"attribution": np.array([[1.0, np.nan]])}, "attribution holds NaN"),
-        ({"control": np.array([[np.inf]])}, "control holds NaN or infinite"),
+        ({"attribution": np.array([[1.0, np.nan, 1.0, 1.0]])}, "attribution holds NaN"),
+        ({"control": np.full((1, 4), np.inf)}, "control holds NaN or infinite"),
+        ({"attribution": noise(0)[:, :3]}, "min_length=4: attribution has 3 sites"),
+        ({"control": noise(0)[:, :3]}, "min_length=4: control has 3 sites"),
         ({"control": "random"}, "'shuffled' or 'mirrored'"),
         ({"fdr": 0}, "fdr=0"),
         ({"threshold": 1.5}, "threshold=1.5"),

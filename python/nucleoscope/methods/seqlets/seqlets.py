@@ -112,13 +112,13 @@ def seqlets(
         _check_share(threshold, f"threshold={threshold!r}: a p-value")
     if sign not in SIGNS:
         raise ValueError(f"sign={sign!r}: use one of {', '.join(map(repr, SIGNS))}")
-    scores = _scores(attribution, target, "attribution")
+    scores = _scores(attribution, target, "attribution", lengths[0])
     parts, curves = [], []
     for each in SIGNS[sign]:
         chance = Chance.of(each * scores, *lengths[1:])
         level, curve = threshold, None
         if threshold is None and chance is not None:
-            noise = _control(each * scores, control, each, target, shuffles, seed)
+            noise = _control(each * scores, control, each, target, lengths[0], shuffles, seed)
             curve = discovery_curve(each * scores, noise, chance, lengths[0])
             level = loosest(curve, fdr)
             curves.append(curve)
@@ -160,8 +160,8 @@ def _lengths(shortest: int, longest: int, bins: int) -> tuple[int, int, int]:
     return shortest, longest, bins
 
 
-def _scores(given: Scores, target: int, name: str) -> Floats:
-    """[sequence, site], in float64, each score that of the letter which is there."""
+def _scores(given: Scores, target: int, name: str, shortest: int) -> Floats:
+    """[sequence, site], in float64, each score that of the letter which is there; as long as a seqlet at least."""
     if isinstance(given, Attribution):
         held = given.observed(target)
     elif target != 0:
@@ -179,17 +179,28 @@ def _scores(given: Scores, target: int, name: str) -> Floats:
             f"{name} has shape {list(held.shape)}: scores [sequence, site] or [sequence, letter, "
             "site] are needed, at least one"
         )
+    if held.shape[1] < shortest:
+        raise ValueError(
+            f"min_length={shortest}: {name} has {held.shape[1]} sites a sequence, so that no seqlet fits; "
+            "take a smaller min_length or score more sites"
+        )
     if not torch.isfinite(held).all():
         raise ValueError(f"{name} holds NaN or infinite scores; such spans have no p-value")
     return np.asarray(held.double().cpu().numpy())
 
 
 def _control(
-    scores: Floats, control: Scores | str, sign: int, target: int, shuffles: int, seed: int
+    scores: Floats,
+    control: Scores | str,
+    sign: int,
+    target: int,
+    shortest: int,
+    shuffles: int,
+    seed: int,
 ) -> list[Floats]:
     """Scores of the same sign and without motifs, in as many pieces as need not be held at once."""
     if not isinstance(control, str):
-        return [sign * _scores(control, target, "control")]
+        return [sign * _scores(control, target, "control", shortest)]
     if control == "mirrored":
         return [-scores]
     if control != "shuffled":
