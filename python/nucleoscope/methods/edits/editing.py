@@ -1,4 +1,4 @@
-"""What methods on edits share: check the request, run the edits, fall back, verify."""
+"""What methods on edits share: check the request, run the edits, verify."""
 
 from __future__ import annotations
 
@@ -14,23 +14,22 @@ from tqdm import tqdm
 
 from nucleoscope.engine.answers.loop_batch import loop_batch
 from nucleoscope.engine.answers.read import Read
-from nucleoscope.engine.answers.steady import check_steady, takes_one
+from nucleoscope.engine.answers.steady import takes_one
 from nucleoscope.engine.edits.edited import Edited, edited
 from nucleoscope.engine.edits.table import Table
 from nucleoscope.engine.edits.verify import MEASURED, Disagreement, verify_effects
-from nucleoscope.engine.graph import FixedBatch, Untraceable
+from nucleoscope.engine.graph import Untraceable
 from nucleoscope.engine.indels.moved import Splices
 from nucleoscope.engine.indels.spliced import spliced
 from nucleoscope.engine.prepare import Asked, ask
-from nucleoscope.engine.tracing.cache import doubled, forget, in_turn, is_held
+from nucleoscope.engine.tracing.cache import doubled, in_turn
+from nucleoscope.methods.edits.settled import check_finite, settled
 from nucleoscope.methods.ensemble import View
 from nucleoscope.methods.running import (
     exactly,
     facts_of,
     read_func,
     read_verify,
-    warn_of_the_loop,
-    warn_of_whole_outputs,
 )
 from nucleoscope.naive.methods import edited as naive
 from nucleoscope.result import Check
@@ -141,55 +140,34 @@ class Request:
         return columns if self.asked.sequences.layout == "NCL" else columns.T
 
     def _run(
-        self,
-        asked: Asked,
-        table: Table,
-        between: Callable[[int], Any],
-        by: Engine,
-        double: bool = False,
+        self, asked: Asked, table: Table, between: Callable[[int], Any], by: Engine
     ) -> tuple[Edited, str, tuple[Check, ...]]:
-        seen_before = is_held(asked.model)
         count = read_verify(self.options.verify)
-        double = double or not count  # nothing would tell that float32 is not enough
-        try:
-            found = by(asked, self.read, table, between, double)
-        except Untraceable as why:
-            warn_of_the_loop(why, self.rounding)
-            found = self._by_the_loop(table, between, isinstance(why, FixedBatch))
-            self._check_finite(found)
-            said = "none needed: the plain loop is the definition"
-            return found, "plain loop", (Check("verification", True, said),)
-        warn_of_whole_outputs(found.untraced)
-        self._check_finite(found)
-        engine = "delta" if found.local else "delta, then the model's own tail"
-        if not count:
-            return found, engine, ()
-        try:
-            verdict = verify_effects(asked, found, table, self.read, count, seed=0)
-        except Disagreement:
-            if found.brief:  # float32 was not enough for this model's originals
-                return self._run(asked, table, lambda _edits: None, by, double=True)
-            if not seen_before:
-                raise
-            forget(asked.model)  # something may have changed that no key holds: a global, a file
-            return self._run(asked, table, between, by, double)
-        return found, engine, (Check("verification", True, str(verdict)),)
 
-    def _check_finite(self, found: Edited) -> None:
-        if not torch.isfinite(found.raw).all():
-            who = (
-                "func: of some edits it returns"
-                if self.options.func
-                else "model: some edits make its output"
-            )
-            raise ValueError(f"{who} NaN or infinite; no effects can be given")
+        def by_deltas() -> Edited:
+            # without a verification nothing would tell that float32 is not enough
+            return by(asked, self.read, table, between, not count)
 
-    def _by_the_loop(self, table: Table, between: Callable[[int], Any], single: bool) -> Edited:
+        def hold(found: Edited) -> tuple[Edited, object]:
+            try:
+                return found, verify_effects(asked, found, table, self.read, count, seed=0)
+            except Disagreement:
+                if not found.brief:
+                    raise
+            # float32 was not enough for this model's originals
+            found = by(asked, self.read, table, lambda _edits: None, True)
+            check_finite(found, self.read)
+            return found, verify_effects(asked, found, table, self.read, count, seed=0)
+
+        def by_the_loop(batch: int) -> Edited:
+            return self._by_the_loop(table, between, batch)
+
+        held = hold if count else None
+        return settled(asked, self.read, self.rounding, by_deltas, by_the_loop, held)
+
+    def _by_the_loop(self, table: Table, between: Callable[[int], Any], batch: int) -> Edited:
         X, *others = self.asked.inputs
         model, given = self.asked.model, tuple(others)
-        batch = 1 if single else loop_batch(model, X, given, self.asked.memory)
-        if batch > 1:
-            check_steady(model, X, given, self.read, batch)
         edits = ((n, self._laid(each).to(X)) for n, each in self.edited_columns(table))
         raw = naive.changes(
             model, X, given, edits, read=self.read, batch=batch, between=between

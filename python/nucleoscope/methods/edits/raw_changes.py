@@ -11,23 +11,14 @@ import torch
 from tqdm import tqdm
 
 from nucleoscope.engine.answers.half import check_half, half_type
-from nucleoscope.engine.answers.loop_batch import loop_batch
 from nucleoscope.engine.answers.read import Read
 from nucleoscope.engine.answers.saturation import Unsaturated
-from nucleoscope.engine.answers.steady import check_steady
 from nucleoscope.engine.edits.changes import Changes, by_deltas
-from nucleoscope.engine.edits.verify import Disagreement
 from nucleoscope.engine.edits.verify import verify as verify_edits
-from nucleoscope.engine.graph import FixedBatch, Untraceable
 from nucleoscope.engine.prepare import Asked
-from nucleoscope.engine.tracing.cache import forget, is_held
 from nucleoscope.methods.edits.linear_trunk import ENGINE, LinearTrunk, Screen
-from nucleoscope.methods.running import (
-    exactly,
-    facts_of,
-    warn_of_the_loop,
-    warn_of_whole_outputs,
-)
+from nucleoscope.methods.edits.settled import settled
+from nucleoscope.methods.running import exactly, facts_of
 from nucleoscope.naive.methods.saturation_mutagenesis import saturation_mutagenesis as naive
 from nucleoscope.result import Check
 
@@ -85,56 +76,24 @@ def _changes(
     screen: Screen | None,
 ) -> tuple[Changes, str, tuple[Check, ...]]:
     """The raw changes, by which engine they were made, and the checks they passed."""
-    seen_before = is_held(asked.model)
-    edits = asked.sequences.letters[:, asked.start : asked.end].size * (asked.sequences.size - 1)
-    bar = tqdm(total=edits, unit=" edits", disable=not progress, unit_scale=True)
-    with bar:
-        try:
-            make = screen.changes if screen else by_deltas
-            found = make(asked, read, bar.update)
-        except Untraceable as why:
-            if screen:
-                raise
-            warn_of_the_loop(why, rounding)
-            single = isinstance(why, FixedBatch)
-            found, engine = _by_the_loop(asked, read, bar.update, single), "plain loop"
-        else:
-            engine = "delta" if found.local else "delta, then the model's own tail"
-            engine = ENGINE if screen else engine
-            warn_of_whole_outputs(found.untraced)
-    if not torch.isfinite(found.raw).all():
-        who = (
-            "model: some edits make its output"
-            if read.func is None
-            else "func: of some edits it returns"
-        )
-        raise ValueError(f"{who} NaN or infinite; no scores can be given")
-    if engine == "plain loop":
-        return (
-            found,
-            engine,
-            (Check("verification", True, "none needed: the plain loop is the definition"),),
-        )
-    if not verify:
-        return found, engine, ()
-    try:
+
+    def make() -> Changes:
+        return (screen.changes if screen else by_deltas)(asked, read, bar.update)
+
+    def loop(batch: int) -> Changes:
+        with Unsaturated() if read.func else contextlib.nullcontext():
+            return _looped(asked, read, bar.update, batch)
+
+    def hold(found: Changes) -> tuple[Changes, object]:
         among = screen.exact if screen else None
-        verdict = verify_edits(asked, found, read, verify, 0, among)
-    except Disagreement:
-        if not seen_before:
-            raise
-        forget(asked.model)  # something may have changed that no key holds: a global, a file
-        return _changes(asked, read, verify, progress, rounding, screen)
-    return found, engine, (Check("verification", True, str(verdict)),)
+        return found, verify_edits(asked, found, read, verify, 0, among)
 
-
-def _by_the_loop(asked: Asked, read: Read, between: Callable[[int], Any], single: bool) -> Changes:
-    X, *others = asked.inputs
-    batch = 1 if single else loop_batch(asked.model, X, tuple(others), asked.memory)
-    if batch > 1:
-        check_steady(asked.model, X, tuple(others), read, batch)
-    with Unsaturated() if read.func else contextlib.nullcontext():
-        return _looped(asked, read, between, batch)
+    edits = asked.sequences.letters[:, asked.start : asked.end].size * (asked.sequences.size - 1)
+    with tqdm(total=edits, unit=" edits", disable=not progress, unit_scale=True) as bar:
+        found, engine, checks = settled(
+            asked, read, rounding, make, None if screen else loop, hold if verify else None
+        )
+    return found, ENGINE if screen else engine, checks
 
 
 def _looped(asked: Asked, read: Read, between: Callable[[int], Any], batch: int) -> Changes:
