@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from nucleoscope.engine.answers.loop_batch import Alive
+from nucleoscope.methods.edits.loop_batch import Alive
 
 
 @dataclass(frozen=True)

@@ -25,14 +25,16 @@ from nucleoscope.methods.distal_scores import distal_scores as distal_scores
 from nucleoscope.methods.edits.ablate import ablate as ablate
 from nucleoscope.methods.edits.linear_trunk import LinearTrunk as LinearTrunk
 from nucleoscope.methods.edits.marginalize import marginalize as marginalize
-from nucleoscope.methods.edits.mutagenesis import Disagreement as Disagreement
-from nucleoscope.methods.edits.mutagenesis import NaiveFallback as NaiveFallback
-from nucleoscope.methods.edits.mutagenesis import Untraceable as Untraceable
-from nucleoscope.methods.edits.mutagenesis import UntracedFunc as UntracedFunc
-from nucleoscope.methods.edits.mutagenesis import plan as plan
-from nucleoscope.methods.edits.mutagenesis import saturation_mutagenesis as saturation_mutagenesis
 from nucleoscope.methods.edits.pairwise import pairwise as pairwise
 from nucleoscope.methods.edits.profile_effect import profile_effect as profile_effect
+from nucleoscope.methods.edits.saturation_mutagenesis import Disagreement as Disagreement
+from nucleoscope.methods.edits.saturation_mutagenesis import NaiveFallback as NaiveFallback
+from nucleoscope.methods.edits.saturation_mutagenesis import Untraceable as Untraceable
+from nucleoscope.methods.edits.saturation_mutagenesis import UntracedFunc as UntracedFunc
+from nucleoscope.methods.edits.saturation_mutagenesis import plan as plan
+from nucleoscope.methods.edits.saturation_mutagenesis import (
+    saturation_mutagenesis as saturation_mutagenesis,
+)
 from nucleoscope.methods.edits.space import space as space
 from nucleoscope.methods.edits.substitution_effect import substitution_effect as substitution_effect
 from nucleoscope.methods.edits.variant_effect import variant_effect as variant_effect

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from nucleoscope.scan.genome.regions import Region, Reject, parse_region, stream_bed
+from nucleoscope.scan.genome.regions import Region, parse_region, stream_bed
+from nucleoscope.scan.rejects import Reject
 
 
 @pytest.mark.parametrize(

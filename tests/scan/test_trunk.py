@@ -13,7 +13,7 @@ import pytest
 import nucleoscope
 from nucleoscope import LinearTrunk
 from nucleoscope.scan.letters import one_hot
-from nucleoscope.scan.regions.trunk import FIGURES, summary, write
+from nucleoscope.scan.trunk import FIGURES, summary, write
 from tests.scan.genomes import CHR1, GENOME, attending_net, pooled_net, write_fasta
 
 zarr = pytest.importorskip("zarr", reason="scans are stored by zarr")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nucleoscope.scan.genome.genome import open_genome
-from nucleoscope.scan.genome.regions import Reject
+from nucleoscope.scan.rejects import Reject
 from nucleoscope.scan.variants.alleles import Allele
 from nucleoscope.scan.variants.vcf import VariantSieve, header, other_sizes, records
 from tests.scan.genomes import CHR1, write_fasta

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from nucleoscope.scan.genome import regions as scanned
-from nucleoscope.scan.genome.regions import Region, Reject, stream_bed
+from nucleoscope.scan.genome.regions import Region, stream_bed
+from nucleoscope.scan.rejects import Reject
 
 
 def parse_region(text: str) -> Region:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,11 +11,21 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from nucleoscope.scan.genome.regions import Reject
-
 HEAD = b"where\treason\tdetail\n"
 Item = TypeVar("Item")
 Made = TypeVar("Made")
+
+
+@dataclass(frozen=True)
+class Reject:
+    """What was asked for and cannot be done."""
+
+    origin: str  # file and line
+    kind: str  # a few words, the same for all of a kind: they are counted
+    detail: str  # what is wrong with this one
+
+    def __str__(self) -> str:
+        return f"{self.origin}: {self.detail}"
 
 
 class Refused(ValueError):

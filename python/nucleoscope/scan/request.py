@@ -12,14 +12,15 @@ from typing import Any
 from torch import nn
 
 from nucleoscope.alphabet import with_alphabet
+from nucleoscope.scan import trunk
 from nucleoscope.scan.genome.genome import Genome, digest, open_genome
-from nucleoscope.scan.genome.regions import Region, Reject
+from nucleoscope.scan.genome.regions import Region
 from nucleoscope.scan.letters import one_hot
 from nucleoscope.scan.provenance import compare, models_of, of_call, versions
-from nucleoscope.scan.regions import trunk
 from nucleoscope.scan.regions.job import PLANNED, RegionJob
 from nucleoscope.scan.regions.sources import Regions, Sieve, asked
 from nucleoscope.scan.regions.tiling import Tiling, exact_tiling, fixed_tiling
+from nucleoscope.scan.rejects import Reject
 from nucleoscope.scan.shards.folder import Folder
 from nucleoscope.scan.shards.shipping import listed
 

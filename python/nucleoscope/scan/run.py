@@ -14,7 +14,6 @@ import torch
 from torch import nn
 
 from nucleoscope.scan.regions.sources import Regions
-from nucleoscope.scan.regions.trunk import TABLE, summary
 from nucleoscope.scan.request import Request, prepare
 from nucleoscope.scan.shards.drive import drive
 from nucleoscope.scan.shards.executors import Executor, Inline, Processes
@@ -22,6 +21,7 @@ from nucleoscope.scan.shards.folder import Folder
 from nucleoscope.scan.shards.job import Job
 from nucleoscope.scan.shards.members import PREPARING, alone, member
 from nucleoscope.scan.shards.progress import Progress
+from nucleoscope.scan.trunk import TABLE, summary
 
 
 @dataclass(frozen=True)

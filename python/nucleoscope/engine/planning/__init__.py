@@ -1,1 +1,1 @@
-"""A graph, a request and a budget -> windows, cones, batches, and what they cost: integers alone."""
+"""A graph, a request and a budget -> windows, cones, batches, and what they cost, before anything is computed."""

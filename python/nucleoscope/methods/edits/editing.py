@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from nucleoscope.engine.answers.loop_batch import loop_batch
 from nucleoscope.engine.answers.read import Read
 from nucleoscope.engine.answers.steady import takes_one
 from nucleoscope.engine.edits.edited import Edited, edited
@@ -23,7 +22,8 @@ from nucleoscope.engine.indels.moved import Splices
 from nucleoscope.engine.indels.spliced import spliced
 from nucleoscope.engine.prepare import Asked, ask
 from nucleoscope.engine.tracing.cache import doubled, in_turn
-from nucleoscope.methods.edits.settled import check_finite, settled
+from nucleoscope.methods.edits.loop_batch import loop_batch
+from nucleoscope.methods.edits.settled import check_answers, settled
 from nucleoscope.methods.ensemble import View
 from nucleoscope.methods.running import (
     exactly,
@@ -156,7 +156,7 @@ class Request:
                     raise
             # float32 was not enough for this model's originals
             found = by(asked, self.read, table, lambda _edits: None, True)
-            check_finite(found, self.read)
+            check_answers(found, self.read)
             return found, verify_effects(asked, found, table, self.read, count, seed=0)
 
         def by_the_loop(batch: int) -> Edited:

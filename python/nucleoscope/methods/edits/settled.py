@@ -7,7 +7,6 @@ from typing import TypeVar
 
 import torch
 
-from nucleoscope.engine.answers.loop_batch import loop_batch
 from nucleoscope.engine.answers.read import Read
 from nucleoscope.engine.answers.steady import check_steady
 from nucleoscope.engine.edits.changes import Changes
@@ -16,6 +15,7 @@ from nucleoscope.engine.edits.verify import Disagreement
 from nucleoscope.engine.graph import FixedBatch, Untraceable
 from nucleoscope.engine.prepare import Asked
 from nucleoscope.engine.tracing.cache import forget, is_held
+from nucleoscope.methods.edits.loop_batch import loop_batch
 from nucleoscope.methods.running import warn_of_the_loop, warn_of_whole_outputs
 from nucleoscope.result import Check
 
@@ -40,11 +40,11 @@ def settled(
             raise
         warn_of_the_loop(why, rounding)
         found = by_the_loop(_batch(asked, read, single=isinstance(why, FixedBatch)))
-        check_finite(found, read)
+        check_answers(found, read)
         said = "none needed: the plain loop is the definition"
         return found, LOOP, (Check("verification", True, said),)
     warn_of_whole_outputs(found.untraced)
-    check_finite(found, read)
+    check_answers(found, read)
     engine = "delta" if found.local else "delta, then the model's own tail"
     if hold is None:
         return found, engine, ()
@@ -58,7 +58,7 @@ def settled(
     return found, engine, (Check("verification", True, str(verdict)),)
 
 
-def check_finite(found: Changes | Edited, read: Read) -> None:
+def check_answers(found: Changes | Edited, read: Read) -> None:
     """Raise ValueError that says whose numbers are NaN or infinite."""
     if not torch.isfinite(found.raw).all():
         who = "func: of some edits it returns" if read.func else "model: some edits make its output"

@@ -17,11 +17,11 @@ from nucleoscope.engine.gradients.backward import Backward, Look
 from nucleoscope.engine.gradients.traced_gradient import TracedGradient, traced_gradient
 from nucleoscope.engine.graph import FixedBatch
 from nucleoscope.engine.prepare import Asked, ask
-from nucleoscope.engine.reduce import project
 from nucleoscope.engine.tracing.cache import doubled, in_turn
 from nucleoscope.methods import ensemble
 from nucleoscope.methods.alike import check_alike
 from nucleoscope.methods.gradients.unmoved import unmoved
+from nucleoscope.methods.reduce import project
 from nucleoscope.methods.running import exactly, read_func, versions
 from nucleoscope.result import Attribution, Check
 

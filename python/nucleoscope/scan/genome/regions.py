@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nucleoscope.scan.genome.lines import lines, position
+from nucleoscope.scan.rejects import Reject
 
 
 @dataclass(frozen=True)
@@ -29,18 +30,6 @@ class Region:
         """This length about the same midpoint, as far as whole bases allow."""
         start = (self.start + self.end) // 2 - length // 2
         return replace(self, start=start, end=start + length)
-
-
-@dataclass(frozen=True)
-class Reject:
-    """What was asked for and cannot be done."""
-
-    origin: str  # file and line
-    kind: str  # a few words, the same for all of a kind: they are counted
-    detail: str  # what is wrong with this one
-
-    def __str__(self) -> str:
-        return f"{self.origin}: {self.detail}"
 
 
 def parse_region(text: str) -> Region:

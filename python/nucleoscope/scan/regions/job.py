@@ -16,13 +16,12 @@ from torch import Tensor, nn
 
 from nucleoscope.scan import rejects
 from nucleoscope.scan.genome.genome import Genome, open_genome
-from nucleoscope.scan.genome.regions import Reject
 from nucleoscope.scan.letters import one_hot
 from nucleoscope.scan.regions.tiling import Tiling
-from nucleoscope.scan.regions.trunk import Told, told
-from nucleoscope.scan.rejects import Refused
+from nucleoscope.scan.rejects import Refused, Reject
 from nucleoscope.scan.shards.job import Arrays, Runner
 from nucleoscope.scan.shards.shipping import listed
+from nucleoscope.scan.trunk import Told, told
 
 if TYPE_CHECKING:
     from nucleoscope import Attribution

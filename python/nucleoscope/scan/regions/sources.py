@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nucleoscope.scan.genome.genome import Genome
-from nucleoscope.scan.genome.regions import Region, Reject, parse_region, stream_bed
+from nucleoscope.scan.genome.regions import Region, parse_region, stream_bed
 from nucleoscope.scan.regions.job import Piece
 from nucleoscope.scan.regions.tiling import Tiling
+from nucleoscope.scan.rejects import Reject
 
 Regions = Path | str | Iterable[str] | None
 

@@ -16,8 +16,8 @@ import zarr
 from zarr.errors import ZarrUserWarning
 
 from nucleoscope.scan.regions.job import Piece
-from nucleoscope.scan.regions.trunk import TABLE, summary, write
 from nucleoscope.scan.shards.folder import Folder
+from nucleoscope.scan.trunk import TABLE, summary, write
 
 STORE = "scores.zarr"
 SITES_A_CHUNK = 1 << 16

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from nucleoscope.files import whole_file
 from nucleoscope.scan import rejects
-from nucleoscope.scan.genome.regions import Reject
+from nucleoscope.scan.rejects import Reject
 from nucleoscope.scan.shards.job import Arrays
 from nucleoscope.scan.shards.ownership import MARK, PARTIAL, SCRATCH_MARK, SHARD, is_ours, remove
 

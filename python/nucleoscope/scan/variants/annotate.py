@@ -17,7 +17,7 @@ import pysam
 
 from nucleoscope.files import whole_file
 from nucleoscope.scan.genome.genome import digest, other_name
-from nucleoscope.scan.genome.regions import Reject
+from nucleoscope.scan.rejects import Reject
 from nucleoscope.scan.shards.folder import Folder
 from nucleoscope.scan.variants.alleles import Allele
 from nucleoscope.scan.variants.vcf import Record, header, records

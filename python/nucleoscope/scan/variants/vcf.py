@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nucleoscope.scan.genome.genome import Genome
 from nucleoscope.scan.genome.lines import lines, position
-from nucleoscope.scan.genome.regions import Reject
+from nucleoscope.scan.rejects import Reject
 from nucleoscope.scan.variants.alleles import Allele
 
 COLUMNS = 8  # CHROM POS ID REF ALT QUAL FILTER INFO

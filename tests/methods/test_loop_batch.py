@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import nucleoscope
-from nucleoscope.engine.answers.loop_batch import MOST, loop_batch
+from nucleoscope.methods.edits.loop_batch import MOST, loop_batch
 from tests.parts import sequences
 
 LENGTH = 40

@@ -17,14 +17,14 @@ from nucleoscope.engine.edits.verify import Disagreement as Disagreement
 from nucleoscope.engine.graph import Untraceable as Untraceable
 from nucleoscope.engine.planning.plan import Plan
 from nucleoscope.engine.prepare import ask, forward, make_plan
-from nucleoscope.engine.reduce import CENTERS, project
-from nucleoscope.engine.reduce import center as centered
 from nucleoscope.engine.tracing.cache import in_turn
 from nucleoscope.methods import ensemble
 from nucleoscope.methods.alike import check_alike
 from nucleoscope.methods.edits.linear_trunk import LinearTrunk, read_trunk
 from nucleoscope.methods.edits.raw_changes import answered
 from nucleoscope.methods.edits.substitution_effect import read_table
+from nucleoscope.methods.reduce import CENTERS, project
+from nucleoscope.methods.reduce import center as centered
 from nucleoscope.methods.running import NaiveFallback as NaiveFallback
 from nucleoscope.methods.running import UntracedFunc as UntracedFunc
 from nucleoscope.methods.running import exactly, read_func, read_verify, versions
