@@ -44,11 +44,15 @@ def test_only_convolutions_of_some_channels_are_taken() -> None:
     assert not takes(torch.ops.aten.relu.default, (x,), both)
 
 
-def test_short_sums_of_float32_lose_a_third_of_what_long_ones_do() -> None:
+def test_short_sums_of_float32_lose_less_than_half_of_what_one_long_sum_does() -> None:
     torch.manual_seed(0)
-    x, w = torch.randn(2, 300, 200).relu(), torch.randn(200, 300, 11)
+    x, w = torch.randn(2, 300, 80).relu(), torch.randn(20, 300, 11)
     exact = F.conv1d(x.double(), w.double())
+    one_by_one = torch.zeros_like(exact, dtype=torch.float32)
+    for channel in range(300):
+        for tap in range(11):
+            one_by_one += x[:, channel, None, tap : tap - 10 or None] * w[:, channel, tap, None]
     ours, theirs = (
-        float((made - exact).pow(2).mean().sqrt()) for made in (OwnConv()(x, w), F.conv1d(x, w))
+        float((made - exact).pow(2).mean().sqrt()) for made in (OwnConv()(x, w), one_by_one)
     )
     assert ours < theirs / 2
