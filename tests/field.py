@@ -101,6 +101,7 @@ FIELD: dict[str, Published] = {
     "Enformer's tower": Published(enformer_tower, 48),
     "Enformer's tower, odd": Published(enformer_tower, 53),
     "Borzoi": Published(seams=ATTENTION, output="mouse"),
+    "Flashzoi": Published(seams=("aten.scaled_dot_product_attention.default",) * 2, output="human"),
     # Its attention divides by a sum that these ReLUs alone keep off 0.
     "EpiBERT": Published(seams=("aten.relu.default",) * 2),
     "MPRA-DragoNN": Published(),

@@ -33,7 +33,8 @@ SHAPES = {
     "DeepSTARR": (2,), "DeepCRE": (1,), "BPNet, original": (8, 1000), "BPNet": (1, 1000),
     "ChromBPNet": (1, 1000), "SpliceAI": (3, 5000), "Puffin": (10, 1650), "Puffin-D": (10, 100_000),
     "MPRA-DragoNN": (12,), "m6Aformer": (1,),
-    "Enformer": (5313, 896), "Borzoi": (7611, 6144), "EpiBERT": (1, 4092), "C.Origami": (256, 256),
+    "Enformer": (5313, 896), "Borzoi": (7611, 6144), "Flashzoi": (7611, 6144),
+    "EpiBERT": (1, 4092), "C.Origami": (256, 256),
 }  # fmt: skip
 OTHERS = {"EpiBERT": ((1, 131_072), (693,)), "C.Origami": ((2, 2_097_152),)}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -70,6 +71,10 @@ CATALOG: dict[str, Entry] = {
     ),
     "Borzoi": Entry(
         Borzoi, 190_902_667, 646, 128, ("human", "mouse"), attention=True, weights="Apache-2.0 (code)"
+    ),
+    "Flashzoi": Entry(  # its parameters are counted here: none are published
+        partial(Borzoi, flash=True), 197_079_435, 646, 128, ("human", "mouse"), attention=True,
+        weights="Hugging Face, tagged MIT",
     ),
     "EpiBERT": Entry(EpiBERT, 84_303_037, 646, 128, attention=True, weights="Zenodo 14504049"),
     "C.Origami": Entry(

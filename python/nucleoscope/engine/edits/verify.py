@@ -31,6 +31,10 @@ SMALL = 1e12
 # Positions that go through the judge at once: a sequence and its edits, where they are short.
 TOGETHER = 1 << 14
 
+# What deltas may be off by beside their size, of what an output is rounded to: where sites hardly matter, larger
+# changes cancelled on the way.
+CANCELLED = 2.0**-10
+
 # Edits on which the plain loop's own error is measured, before a result is withheld.
 MEASURED = 32
 
@@ -130,12 +134,12 @@ def _hold(asked: Asked, read: Read, claim: Claim, more: list[Edit], advice: str)
         for a, b in ((claim.largest, said.effect), (_largest(claim.original), said.level))
     )
     double = kind == torch.float64
-    rounding = 64 * float(torch.finfo(asked.dtype if exact else asked.native).eps) * level
+    unit = float(torch.finfo(asked.dtype if exact else asked.native).eps) * level
+    rounding = 64 * unit
     own = 64 * float(torch.finfo(kind).eps) * level  # of the judge
     tiny = float(torch.finfo(torch.float32).tiny)
-    allowed = (
-        ALLOWED[asked.precision] * effect + (0.0 if exact and double else rounding) + own + tiny
-    )
+    spared = CANCELLED * unit if exact and double else rounding
+    allowed = ALLOWED[asked.precision] * effect + spared + own + tiny
     near = rounding + own + tiny
     if double and asked.native != torch.float64 and not (worst <= allowed and moved <= near):
         change, original = _noise(asked, read, judge, where + more)
