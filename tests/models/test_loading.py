@@ -65,20 +65,60 @@ def test_what_trainers_and_wrappers_put_around_is_taken_off(put: str, tmp_path: 
     alike(load_weights(Basset(small=True), tmp_path / "w.ckpt"), net)
 
 
-def test_by_order_with_dummy_axes(tmp_path: Path) -> None:
-    net = lively(Basset(small=True))
-    numbered: dict[str, Tensor] = {}
-    for number, (_, value) in enumerate(net.state_dict().items()):
-        if value.ndim:
-            numbered[f"{number}.held"] = value[..., None] if value.ndim == 3 else value
-    torch.save(numbered, tmp_path / "basset.pth")
-    alike(load_weights(Basset(small=True), tmp_path / "basset.pth"), net)
-    torch.save(dict(list(numbered.items())[:-1]), tmp_path / "basset.pth")
-    with pytest.raises(ValueError, match=r"1 that the model has are missing: head\.8\.bias"):
-        load_weights(Basset(small=True), tmp_path / "basset.pth")
-    torch.save({**numbered, "99.held": torch.zeros(3)}, tmp_path / "basset.pth")
-    with pytest.raises(ValueError, match=r"99\.held"):
-        load_weights(Basset(small=True), tmp_path / "basset.pth")
+PARTS = ("weight", "bias", "running_mean", "running_var")
+
+
+def numbered(net: nn.Module, places: list[str]) -> dict[str, Tensor]:
+    """A net's tensors by the places that a published file gives to its layers, and with its empty axis."""
+    layers = dict.fromkeys(name.rpartition(".")[0] for name in net.state_dict())
+    made = {}
+    for place, layer in zip(places, layers, strict=True):
+        for part in PARTS:
+            value = net.state_dict().get(f"{layer}.{part}")
+            if value is not None:
+                made[f"{place}.{part}"] = value[..., None] if value.ndim == 3 else value
+    return made
+
+
+# Where the layers with weights are in Kipoi's ports of Basset and DeepSEA, and in ExPecto's Beluga.
+PLACES = {
+    "Basset": ["0", "1", "4", "5", "8", "9", "13.1", "14", "17.1", "18", "21.1"],
+    "DeepSEA": ["2.0", "2.4", "2.8", "2.12.1", "2.14.1"],
+    "Beluga": ["0.0", "0.2", "0.6", "0.8", "0.12", "0.14", "1.1.1", "1.3.1"],
+}
+
+
+@pytest.mark.parametrize("name", PLACES)
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_numbers_for_names(name: str, suffix: str, tmp_path: Path) -> None:
+    """By number and part, in whatever order a file has them."""
+    net, path = lively(CATALOG[name].make(small=True)), tmp_path / f"weights{suffix}"
+    held = dict(sorted(numbered(net, PLACES[name]).items(), reverse=True))
+    if suffix == ".pth":
+        torch.save({f"model.{key}": value for key, value in held.items()}, path)
+    else:
+        save_file({key: value.contiguous() for key, value in held.items()}, path)
+    alike(load_weights(CATALOG[name].make(small=True), path), net)
+
+
+def test_numbered_tensors_that_do_not_fit_are_told(tmp_path: Path) -> None:
+    held = numbered(lively(Basset(small=True)), PLACES["Basset"])
+
+    def refused(held: dict[str, Tensor]) -> str:
+        torch.save(held, tmp_path / "basset.pth")
+        with pytest.raises(ValueError, match="does not fit") as error:
+            load_weights(Basset(small=True), tmp_path / "basset.pth")
+        return str(error.value)
+
+    assert "1 that the model has are missing: head.8.bias" in refused(dict(list(held.items())[:-1]))
+    assert "1 are unknown to the model: 99.weight" in refused(held | {"99.weight": torch.zeros(3)})
+    assert "unknown to the model: 0.running_var" in refused(
+        held | {"0.running_var": torch.zeros(3)}
+    )
+    assert "unknown to the model: 4.gamma" in refused(held | {"4.gamma": torch.zeros(3)})
+    said = refused({f"junk_{i}": value for i, value in enumerate(held.values())})
+    assert "missing: tower.0.weight" in said
+    assert f"{len(held)} are unknown to the model: junk_0, junk_1" in said
 
 
 def test_puffin_s_names(tmp_path: Path) -> None:

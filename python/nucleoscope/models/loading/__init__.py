@@ -34,9 +34,9 @@ def load_weights(model: nn.Module, path: str | Path) -> nn.Module:
     path
         ``.safetensors``, or ``.pt``, ``.pth``, ``.th``, ``.ckpt``, ``.bin``: read by torch with
         ``weights_only``, so that nothing in it is run. Names may be this model's own, or those of the published
-        file: Basset's, DeepSEA's and Beluga's ports (by order), Puffin, Enformer (enformer-pytorch), Borzoi and
-        Flashzoi (borzoi-pytorch), C.Origami, m6Aformer. ``.h5``, ``.hdf5``: Keras' (DeepSTARR, DeepCRE, BPNet,
-        each net of ChromBPNet, SpliceAI, Borzoi, MPRA-DragoNN), read by h5py.
+        file: Basset's, DeepSEA's and Beluga's ports (numbers, in their order), Puffin, Enformer
+        (enformer-pytorch), Borzoi and Flashzoi (borzoi-pytorch), C.Origami, m6Aformer. ``.h5``, ``.hdf5``: Keras'
+        (DeepSTARR, DeepCRE, BPNet, each net of ChromBPNet, SpliceAI, Borzoi, MPRA-DragoNN), read by h5py.
 
     Raises
     ------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from torch import Tensor, nn
 
@@ -103,8 +103,10 @@ UNREAD: dict[type[nn.Module], str] = {
     Enformer: r"_trunk\.",  # the same tensors once more
     COrigami: r"attn\.pos_encoder\.pe$",  # the constant that an example gets is its first row
 }
-# Ported from other frameworks: numbers for names, in the order of the layers.
-IN_ORDER = (Basset, DeepSEA, Beluga)
+# Ported from torch7, as sequences within sequences: numbers for names ("4.weight", "1.3.1.weight"), in which layers
+# without weights are counted too.
+NUMBERED = (Basset, DeepSEA, Beluga)
+NUMBERS = re.compile(r"(\d+(?:\.\d+)*)\.(weight|bias|running_mean|running_var)")
 
 
 def known_names(model: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -119,11 +121,9 @@ def known_names(model: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Te
     counters = r".*num_batches_tracked$"
     left_out = re.compile(f"{counters}|{UNREAD[kind]}" if kind in UNREAD else counters)
     read = {name: value for name, value in tensors.items() if not left_out.match(name)}
-    if kind in IN_ORDER and not set(read) & set(ours):
-        slots = [name for name in ours if not name.endswith("num_batches_tracked")]
-        spare = [f"{name} (one too many)" for name in list(read)[len(slots) :]]
-        return dict(zip([*slots, *spare], read.values(), strict=False))
     named = {name: renamed(name, NAMES.get(kind, ())) for name in read}
+    if kind in NUMBERED and not set(read) & set(ours):
+        named |= by_number(read, ours)
     several = [n for n in dict.fromkeys(named.values()) if list(named.values()).count(n) > 1]
     if several:
         said = "; ".join(
@@ -132,6 +132,20 @@ def known_names(model: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Te
         )
         raise ValueError(f"several tensors of the file have one place in {kind.__name__}: {said}")
     return {named[name]: value for name, value in read.items()}
+
+
+def by_number(names: Iterable[str], ours: Iterable[str]) -> dict[str, str]:
+    """Ours for each name of numbers and a part: the layers of both in their order, parts by what they are called.
+
+    Names of other forms are left out, and so are parts that our layer at that place does not have.
+    """
+    found = {name: numbers for name in names if (numbers := NUMBERS.fullmatch(name))}
+    place = {name: tuple(map(int, numbers[1].split("."))) for name, numbers in found.items()}
+    layers = dict.fromkeys(name.rpartition(".")[0] for name in ours)
+    at = dict(zip(sorted(set(place.values())), layers, strict=False))
+    made = {name: f"{at[place[name]]}.{found[name][2]}" for name in found if place[name] in at}
+    held = set(ours)
+    return {name: mine for name, mine in made.items() if mine in held}
 
 
 def renamed(name: str, rules: Rules) -> str:
