@@ -101,7 +101,9 @@ FIELD: dict[str, Published] = {
     "Enformer's tower": Published(enformer_tower, 48),
     "Enformer's tower, odd": Published(enformer_tower, 53),
     "Borzoi": Published(seams=ATTENTION, output="mouse"),
-    "Flashzoi": Published(seams=("aten.scaled_dot_product_attention.default",) * 2, output="human"),
+    "Flashzoi": Published(  # heads that share keys and values, and queries, of which a part is turned
+        seams=("aten.repeat_interleave.self_int",) * 2 + ("aten.slice.Tensor",), output="human"
+    ),
     # Its attention divides by a sum that these ReLUs alone keep off 0.
     "EpiBERT": Published(seams=("aten.relu.default",) * 2),
     "MPRA-DragoNN": Published(),

@@ -16,12 +16,7 @@ def test_every_model_of_the_catalog_is_here() -> None:
     assert set(CATALOG) <= {given.model or name for name, given in FIELD.items()}
 
 
-LARGE = {"EpiBERT", "C.Origami", "Borzoi", "Enformer", "Puffin-D"}
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow) if n in LARGE else n for n in FIELD]
-)
+@pytest.mark.parametrize("name", FIELD)
 def test_locality_ends_where_it_must_and_numbers_are_the_definition_s(name: str) -> None:
     net, X, others, told = published(name)
     middle = X.shape[2] // 2
