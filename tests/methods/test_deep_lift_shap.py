@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 import nucleoscope
 from nucleoscope import deep_lift_shap, dinucleotide_shuffle
+from nucleoscope.engine.gradients.multipliers import Multipliers
 from nucleoscope.naive.methods.deep_lift_shap import deep_lift_shap as naive
 from tests import nets
 from tests.parts import Lambda, Net, conv, lively, sequences
@@ -149,3 +152,37 @@ def test_training_mode_and_an_untraceable_func() -> None:
 
     with pytest.raises(ValueError, match="func: it cannot be traced"):
         nucleoscope.deep_lift_shap(small(), sequences(1, 30), func=stubborn, target=0)
+
+
+def test_additivity_is_held_of_each_sequence_and_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A target a millionth of another's size is not covered by what rounding leaves of that."""
+    X, baselines = sequences(2, 30), sequences(2, 30).roll(1, 1)
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(120, 2)).eval()
+    with torch.no_grad():
+        net[1].weight[1] *= 1e-6
+        net[1].bias.zero_()
+    asked: dict[str, Any] = {"baselines": baselines, "target": [0, 1]}
+    assert deep_lift_shap(net, X, **asked).checks[0].passed
+
+    def off(self: Any, *given: Any) -> tuple[Tensor, Tensor]:
+        values, m = right(self, *given)
+        return values, m * torch.tensor([1.0, 1.5])[:, None, None]
+
+    right = Multipliers.__call__
+    monkeypatch.setattr(Multipliers, "__call__", off)
+    with pytest.raises(
+        nucleoscope.Disagreement, match=r"additivity: .*\(5\.0e-01 of it\).*target 1"
+    ):
+        deep_lift_shap(net, X, **asked)
+
+
+def test_a_target_that_nothing_moves_proves_nothing() -> None:
+    net = Lambda(lambda x: torch.stack([x[:, 0].sum(1), x.sum((1, 2))], 1)).eval()
+    ask: dict[str, Any] = {"X": sequences(2, 30), "baselines": "uniform"}
+    for target, good, said in ((1, False, "2 of 2"), ([0, 1], True, "2 of 4")):
+        made = deep_lift_shap(net, target=target, **ask)
+        (check,) = [each for each in made.checks if each.name == "additivity"]
+        assert check.passed == good
+        assert f"{said} differences are 0" in check.detail
+        assert "proves nothing" in check.detail
