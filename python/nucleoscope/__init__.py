@@ -54,8 +54,8 @@ from nucleoscope.methods.gradients.smooth_grad import smooth_grad as smooth_grad
 from nucleoscope.methods.seqlets.seqlets import seqlets as seqlets
 from nucleoscope.methods.tracks.deletion_screen import Deletions as Deletions
 from nucleoscope.methods.tracks.deletion_screen import deletion_screen as deletion_screen
-from nucleoscope.methods.tracks.modal_attributions import ModalAttribution as ModalAttribution
 from nucleoscope.methods.tracks.modal_attributions import modal_attributions as modal_attributions
+from nucleoscope.methods.tracks.modal_result import ModalAttribution as ModalAttribution
 from nucleoscope.methods.tracks.track_edits import Erase as Erase
 from nucleoscope.methods.tracks.track_edits import Put as Put
 from nucleoscope.methods.tracks.track_edits import SetNumber as SetNumber

@@ -26,6 +26,7 @@ class Smooth(Modal):
 
 
 ARGS = (TRACK, BESIDE)
+SLOPE = {"method": "input_x_gradient"}
 ASK: dict[str, Any] = {"precision": "fp64", "target": 1}
 
 
@@ -52,7 +53,7 @@ def test_paths_are_their_definition() -> None:
 @pytest.mark.parametrize("make", [Smooth, Modal])
 def test_all_inputs_add_up(make: type[nn.Module]) -> None:
     net = make()
-    got = modal_attributions(net, X, ARGS, n_steps=64, **ASK | {"target": [0, (1, 3)]})
+    got = modal_attributions(net, X, ARGS, n_steps=512, **ASK | {"target": [0, (1, 3)]})
     assert [tuple(s.shape) for s in got.scores] == [(2, 2, 4, 33), (2, 2, 2, 11), (2, 2, 2)]
     assert got.gap is not None
     assert got.baseline is not None
@@ -89,9 +90,51 @@ def test_what_is_refused() -> None:
         ({"args_baselines": (0.0,)}, ValueError, "one for each of the 2"),
         ({"args_baselines": (0.0, torch.zeros(1, 3))}, ValueError, r"args_baselines\[1\]: \(1, 3\)"),
         ({"baselines": "mean"}, TypeError, "baselines='mean'"),
+        (SLOPE | {"baselines": "zeros"}, ValueError, "baselines: input_x_gradient takes the slope"),
+        (SLOPE | {"args_baselines": (0.5, 0.0)}, ValueError, "args_baselines: input_x_gradient"),
+        (SLOPE | {"n_steps": 64}, ValueError, "n_steps: input_x_gradient"),
         ({"baselines": X[:, None].repeat(1, 2, 1, 1)}, ValueError, "2 for each sequence; a path has"),
     ):  # fmt: skip
         with pytest.raises(error, match=said):
             modal_attributions(net, X, ARGS, **ASK | bad)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"args\[1\]: it holds torch.int64"):
         modal_attributions(net, X, (TRACK, BESIDE.long()), **ASK)
+
+
+def test_completeness_is_held_of_each_sequence_and_target() -> None:
+    """A target of small changes with a kink that 8 nodes cannot place, beside a large linear one."""
+
+    class Kinked(Modal):
+        def forward(self, x: Tensor, track: Tensor, beside: Tensor) -> Tensor:
+            bent = torch.relu(40 * track[:, 0, 0] - 37).clamp(max=0.5)
+            return torch.stack([1e4 * track.sum((1, 2)), bent], 1) + 0 * (x.sum() + beside.sum())
+
+    track = TRACK.clone()
+    track[0, 0, 0], track[1, 0, 0] = 0.1, 1.0
+    got = modal_attributions(Kinked(), X, (track, BESIDE), n_steps=8, **ASK | {"target": [0, 1]})
+    assert got.gap is not None
+    assert got.baseline is not None
+    (check,) = [each for each in got.checks if each.name == "completeness"]
+    assert not check.passed
+    share = got.gap[1, 1].abs() / (got.original - got.baseline)[1, 1]
+    assert f"({share:.1e} of it)" in check.detail
+    assert "sequence 1, target 1" in check.detail
+    assert "1 of 4 differences are 0" in check.detail
+    assert modal_attributions(Kinked(), X, (track, BESIDE), **ASK | {"target": 0}).checks[0].passed
+
+
+class Constant(Modal):
+    """Nothing moves it."""
+
+    def forward(self, x: Tensor, track: Tensor, beside: Tensor) -> Tensor:
+        return 1.0 + 0 * super().forward(x, track, beside)
+
+
+@pytest.mark.parametrize("method", ["integrated_gradients", "input_x_gradient"])
+def test_a_model_that_nothing_moves_is_said_to_be(method: str) -> None:
+    got = modal_attributions(Constant(), X, ARGS, method=method, **ASK)
+    assert got.shares.isnan().all()
+    assert not any(check.passed for check in got.checks)
+    assert "2 of 2 pairs of sequence and target" in got.checks[-1].detail
+    if method == "integrated_gradients":
+        assert got.checks[0].detail.startswith("2 of 2 differences are 0")

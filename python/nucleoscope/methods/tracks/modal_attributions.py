@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -21,36 +20,14 @@ from nucleoscope.engine.prepare import Asked
 from nucleoscope.engine.tracing.cache import doubled, in_turn
 from nucleoscope.methods.gradients.baselines import one_for_each, read_baselines
 from nucleoscope.methods.running import exactly, read_func, versions
+from nucleoscope.methods.tracks.args_baselines import read_args_baselines
+from nucleoscope.methods.tracks.modal_result import ModalAttribution, together
 from nucleoscope.methods.tracks.track_edits import Inputs
 from nucleoscope.methods.tracks.track_effect import asked_for, inputs_of
-from nucleoscope.result import Check
 
 METHODS = ("integrated_gradients", "input_x_gradient")
 Baseline = float | Tensor
-
-
-@dataclass(frozen=True, eq=False)
-class ModalAttribution:
-    """What each of a model's inputs adds; X first, then `args` in their order.
-
-    `scores` are in the output's units and can be compared between inputs; `slopes` are the output's units by
-    one unit of the input (a read of ATAC, a fold change): those of two inputs cannot.
-    """
-
-    scores: tuple[Tensor, ...]  # [N, *shape] each, or [N, T, *shape] for a list of targets
-    slopes: tuple[Tensor, ...]  # the same shapes
-    original: Tensor  # [N, T]
-    baseline: Tensor | None  # the target's value at the baseline, [N, T]
-    gap: Tensor | None  # what all scores' sum misses of original - baseline, [N, T]
-    facts: dict[str, Any] = field(default_factory=dict)
-    checks: tuple[Check, ...] = ()
-
-    @property
-    def shares(self) -> Tensor:
-        """The sum of |score| of each input, of all inputs' together: [N, inputs], over all targets."""
-        sizes = torch.stack([s.abs().flatten(1).sum(1) for s in self.scores], 1)
-        made: Tensor = sizes / sizes.sum(1, keepdim=True)
-        return made
+STEPS = 32
 
 
 def modal_attributions(
@@ -59,9 +36,9 @@ def modal_attributions(
     args: tuple[Tensor, ...],  # further inputs, each [N, ...]
     *,
     method: str = "integrated_gradients",
-    baselines: str | Tensor = "uniform",
+    baselines: str | Tensor | None = None,
     args_baselines: Sequence[Baseline] | None = None,
-    n_steps: int = 32,
+    n_steps: int | None = None,
     target: Any = None,
     func: Func | None = None,
     alphabet: str | None = None,
@@ -78,11 +55,12 @@ def modal_attributions(
     Parameters
     ----------
     baselines
-        Of the sequence, as of `integrated_gradients`.
+        Of the sequence, as of `integrated_gradients`; ``"uniform"`` by default. This and the next two are of
+        paths: of ``"integrated_gradients"`` alone.
     args_baselines
         One for each of `args`: a number, or a tensor [1, ...] or [N, ...]. 0 by default: no reads, no motif.
     n_steps
-        Nodes of the path, 8 or more: Gauss-Legendre on a smooth net, midpoints on one with kinks.
+        Nodes of the path, 8 or more, 32 by default: Gauss-Legendre on a smooth net, midpoints on one with kinks.
 
     The other arguments are those of `saturation_mutagenesis`; every input must be of floating point.
 
@@ -102,18 +80,19 @@ def modal_attributions(
     alphabet = alphabet_of(model, alphabet)
     if method not in METHODS:
         raise ValueError(f"method={method!r}: use one of {', '.join(map(repr, METHODS))}")
-    whole = isinstance(n_steps, Integral) and not isinstance(n_steps, bool)
-    if not whole or n_steps < 8:
-        raise ValueError(f"n_steps={n_steps!r}: a number of nodes, 8 or more")
+    along = method == "integrated_gradients"
+    if not along:
+        _no_path(baselines=baselines, args_baselines=args_baselines, n_steps=n_steps)
+    baselines, n_steps = "uniform" if baselines is None else baselines, _read_steps(n_steps)
     read_func(func)
-    read, along = Read(target, func), method == "integrated_gradients"
+    read = Read(target, func)
     with in_turn:
         asked = asked_for(model, X, args, alphabet, precision)
         for i, arg in enumerate(asked.others):
             if not arg.is_floating_point():
                 raise TypeError(f"args[{i}]: it holds {arg.dtype}, of which there is no slope")
         starts = one_for_each(read_baselines(baselines, asked.sequences))
-        others = _read_others(args_baselines, asked.others)
+        others = read_args_baselines(args_baselines, asked.others)
         with exactly(asked):
             backward = _backward(asked, read, memory)
             smooth = not backward.look.kinks
@@ -130,12 +109,30 @@ def modal_attributions(
                 slopes = _mean_slopes(backward, own, start, nodes, weights)
                 ends = backward.values(own), backward.values(start) if along else None
                 found.append((own, start, slopes, ends))
-    many = isinstance(target, list)
-    return _result(found, many, along, {
+    return together(found, read, along, {
         "method": method, "target": str(read), "rule": path.name if along else "at the inputs",
         "n_steps": n_steps if along else 1, "precision": precision,
         "units": "scores: the output's; slopes: the output's by one of the input", **versions(),
     })  # fmt: skip
+
+
+def _no_path(**given: Any) -> None:
+    """Refuse what is said of a path, where there is none."""
+    named = [name for name, value in given.items() if value is not None]
+    if named:
+        raise ValueError(
+            f"{named[0]}: input_x_gradient takes the slope at the inputs, from no baseline and along no path; "
+            "leave it out, or use method='integrated_gradients'"
+        )
+
+
+def _read_steps(n_steps: Any) -> int:
+    """Check how many nodes a path has."""
+    if n_steps is None:
+        return STEPS
+    if not isinstance(n_steps, Integral) or isinstance(n_steps, bool) or n_steps < 8:
+        raise ValueError(f"n_steps={n_steps!r}: a number of nodes, 8 or more")
+    return int(n_steps)
 
 
 def _backward(asked: Asked, read: Read, memory: int) -> Backward:
@@ -175,61 +172,3 @@ def _mean_slopes(
         sums = [torch.einsum("b,b...->...", share.to(g), g) for g in of]
         total = [a + b for a, b in zip(total, sums, strict=True)] if total else sums
     return total
-
-
-def _result(found: list[Any], many: bool, along: bool, facts: dict[str, Any]) -> ModalAttribution:
-    """The sequences' parts together."""
-    scores: list[list[Tensor]] = []
-    slopes: list[list[Tensor]] = []
-    for own, start, slope, _ in found:
-        mine = list(slope)
-        if not along:  # off the simplex nothing is known of letters
-            mine[0] = mine[0] - mine[0].mean(1, keepdim=True)
-        changes = [x - b if along else x for x, b in zip(own, start, strict=True)]
-        scores.append([g * c for g, c in zip(mine, changes, strict=True)])
-        slopes.append(mine)
-    which = slice(None) if many else 0
-    together = [
-        tuple(torch.stack(each)[:, which].cpu() for each in zip(*parts, strict=True))
-        for parts in (scores, slopes)
-    ]
-    original = torch.cat([ends[0] for *_, ends in found]).cpu()
-    if not along:
-        return ModalAttribution(together[0], together[1], original, None, None, facts)
-    baseline = torch.cat([ends[1] for *_, ends in found]).cpu()
-    sums = torch.stack([
-        sum((s.flatten(1).sum(1) for s in each), torch.zeros((), dtype=original.dtype)) for each in scores
-    ])  # fmt: skip
-    gap = sums.cpu() - (original - baseline)
-    largest = float((original - baseline).abs().max())
-    off = float(gap.abs().max())
-    said = f"all inputs' scores miss {off:.1e} of the largest difference of outputs, {largest:.2g}"
-    check = Check("completeness", off <= 0.05 * largest, said)
-    return ModalAttribution(together[0], together[1], original, baseline, gap, facts, (check,))
-
-
-def _read_others(given: Any, others: tuple[Tensor, ...]) -> list[Tensor]:
-    """The baselines of the further inputs, [1, ...] or [N, ...]."""
-    if given is None:
-        given = [0.0] * len(others)
-    if (
-        isinstance(given, Tensor)
-        or not isinstance(given, list | tuple)
-        or len(given) != len(others)
-    ):
-        raise ValueError(f"args_baselines: give one for each of the {len(others)} further inputs")
-    made = []
-    for i, (one, arg) in enumerate(zip(given, others, strict=True)):
-        if isinstance(one, Real):
-            made.append(torch.full_like(arg[:1], float(one)))
-        elif (
-            isinstance(one, Tensor) and one.shape[1:] == arg.shape[1:] and len(one) in (1, len(arg))
-        ):
-            made.append(one.detach())
-        else:
-            shape = tuple(one.shape) if isinstance(one, Tensor) else repr(one)
-            raise ValueError(
-                f"args_baselines[{i}]: {shape}, where a number or a tensor [1 or {len(arg)}, "
-                f"{', '.join(map(str, arg.shape[1:]))}] is needed"
-            )
-    return made
