@@ -16,8 +16,9 @@ from nucleoscope.models.gen_net import SMALL as GEN_NET
 from nucleoscope.models.gen_net import GenNet
 from nucleoscope.models.knock_outs import knock_outs
 from nucleoscope.models.loading import load_weights
-from nucleoscope.models.ontology import Ontology, ontology, read_dcell, read_gennet
+from nucleoscope.models.ontology import Ontology, ontology, read_dcell
 from nucleoscope.models.term_contributions import term_contributions
+from nucleoscope.models.topology import read_gennet
 from nucleoscope.models.transparent import Rlipp, power, rlipp
 from tests.parts import lively
 
@@ -73,8 +74,13 @@ def test_gennet_csv(tmp_path: Path) -> None:
     )  # as spreadsheets write it
     assert read_gennet(path) == [[(0, 0)]]
     for text, message in [
-        ("layer0_node,layer1_node\n0,0\n2,0\n", "1 nodes of layer0_node with no row: 1"),
-        ("layer0_node,layer1_node\n0,x\n", "no whole number"),
+        (
+            "layer0_node,layer1_node\n0,0\n2,0\n",
+            r"t\.csv, line 3: layer0_node goes up to 2, and no row has its node 1",
+        ),
+        ("layer0_node,layer1_node\n0,x\n", r"t\.csv, line 2: layer1_node holds 'x', where a node"),
+        ("layer0_node,layer1_node\n0,0\n1\n", "line 3: layer1_node holds nothing"),
+        ("layer0_node,layer1_node\n0,0\n1,-1\n", "line 3: layer1_node holds '-1'.*number from 0"),
         ("layer0_node,other\n0,0\n", "are needed"),
         ("layer0_node,layer1_node\n", "no rows"),
     ]:
@@ -307,8 +313,45 @@ def test_gen_net_s_other_forms() -> None:
     assert net(torch.rand(3, 12), torch.rand(3, 2)).shape == (3, 1)
     with pytest.raises(ValueError, match="give \\[N, 2\\]"):
         net(torch.rand(3, 12))
-    with pytest.raises(ValueError, match="node 2 of a layer that has 1"):
-        GenNet([[(0, 0)], [(2, 0)]])
+
+
+@pytest.mark.parametrize(
+    ("topology", "message"),
+    [
+        (
+            [[(0, 0)], [(2, 0)]],
+            "node 1 of layer1_node: no edge from layer0_node enters it. Give it",
+        ),
+        ([[(0, 0), (1, 2)], [(0, 0), (2, 0)]], "node 1 of layer1_node: no edge from layer0_node"),
+        ([[(0, 0)], [(0, 0), (1, 0)]], "node 1 of layer1_node: no edge from layer0_node enters it"),
+        (
+            [[(0, 0), (1, 1), (2, 2)], [(0, 0), (1, 0)]],
+            "node 2 of layer1_node: no edge leads from it to layer2_node",
+        ),
+        ([[(0, 0), (2, 0)]], "node 1 of layer0_node: no edge leads from it"),
+        ([[(0, 1)]], "node 0 of layer1_node: no edge from layer0_node"),
+        ([[(0, 0), (10**12, 0)]], "node 1 of layer0_node"),
+        ([], "it has no layers; give edges"),
+        ([[]], "there is no edge from layer0_node to layer1_node"),
+        ([[(0, 0)], []], "there is no edge from layer1_node to layer2_node"),
+        (
+            [[(0, 0), (-1, 0)]],
+            r"edge \(-1, 0\) from layer0_node to layer1_node: nodes are numbered",
+        ),
+        ([[(0, 0), (0, 0)]], r"edge \(0, 0\) from layer0_node to layer1_node is named twice"),
+        ([[(0, 0, 0)]], r"\(0, 0, 0\) from layer0_node to layer1_node is no pair"),
+        ([[(0.5, 0)]], r"\(0\.5, 0\) from layer0_node to layer1_node is no pair"),
+        ([(0, 0)], r"topology: 0 from layer0_node to layer1_node is no pair"),
+    ],
+)
+def test_what_is_no_topology(topology: list, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        GenNet(topology)
+
+
+def test_a_topology_s_file_is_read_first() -> None:
+    with pytest.raises(TypeError, match=r"'t\.csv' is a file's name; give what read_gennet"):
+        GenNet("t.csv")  # type: ignore[arg-type]
 
 
 def test_a_trained_net_tells_the_planted_genes() -> None:

@@ -26,13 +26,14 @@ from nucleoscope.models.loading import load_ci_spliceai, load_weights
 from nucleoscope.models.m6aformer import M6AFormer
 from nucleoscope.models.mpra_dragonn import MPRADragoNN
 from nucleoscope.models.obo import read_obo
-from nucleoscope.models.ontology import Ontology, ontology, read_dcell, read_gennet
+from nucleoscope.models.ontology import Ontology, ontology, read_dcell
 from nucleoscope.models.puffin import Puffin
 from nucleoscope.models.puffin_d import PuffinD
 from nucleoscope.models.receptive_motifs import receptive_motifs
 from nucleoscope.models.splice_ai import SpliceAI
 from nucleoscope.models.splice_net import SpliceNet, SpliceSiteCount
 from nucleoscope.models.term_contributions import term_contributions
+from nucleoscope.models.topology import read_gennet
 from nucleoscope.models.transparent import rlipp
 
 __all__ = [

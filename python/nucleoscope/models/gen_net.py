@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from nucleoscope.models.edge_linear import EdgeLinear
 from nucleoscope.models.layers import KERAS_EPS
+from nucleoscope.models.topology import checked
 from nucleoscope.models.widths import of_width
 from nucleoscope.models.wired import Wired
 
@@ -31,7 +32,9 @@ class GenNet(Wired):
     Source: van Hilten et al., Communications Biology 4:1094 (2021). Its BatchNorm has **one** mean and variance
     for all nodes of a layer; ``per_node=True`` gives the older networks, with one a node. Published explanations
     multiply weights along paths and leave BatchNorm out, or take it out of the network without folding it in;
-    `path_weights` folds it in. `topology` is what `ontology.read_gennet` reads, a small one by default.
+    `path_weights` folds it in. `topology` is what `read_gennet` reads, a small one by default: for each pair of
+    neighbouring layers, edges (node below, node above), numbered from 0. Raises ValueError for a node that no edge
+    enters or leaves, and for a layer without edges.
     """
 
     def __init__(
@@ -42,21 +45,17 @@ class GenNet(Wired):
         del small  # the small topology is the default
         layers: list[nn.Module] = []
         norms: list[nn.Module] = []
-        inputs = 0
-        for edges in topology or SMALL:
-            last, made = (max(ends) for ends in zip(*edges, strict=True))
-            if inputs and last >= inputs:
-                raise ValueError(f"topology: node {last} of a layer that has {inputs}")
-            layers.append(EdgeLinear(edges, inputs or last + 1, made + 1))
-            inputs = made + 1
-            norms.append(nn.BatchNorm1d(inputs if per_node else 1, eps=KERAS_EPS, affine=False))
+        for edges in checked(SMALL if topology is None else topology):
+            inputs, outputs = (1 + max(ends) for ends in zip(*edges, strict=True))
+            layers.append(EdgeLinear(edges, inputs, outputs))
+            norms.append(nn.BatchNorm1d(outputs if per_node else 1, eps=KERAS_EPS, affine=False))
         self.wire(b" ".join(layer.wiring() for layer in layers))  # type: ignore[operator]
         self.layers, self.norms = nn.ModuleList(layers), nn.ModuleList(norms)
         self.bend = torch.relu if regression else torch.tanh
         self.end = torch.relu if regression else torch.sigmoid
         self.length: int = layers[0].inputs  # type: ignore[assignment]
         self.per_node, self.covariates = per_node, covariates
-        self.last = nn.Linear(inputs, 1)
+        self.last = nn.Linear(outputs, 1)
         if covariates:
             self.beside = nn.Sequential(
                 nn.BatchNorm1d(1 + covariates, eps=KERAS_EPS), nn.Linear(1 + covariates, 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -122,35 +121,6 @@ def read_dcell(path: str | Path, genes: Iterable[str] | None = None) -> Ontology
             )
         (annotations if parts[2] == "gene" else parents).append((parts[0], parts[1]))
     return ontology(parents, annotations, genes)
-
-
-def read_gennet(path: str | Path) -> list[list[tuple[int, int]]]:
-    """GenNet's topology: for each pair of neighbouring layers, its edges (node below, node above), each once.
-
-    A csv with columns ``layer0_node``, ``layer1_node``, ...; numbers from 0. Raises ValueError where a column is
-    missing or holds no number, and where a node of a layer is left out: nothing would lead to it.
-    """
-    with Path(path).open(newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.DictReader(file))
-    if not rows:
-        raise ValueError(f"{path}: no rows")
-    layers = sum(name is not None and name.endswith("_node") for name in rows[0])
-    names = [f"layer{i}_node" for i in range(layers)]
-    if layers < 2 or any(name not in rows[0] for name in names):
-        raise ValueError(
-            f"{path}: columns {list(rows[0])}, where layer0_node, layer1_node, ... are needed"
-        )
-    try:
-        nodes = [[int(row[name]) for name in names] for row in rows]
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}: a node is no whole number: {error}") from error
-    for i, name in enumerate(names):
-        there = {row[i] for row in nodes}
-        _refuse(
-            f"nodes of {name} with no row",
-            [str(n) for n in range(max(there) + 1) if n not in there],
-        )
-    return [sorted({(row[i], row[i + 1]) for row in nodes}) for i in range(layers - 1)]
 
 
 def _refuse(what: str, names: list[str]) -> None:

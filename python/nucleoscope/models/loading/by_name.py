@@ -103,7 +103,7 @@ UNREAD: dict[type[nn.Module], str] = {
     Enformer: r"_trunk\.",  # the same tensors once more
     COrigami: r"attn\.pos_encoder\.pe$",  # the constant that an example gets is its first row
 }
-# Ported from torch7, as sequences within sequences: numbers for names ("4.weight", "1.3.1.weight"), in which layers
+# Ported from torch7, as sequences within sequences: numbers for names ("4.weight", "1.3.1.weight"), and layers
 # without weights are counted too.
 NUMBERED = (Basset, DeepSEA, Beluga)
 NUMBERS = re.compile(r"(\d+(?:\.\d+)*)\.(weight|bias|running_mean|running_var)")
