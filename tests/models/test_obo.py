@@ -78,8 +78,12 @@ def test_obo(tmp_path: Path) -> None:
     made = read_obo(tmp_path / "o.obo", [("T:3", "g"), ("T:2", "h")])
     assert made.terms == ("T:3", "T:2", "T:1")
     assert set(made.children["T:1"]) == {"T:2", "T:3"}
-    with pytest.raises(ValueError, match="has 0 roots"):
+    with pytest.raises(ValueError, match=r"annotations: there are none, .*o\.obo has a gene"):
         read_obo(tmp_path / "o.obo", [])
+    with pytest.raises(ValueError, match="annotations: entry 0, 'T:3', is no pair"):
+        read_obo(tmp_path / "o.obo", {"T:3": ["g"]})  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"o\.obo: genes: names that no term has: x"):
+        read_obo(tmp_path / "o.obo", [("T:3", "g")], ["g", "x"])
 
 
 def test_what_stands_behind_a_value_is_no_part_of_it(path: Path) -> None:

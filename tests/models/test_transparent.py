@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -30,17 +31,45 @@ def size(model: nn.Module) -> int:
 @pytest.mark.parametrize(
     ("parents", "annotations", "genes", "message"),
     [
-        ([("a", "b"), ("b", "a")], [("a", "g")], None, "has a cycle: "),
-        ([("a", "b")], [("a", "g")], None, "1 terms with neither a gene nor a term under them: b"),
-        ([], [("a", "g")], ["g", "h"], "1 genes that no term has: h"),
-        ([], [("a", "g")], ["g", "g"], "1 genes given twice: g"),
-        ([], [("a", "g"), ("a", "h")], ["g"], "not among the inputs: h"),
-        ([], [("a", "g"), ("b", "h")], None, "has 2 roots"),
+        (
+            [("a", "b"), ("b", "a")], [("a", "g")], None,
+            "parents: a cycle, [ab] > [ab] > [ab]: .* take out one",
+        ),
+        (
+            [("a", "b")], [("a", "g")], None,
+            r"annotations: terms with neither a gene nor a term under them: b \(1 in all\); annotate",
+        ),
+        ([], [("a", "g")], ["g", "h"], r"genes: names that no term has: h \(1 in all\); annotate each"),
+        ([], [("a", "g")], ["g", "g"], r"genes: given twice: g \(1 in all\); each gene is one input"),
+        ([], [("a", "g"), ("a", "h")], ["g"], r"annotations: .* not among the inputs: h \(1.*add them"),
+        ([], [("a", "g")], "g", "genes: the string 'g'"),
+        ([], [("a", "g"), ("b", "h")], None, r"parents: 2 terms are under no other \(a, b\), where one"),
+        ([], [], None, "the ontology is empty: it has neither parents"),
+        ([], {"a": ["g"]}, None, r"annotations: entry 0, 'a', is no pair \(term, gene\) of two"),
+        ({"a": ["b"]}, [], None, r"parents: entry 0, 'a', is no pair \(term, child\) of two"),
+        ([], [("a", "g", "x")], None, r"entry 0, \('a', 'g', 'x'\), is no pair \(term, gene\)"),
+        ([], [("a", "g"), "ah"], None, "annotations: entry 1, 'ah', is no pair"),
+        ([], "ag", None, "annotations: a str is no pair"),
+        ([], [("a", 7)], None, "entry 0, .* is no pair"),
     ],
-)
-def test_what_is_no_ontology(parents: list, annotations: list, genes: list, message: str) -> None:
+)  # fmt: skip
+def test_what_is_no_ontology(
+    parents: Any, annotations: Any, genes: list[str] | None, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         ontology(parents, annotations, genes)
+
+
+def test_what_no_network_is_made_of(tmp_path: Path) -> None:
+    for make in (DCell, DrugCell):
+        with pytest.raises(TypeError, match="of: a PosixPath, and no Ontology: read a file"):
+            make(tmp_path / "o.obo")
+    with pytest.raises(ValueError, match=r"units: 0 for term \w+ of 4 genes, where a whole number"):
+        DCell(units=lambda _: 0)
+    with pytest.raises(TypeError, match=r"units: 6 is no function .* give lambda genes: 6"):
+        DCell(units=6)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="units: 0 for term"):
+        DrugCell(units=0)
 
 
 def test_levels_read_only_those_before() -> None:
@@ -58,9 +87,15 @@ def test_dcell_text(tmp_path: Path) -> None:
     (tmp_path / "o.txt").write_text("a\tb\tdefault\nb\tg1\tgene\n\na\tg2\tgene\n")
     made = read_dcell(tmp_path / "o.txt")
     assert (made.terms, made.genes) == (("b", "a"), ("g1", "g2"))
-    (tmp_path / "o.txt").write_text("a\tb\n")
-    with pytest.raises(ValueError, match=r"line 1: .* is not 'parent child default'"):
-        read_dcell(tmp_path / "o.txt")
+    for text, message in [
+        ("a\tb\n", "o.txt, line 1: .* is not 'parent child default'"),
+        ("\n", "o.txt: it is empty; lines 'parent child default'"),
+        ("a\tb\tdefault\nb\ta\tdefault\n", "o.txt: parents: a cycle"),
+        ("a\tb\tdefault\na\tg\tgene\n", "o.txt: annotations: terms with neither a gene nor a term"),
+    ]:
+        (tmp_path / "o.txt").write_text(text)
+        with pytest.raises(ValueError, match=message):
+            read_dcell(tmp_path / "o.txt")
 
 
 def test_gennet_csv(tmp_path: Path) -> None:

@@ -42,10 +42,14 @@ class DCell(Subsystems):
         units: Callable[[int], int] | None = None,
         small: bool = False,
     ) -> None:
+        if units is not None and not callable(units):
+            raise TypeError(
+                f"units: {units!r} is no function of a term's number of genes; give lambda genes: {units!r}"
+            )
         most = units or (
             (lambda genes: max(2, genes // 4)) if small else lambda genes: max(10, genes // 5)
         )
-        super().__init__(of or SMALL, most)
+        super().__init__(SMALL if of is None else of, most)
         root = self.ontology.roots[0]
         self.root = nn.Linear(self.widths[root], 1)
         self.said = self.readout(self.ontology.terms[:-1])
@@ -78,7 +82,7 @@ class DrugCell(nn.Module):
     ) -> None:
         super().__init__()
         self.bits = wide = 16 if small else bits
-        self.cell = Subsystems(of or SMALL, lambda _: units, scaled=True)
+        self.cell = Subsystems(SMALL if of is None else of, lambda _: units, scaled=True)
         layers: list[nn.Module] = []
         heads: list[nn.Module] = []
         for width in (100, 50, units) if not small else (8, units):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nucleoscope.models.ontology import Ontology, ontology
+from nucleoscope.models.ontology import Ontology, ontology, pairs
 
 STANZA = re.compile(r"\[(\w+)\]")
 COMMENT = re.compile(r"(?<!\\)!.*")
@@ -39,7 +39,7 @@ def read_obo(
 
     Raises ValueError for an annotated term that is obsolete (and names what the file puts in its place) or not in
     the file, for one that lies under an obsolete or unknown term (and names the line), for an id that two terms
-    have, a stanza without one, and for what `ontology` refuses.
+    have, a stanza without one, for no annotation, and for what `ontology` refuses.
     """
     path = Path(path)
     stanzas = _stanzas(path)
@@ -54,7 +54,12 @@ def read_obo(
             raise ValueError(f"{where}: {name} is obsolete; {_instead(gone[name])}")
         raise ValueError(f"{where}: {path.name} has no term {name}")
 
-    held = [(known(term, f"annotations, gene {gene}"), gene) for term, gene in annotations]
+    given = pairs(annotations, "annotations", "gene")
+    if not given:
+        raise ValueError(
+            f"annotations: there are none, so that no term of {path} has a gene; give pairs (term, gene)"
+        )
+    held = [(known(term, f"annotations, gene {gene}"), gene) for term, gene in given]
     parents: list[tuple[str, str]] = []
     kept: set[str] = set()
     waiting = [term for term, _ in held]
@@ -65,7 +70,7 @@ def read_obo(
             over = [known(name, f"{path}, line {line}") for name, line in terms[term].above]
             parents += [(each, term) for each in over]
             waiting += over
-    return ontology(parents, held, genes)
+    return ontology(parents, held, genes, source=path)
 
 
 def _instead(term: _Term) -> str:

@@ -58,45 +58,99 @@ def ontology(
     parents: Iterable[tuple[str, str]],  # (term, its child)
     annotations: Iterable[tuple[str, str]],  # (term, its gene)
     genes: Iterable[str] | None = None,
+    *,
+    source: str | Path | None = None,
 ) -> Ontology:
     """An ontology of its edges; `genes` are all inputs in their order, by default those annotated, by name.
 
-    Neither the order of the edges nor an edge given twice makes a difference. Raises ValueError for a cycle, a
-    term with nothing under it, a gene that no term has or that is given twice, and several roots.
+    Neither the order of the edges nor an edge given twice makes a difference. `source` is the file that they were
+    read from, and what is refused names it. Raises ValueError for entries that are no pairs of names, for no entry
+    at all, a cycle, a term with nothing under it, a gene that no term has or that is given twice, and several
+    roots.
     """
+    file = f"{source}: " if source else ""
     children: dict[str, dict[str, None]] = {}
     annotated: dict[str, dict[str, None]] = {}
-    for term, child in parents:
+    for term, child in pairs(parents, f"{file}parents", "child"):
         children.setdefault(term, {})[child] = None
         children.setdefault(child, {})
-    for term, gene in annotations:
+    for term, gene in pairs(annotations, f"{file}annotations", "gene"):
         annotated.setdefault(term, {})[gene] = None
         children.setdefault(term, {})
-    try:
-        order = tuple(TopologicalSorter(children).static_order())
-    except CycleError as error:
-        raise ValueError(f"the ontology has a cycle: {' > '.join(error.args[1])}") from error
-    depths = _depths(order, children)
-    terms = tuple(sorted(order, key=lambda term: (depths[term], term)))
-    met = sorted({gene for held in annotated.values() for gene in held})
-    wanted = tuple(genes) if genes is not None else tuple(met)
-    _refuse("genes given twice", [gene for gene, times in Counter(wanted).items() if times > 1])
-    _refuse("terms with neither a gene nor a term under them", [
-        term for term in terms if not children[term] and not annotated.get(term)
-    ])  # fmt: skip
-    _refuse("genes that no term has", sorted(set(wanted) - set(met)))
-    _refuse("annotated genes that are not among the inputs", sorted(set(met) - set(wanted)))
+    if not children:
+        raise ValueError(
+            f"{file}the ontology is empty: it has neither parents, (term, child), nor annotations, (term, gene)"
+        )
+    terms = _in_order(children, file)
+    _refuse(
+        f"{file}annotations: terms with neither a gene nor a term under them",
+        [term for term in terms if not children[term] and not annotated.get(term)],
+        "annotate a gene to each, or take it out of parents",
+    )
     made = Ontology(
         terms,
         {term: tuple(sorted(children[term])) for term in terms},
         {term: tuple(sorted(annotated.get(term, ()))) for term in terms},
-        wanted,
+        _inputs(genes, {gene for held in annotated.values() for gene in held}, file),
     )
     if len(made.roots) != 1:
         raise ValueError(
-            f"the ontology has {len(made.roots)} roots ({_few(made.roots)}) and needs one"
+            f"{file}parents: {len(made.roots)} terms are under no other ({_few(made.roots)}), where one root is "
+            "needed: put them under one term, or keep what lies under one of them"
         )
     return made
+
+
+def pairs(given: Iterable[tuple[str, str]], argument: str, second: str) -> list[tuple[str, str]]:
+    """Pairs (term, `second`) of names; ValueError where they are given in another form."""
+    form = f"pair (term, {second}) of two strings: give a list with one for each {second} of a term"
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise ValueError(f"{argument}: a {type(given).__name__} is no {form}")
+    made = []
+    for number, entry in enumerate(given):
+        if (
+            not isinstance(entry, list | tuple)
+            or len(entry) != 2
+            or not all(isinstance(name, str) for name in entry)
+        ):
+            raise ValueError(f"{argument}: entry {number}, {entry!r}, is no {form}")
+        made.append((entry[0], entry[1]))
+    return made
+
+
+def _in_order(children: Mapping[str, Mapping[str, None]], file: str) -> tuple[str, ...]:
+    """The terms by level, and by name in a level."""
+    try:
+        order = tuple(TopologicalSorter(children).static_order())
+    except CycleError as error:
+        raise ValueError(
+            f"{file}parents: a cycle, {' > '.join(error.args[1])}: a term would be part of itself; take out one "
+            "of these edges"
+        ) from error
+    depths = _depths(order, children)
+    return tuple(sorted(order, key=lambda term: (depths[term], term)))
+
+
+def _inputs(genes: Iterable[str] | None, met: set[str], file: str) -> tuple[str, ...]:
+    """The genes in the order of the inputs, once each of them is annotated and none else."""
+    if genes is None:
+        return tuple(sorted(met))
+    if isinstance(genes, str):
+        raise ValueError(f"genes: the string {genes[:20]!r}, where a list of names is needed")
+    wanted = tuple(genes)
+    _refuse(
+        "genes: given twice", [gene for gene, times in Counter(wanted).items() if times > 1],
+        "each gene is one input: give it once",
+    )  # fmt: skip
+    _refuse(
+        f"{file}genes: names that no term has", [gene for gene in wanted if gene not in met],
+        "annotate each to a term, or leave it out of genes",
+    )  # fmt: skip
+    _refuse(
+        f"{file}annotations: genes that are not among the inputs", sorted(met.difference(wanted)),
+        "add them to genes, or give no genes, which takes all",
+    )  # fmt: skip
+    return wanted
 
 
 def _depths(terms: Iterable[str], children: Mapping[str, Iterable[str]]) -> dict[str, int]:
@@ -108,7 +162,11 @@ def _depths(terms: Iterable[str], children: Mapping[str, Iterable[str]]) -> dict
 
 
 def read_dcell(path: str | Path, genes: Iterable[str] | None = None) -> Ontology:
-    """DCell's and DrugCell's text: lines of parent, child and ``default``, or term, gene and ``gene``, by tabs."""
+    """DCell's and DrugCell's text: lines of parent, child and ``default``, or term, gene and ``gene``, by tabs.
+
+    Raises ValueError for a line of another form, a file without lines, and what `ontology` refuses: each names the
+    file.
+    """
     parents: list[tuple[str, str]] = []
     annotations: list[tuple[str, str]] = []
     for number, line in enumerate(Path(path).read_text(encoding="utf-8-sig").splitlines(), 1):
@@ -120,12 +178,16 @@ def read_dcell(path: str | Path, genes: Iterable[str] | None = None) -> Ontology
                 f"{path}, line {number}: {line[:60]!r} is not 'parent child default' or 'term gene gene'"
             )
         (annotations if parts[2] == "gene" else parents).append((parts[0], parts[1]))
-    return ontology(parents, annotations, genes)
+    if not parents and not annotations:
+        raise ValueError(
+            f"{path}: it is empty; lines 'parent child default' and 'term gene gene' are needed"
+        )
+    return ontology(parents, annotations, genes, source=path)
 
 
-def _refuse(what: str, names: list[str]) -> None:
+def _refuse(what: str, names: list[str], remedy: str) -> None:
     if names:
-        raise ValueError(f"{len(names)} {what}: {_few(names)}")
+        raise ValueError(f"{what}: {_few(names)} ({len(names)} in all); {remedy}")
 
 
 def _few(names: Iterable[str]) -> str:

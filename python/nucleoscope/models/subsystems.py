@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Integral
 
 import torch
 from torch import Tensor, nn
@@ -27,8 +28,13 @@ class Subsystems(Wired):
 
     def __init__(self, of: Ontology, units: Callable[[int], int], *, scaled: bool = False) -> None:
         super().__init__()
+        if not isinstance(of, Ontology):
+            raise TypeError(
+                f"of: a {type(of).__name__}, and no Ontology: read a file with read_obo or read_dcell, "
+                "or make one of pairs with ontology"
+            )
         self.ontology, self.scaled = of, scaled
-        self.widths = {term: units(len(genes)) for term, genes in of.under().items()}
+        self.widths = {term: _width(units, term, len(genes)) for term, genes in of.under().items()}
         self.length = len(of.genes)
         self.column = {gene: i for i, gene in enumerate(of.genes)}
         place: dict[str, tuple[int, int]] = {}
@@ -101,3 +107,13 @@ class Subsystems(Wired):
         """A layer from the rows of all states to one number for each of these terms."""
         edges = [(i, at) for at, term in enumerate(terms) for i in range(*self.place[term])]
         return EdgeLinear(edges, self.size, len(terms))
+
+
+def _width(units: Callable[[int], int], term: str, genes: int) -> int:
+    """How many units a term has, 1 or more."""
+    width = units(genes)
+    if not isinstance(width, Integral) or width < 1:
+        raise ValueError(
+            f"units: {width!r} for term {term} of {genes} genes, where a whole number of 1 or more is needed"
+        )
+    return int(width)
