@@ -228,3 +228,72 @@ def test_bases_of_puffin_are_the_definition() -> None:
         base_contributions(net, X, 20, 60)
     with pytest.raises(IndexError, match="channel=6"):
         base_contributions(net, X, 20, 30, channel=6)
+
+
+class Exponential(nn.Module):
+    """A sum of two banks' effects behind exp, whose outputs are the counts themselves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv1d(4, 3, 5, padding=2), nn.Conv1d(4, 2, 3, padding=1)
+        self.effects = nn.ModuleDict(
+            {"long": nn.Conv1d(3, 2, 7, padding=3), "short": nn.Conv1d(2, 2, 3, padding=1)}
+        )
+        self.double().eval()
+
+    def activations(self, x: Tensor) -> dict[str, Tensor]:
+        return {"long": torch.relu(self.first(x)), "short": torch.relu(self.second(x))}
+
+    def effect(self, bank: str, maps: Tensor) -> Tensor:
+        made: Tensor = self.effects[bank](maps)
+        return made
+
+    def link(self, total: Tensor) -> Tensor:
+        return total.exp()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return sum(self.effect(*each) for each in self.activations(x).items()).exp()
+
+
+def test_bases_of_any_sum_of_effects() -> None:
+    """By the model's own link, and what makes counts of its outputs."""
+    torch.manual_seed(0)
+    net, X = Exponential(), sequences(2, 30).double()
+    terms, constant = channel_effects(net, X, "long")
+    rest = net.effect("short", net.activations(X)["short"])
+    torch.testing.assert_close((terms.sum(1) + constant + rest).exp(), net(X))
+    made = base_contributions(net, X, 10, 20, 1, bank="long", counts=lambda outputs: outputs)
+    maps = net.activations(X)["long"].detach().requires_grad_()
+    (g,) = torch.autograd.grad((net.effect("long", maps) + rest).exp()[:, 1, 10:20].sum(), maps)
+    x = X.clone().requires_grad_()
+    (slope,) = torch.autograd.grad((net.activations(x)["long"] ** 2 * g).sum(), x)
+    torch.testing.assert_close(made, (X * slope).sum(1) - ((1 - X) * slope).sum(1) / 3)
+
+
+def test_what_is_no_sum_of_effects() -> None:
+    torch.manual_seed(0)
+    net, X = Exponential(), sequences(2, 30).double()
+    asked = {"start": 10, "end": 20, "bank": "long"}
+    for tracks in (2, -3, [0, 7], [], slice(5, 9)):
+        with pytest.raises(IndexError, match="the outputs have tracks 0 to 1"):
+            base_contributions(net, X, tracks=tracks, **asked)
+    with pytest.raises(ValueError, match=r"x: shape \(4, 30\), where \[N, letters, L\]"):
+        base_contributions(net, X[0], **asked)
+    for of in (base_contributions, channel_effects):
+        told = {} if of is channel_effects else {"start": 10, "end": 20}
+        with pytest.raises(TypeError, match="a Basset has no activations, effect, link; a model"):
+            of(Basset(small=True), X, **told)
+    net.link = F.softplus
+    with pytest.raises(
+        ValueError, match=r"link\(sum of effects\) is not what it answers: they differ"
+    ):
+        base_contributions(net, X, **asked)
+    with pytest.raises(ValueError, match=r"the most at \[sequence, track, position\] \["):
+        channel_effects(net, X, "long")
+    net.link = lambda total: total.exp().mean(2)
+    with pytest.raises(ValueError, match=r"shapes \(2, 2\) and \(2, 2, 30\)"):
+        base_contributions(net, X, **asked)
+    net = Exponential()
+    net.effects["long"].register_forward_hook(lambda _m, _i, made: made.abs())
+    with pytest.raises(ValueError, match=r"effect\('long', maps\) is not linear: they differ by"):
+        channel_effects(net, X, "long")

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+Tracks = slice | list[int] | int
+
 
 class Additive(Protocol):
-    """What such a model has, as `Puffin`: maps of motifs, and a linear layer for each bank of them."""
+    """What such a model has, as `Puffin`: maps of motifs, a linear layer for each bank of them, and a link.
+
+    The functions here hold a model to it: link(sum of all banks' effects) has to be what the model answers.
+    """
 
     def activations(self, x: Tensor) -> dict[str, Tensor]:
         """Each bank's maps, [N, C, L]."""
 
     def effect(self, bank: str, maps: Tensor) -> Tensor:
-        """What a bank adds to the outputs, [N, T, L], bias included; linear in the maps."""
+        """What a bank adds to the sum, [N, T, L], bias included; linear in the maps."""
+
+    def link(self, total: Tensor) -> Tensor:
+        """The outputs, from the sum of all banks' effects."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The outputs, [N, T, L]."""
 
 
 def channel_effects(
@@ -23,10 +35,11 @@ def channel_effects(
     x: Tensor,  # [N, 4, L] one-hot
     bank: str = "motif",
 ) -> tuple[Tensor, Tensor]:  # [N, C, T, L], [T, L]
-    """What each motif of a bank adds to every output before the last function, and the constant beside them.
+    """What each motif of a bank adds to every output before the link, and the constant beside them.
 
     Exact: with the constants, the terms of all banks are the sum that the model takes. In the units of the
-    outputs before that function (Puffin: before softplus). Raises ValueError for a bank that there is not.
+    outputs before the link (Puffin: before softplus). Raises TypeError for a model of another form, ValueError
+    for one whose effects are not linear or do not make its answer, and for a bank that there is not.
 
     Source: Dudnyk et al. 2024.
 
@@ -34,15 +47,24 @@ def channel_effects(
 
         model.effect(bank, maps with all but channel c at 0) - model.effect(bank, 0)
     """
+    _check(model, x)
     with torch.no_grad():
-        maps = _maps(model, x, bank)
+        every = model.activations(x)
+        maps = _maps(every, bank)
+        _total(model, x, every)
         constant = model.effect(bank, torch.zeros_like(maps[:1]))
         each = []
         for c in range(maps.shape[1]):
             alone = torch.zeros_like(maps)
             alone[:, c] = maps[:, c]
             each.append(model.effect(bank, alone) - constant)
-    return torch.stack(each, 1), constant[0]
+        terms = torch.stack(each, 1)
+        _same(
+            terms.sum(1) + constant,
+            model.effect(bank, maps),
+            f"effect({bank!r}, maps) is not linear",
+        )
+    return terms, constant[0]
 
 
 def base_contributions(
@@ -50,47 +72,105 @@ def base_contributions(
     x: Tensor,  # [N, 4, L] one-hot
     start: int,
     end: int,
-    tracks: slice | list[int] | int = slice(None),
+    tracks: Tracks = slice(None),
     *,
     bank: str = "motif",
     channel: int | None = None,
+    counts: Callable[[Tensor], Tensor] = torch.expm1,
 ) -> Tensor:  # [N, L]
     """What each base adds to the outputs in a window [start, end), through the motifs of a bank.
 
-    A motif's weight g is the slope of the window's counts, sum(e ** output - 1), by its map, and is held; what
-    the bases add is the slope of sum(map ** 2 * g), the letter there against the mean of the others. `channel`
-    keeps one motif. The model's outputs are ln(count + 1).
+    A motif's weight g is the slope of the window's counts by its map, and is held; what the bases add is the slope
+    of sum(map ** 2 * g), the letter there against the mean of the others. `channel` keeps one motif. `counts`
+    makes counts of outputs: by default these are ln(count + 1), as Puffin's.
 
-    Raises ValueError for a bank that there is not and a window that does not lie in the sequence, IndexError for
-    a channel that there is not.
+    Raises TypeError for a model of another form, ValueError for one whose answer is not the link of the sum of its
+    effects, for a bank that there is not and a window that does not lie in the outputs, IndexError for a channel
+    or a track that there is not.
 
     Source: Dudnyk et al. 2024.
 
     Equivalent to::
 
+        total = sum(model.effect(bank, maps) for bank, maps in model.activations(x).items())
+        g = grad(counts(model.link(total))[:, tracks, start:end].sum(), maps of the bank)
         slope = grad((maps ** 2 * g).sum(), x)
         (x * slope).sum(1) - ((1 - x) * slope).sum(1) / 3
     """
-    if not 0 <= start < end <= x.shape[2]:
-        raise ValueError(f"start={start}, end={end}: a window of the {x.shape[2]} bases is needed")
+    _check(model, x)
     given = x.detach().clone().requires_grad_()
     every = model.activations(given)
-    maps = _maps(model, given, bank, every)
+    maps = _maps(every, bank)
     if channel is not None and not 0 <= channel < maps.shape[1]:
         raise IndexError(f"channel={channel}: bank {bank!r} has channels 0 to {maps.shape[1] - 1}")
     leaf = maps.detach().clone().requires_grad_()
-    total = sum(model.effect(b, leaf if b == bank else m.detach()) for b, m in every.items())
-    counts = torch.expm1(torch.nn.functional.softplus(total))  # type: ignore[arg-type]
-    chosen = [tracks] if isinstance(tracks, int) else tracks
-    (weight,) = torch.autograd.grad(counts[:, chosen, start:end].sum(), leaf)
-    used = maps if channel is None else maps[:, channel : channel + 1]
-    held = weight if channel is None else weight[:, channel : channel + 1]
-    (slope,) = torch.autograd.grad((used**2 * held).sum(), given)
+    held = {b: leaf if b == bank else m.detach() for b, m in every.items()}
+    outputs = model.link(_total(model, x, held))
+    if not 0 <= start < end <= outputs.shape[2]:
+        raise ValueError(
+            f"start={start}, end={end}: a window of the {outputs.shape[2]} positions of the outputs is needed"
+        )
+    read = counts(outputs[:, _chosen(tracks, outputs.shape[1]), start:end])
+    (weight,) = torch.autograd.grad(read.sum(), leaf)
+    of = slice(None) if channel is None else slice(channel, channel + 1)
+    (slope,) = torch.autograd.grad((maps[:, of] ** 2 * weight[:, of]).sum(), given)
     return (x * slope).sum(1) - ((1 - x) * slope).sum(1) / (x.shape[1] - 1)
 
 
-def _maps(model: Additive, x: Tensor, bank: str, every: dict[str, Tensor] | None = None) -> Tensor:
-    found = model.activations(x) if every is None else every
-    if bank not in found:
-        raise ValueError(f"bank={bank!r}: use one of {', '.join(map(repr, found))}")
-    return found[bank]
+def _check(model: Additive, x: Tensor) -> None:
+    lacks = [name for name in ("activations", "effect", "link") if not hasattr(model, name)]
+    if lacks:
+        raise TypeError(
+            f"model: a {type(model).__name__} has no {', '.join(lacks)}; a model that is a sum of motifs' effects "
+            "is needed, as Puffin, with the methods of nucleoscope.models.additive.Additive"
+        )
+    if x.ndim != 3 or not len(x):
+        raise ValueError(
+            f"x: shape {tuple(x.shape)}, where [N, letters, L] is needed, with a sequence in it"
+        )
+
+
+def _maps(every: dict[str, Tensor], bank: str) -> Tensor:
+    if bank not in every:
+        raise ValueError(f"bank={bank!r}: use one of {', '.join(map(repr, every))}")
+    return every[bank]
+
+
+def _total(model: Additive, x: Tensor, every: dict[str, Tensor]) -> Tensor:
+    """The sum of all banks' effects, once its link is the model's answer."""
+    first, *others = (model.effect(bank, maps) for bank, maps in every.items())
+    total = sum(others, first)
+    with torch.no_grad():
+        _same(model.link(total), model(x), "link(sum of effects) is not what it answers")
+    return total
+
+
+def _same(made: Tensor, wanted: Tensor, otherwise: str) -> None:
+    """Refuse two tensors that differ by more than rounding."""
+    if made.shape != wanted.shape:
+        raise ValueError(
+            f"model: {otherwise}: shapes {tuple(made.shape)} and {tuple(wanted.shape)}"
+        )
+    off = (made - wanted).abs()
+    most = float(off.max())
+    if not most <= torch.finfo(wanted.dtype).eps ** 0.5 * float(wanted.abs().max()):
+        where = [int(i) for i in torch.unravel_index(off.argmax(), off.shape)]
+        raise ValueError(
+            f"model: {otherwise}: they differ by {most:.3g}, the most at [sequence, track, position] {where}. Its "
+            "methods activations, effect and link have to say what its forward does"
+        )
+
+
+def _chosen(tracks: Tracks, there: int) -> list[int]:
+    """The tracks that are asked for, by number."""
+    every = range(there)
+    if isinstance(tracks, slice):
+        chosen = list(every[tracks])
+    else:
+        chosen = [tracks] if isinstance(tracks, int) else list(tracks)
+    wrong = [track for track in chosen if not -there <= track < there]
+    if wrong or not chosen:
+        raise IndexError(
+            f"tracks={tracks!r}: the outputs have tracks 0 to {there - 1}, of which one or more are needed"
+        )
+    return chosen

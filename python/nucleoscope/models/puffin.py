@@ -20,8 +20,8 @@ class Puffin(nn.Module):
     Three banks of convolutions run over both strands (motifs: 51 taps, 10 channels; initiators: 15, 10;
     trinucleotides: 3, 32) and are passed through softplus; each bank's maps go through one wide linear
     convolution (601, 15, 601 taps), and the sum through softplus. Before that last softplus the model is a
-    plain sum: `activations` and `effects` give its terms. Receptive field 651, stride 1, nothing global;
-    510,946 parameters (the published file holds two scalars more, which nothing reads).
+    plain sum: `activations` and `effects` give its terms, `link` is the softplus. Receptive field 651, stride 1,
+    nothing global; 510,946 parameters (the published file holds two scalars more, which nothing reads).
 
     Source: Dudnyk et al., Science 384:eadj0116 (2024). The published weights are for academic research only.
     The original convolves its 601 taps by FFT; here they are ordinary convolutions, the same sums.
@@ -55,9 +55,13 @@ class Puffin(nn.Module):
         made: Tensor = getattr(self, f"{bank}_effect")(maps)
         return made
 
+    def link(self, total: Tensor) -> Tensor:
+        """The outputs, from the sum of the banks' effects."""
+        return F.softplus(total)
+
     def forward(self, x: Tensor) -> Tensor:  # [N, 4, L] -> [N, 10, L]
         motif, start, three = self.effects(x).values()
-        return F.softplus(motif + start + three)
+        return self.link(motif + start + three)
 
 
 def both_strands(bank: nn.Module, x: Tensor) -> Tensor:
