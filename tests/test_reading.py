@@ -250,6 +250,15 @@ def test_a_model_that_fails_on_its_own_says_so_itself() -> None:
         ask(model=model)
 
 
+def test_nan_in_a_further_input_is_named() -> None:
+    held = torch.zeros(2, 2, 12)
+    held[1, 0, 5] = float("nan")
+    for method in (ask, nucleoscope.saliency, nucleoscope.attention_rollout):
+        settings: dict[str, Any] = {"X": sequences(2, 12), "args": (torch.zeros(2, 1), held)}
+        with pytest.raises(ValueError, match=r"args\[1\]: it holds NaN, first at \[1, 0, 5\]"):
+            method(model=controlled(12), **settings)
+
+
 def test_fp32_of_a_float64_model() -> None:
     refused("precision", model=small().double())
     assert ask(model=small().double(), precision="fp64").scores.dtype == torch.float64

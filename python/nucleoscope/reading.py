@@ -135,7 +135,7 @@ def _plain_letters(columns: Tensor) -> tuple[Tensor, Tensor]:  # [N, L] twice
 
 
 def read_others(args: tuple[Tensor, ...] | None, count: int) -> tuple[Tensor, ...]:
-    """Check the model's further inputs: tensors with one row per sequence."""
+    """Check the model's further inputs: tensors with one row per sequence, and no NaN in them."""
     if args is None:
         return ()
     if isinstance(args, Tensor) or not isinstance(args, tuple | list):
@@ -149,6 +149,12 @@ def read_others(args: tuple[Tensor, ...] | None, count: int) -> tuple[Tensor, ..
             raise ValueError(
                 f"args[{index}]: needs one row per sequence: X has {count}, args[{index}] has shape "
                 f"{tuple(arg.shape)}"
+            )
+        if (missing := torch.isnan(arg.detach())).any():  # a mask may be infinite by right
+            where = missing.nonzero()[0].tolist()
+            raise ValueError(
+                f"args[{index}]: it holds NaN, first at {where}; where nothing is known, give what the model was "
+                "trained with there, as a rule 0"
             )
     return tuple(a.detach() for a in args)
 

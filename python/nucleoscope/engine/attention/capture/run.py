@@ -15,6 +15,7 @@ from torch.fx import Graph, GraphModule, Interpreter, Node
 from torch.utils._pytree import tree_unflatten
 
 from nucleoscope.engine.answers.marks import Key, structure
+from nucleoscope.engine.answers.steady import answer
 from nucleoscope.engine.attention.capture.find import Refused, Site, beside, find, tensors_of
 from nucleoscope.engine.attention.capture.layer import Layer
 from nucleoscope.engine.attention.capture.linear import LinearLayer
@@ -39,7 +40,8 @@ class Captured:
     """A model's attention layers, in the order in which they run, and its forward without any matrix of weights.
 
     Exported for one sequence at a time, once; the weights are the model's own. Raises Untraceable where
-    torch.export cannot follow the model, ValueError where it has no attention that can be taken apart.
+    torch.export cannot follow the model, ValueError where it has no attention that can be taken apart, and what
+    `answer` raises where the model itself does not take the inputs.
     """
 
     def __init__(self, model: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -218,6 +220,9 @@ def _export(model: nn.Module, inputs: tuple[Tensor, ...]) -> ExportedProgram:
             functional: ExportedProgram = exported.run_decompositions({})
             return functional
     except Exception as error:  # torch.export raises many kinds; all mean the same to the caller
+        answer(
+            model, inputs[0], inputs[1:]
+        )  # unless the model itself fails: then an argument is wrong
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         told = " ".join(lines[:3])[:400]
         raise Untraceable(f"{type(error).__name__}: {told}{_cache(told)}") from error
