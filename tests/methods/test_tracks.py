@@ -15,6 +15,8 @@ from nucleoscope import (
     Put,
     SetNumber,
     Swap,
+    attention_relevance,
+    attention_rollout,
     deletion_screen,
     modal_attributions,
     saturation_mutagenesis,
@@ -219,6 +221,39 @@ def test_a_track_of_another_resolution_is_refused() -> None:
     for each in ask:  # bins of 8 bases
         with pytest.raises(ValueError, match=r"where \[N, 1, 128\] belongs to this sequence"):
             each(torch.rand(1, 1, 72))
+
+
+WRONG: list[tuple[str, type[nn.Module], Callable[..., Any], str]] = [
+    ("EpiBERT", EpiBERT, lambda x, t, m: (x, t, m[:, :3]), r"motifs: shape \(1, 3\), where \[N, 5\]"),
+    ("EpiBERT", EpiBERT, lambda x, t, m: (x[..., :500], t, m), r"in whole bins of 128 bases"),
+    ("EpiBERT", EpiBERT, lambda x, t, m: (x, t[..., :64], m), r"atac: .*of another resolution"),
+    ("C.Origami", COrigami, lambda x, s: (x, s[:, :1]), r"signals: .*it has 1 of 2 channels"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "make", "wrong", "said"), WRONG, ids=[str(i) for i in range(4)])
+def test_inputs_of_a_wrong_size_are_named(
+    name: str, make: type[nn.Module], wrong: Callable[..., Any], said: str
+) -> None:
+    """By the model itself, and by methods that ask it."""
+    net = make(small=True).eval()
+    x, others = example(name, net, 1)
+    X, *args = wrong(x, *others)
+    with pytest.raises(ValueError, match=f"^(x: shape .*)?{said}"):
+        net(X, *args)
+    for method in (saturation_mutagenesis, modal_attributions, attention_rollout):
+        with pytest.raises(
+            ValueError, match=rf"(?s)^X or args: the model fails .*args\[0\] \(.*{said}"
+        ):
+            method(net, X, tuple(args))
+
+
+def test_a_missing_track_is_an_argument_s_fault() -> None:
+    net = EpiBERT(small=True).eval()
+    x, _ = example("EpiBERT", net, 1)
+    for method in (saturation_mutagenesis, attention_rollout, attention_relevance):
+        with pytest.raises(TypeError, match=r"^args: the model was called with X and 0 further"):
+            method(net, x)
 
 
 class Slots(Modal):

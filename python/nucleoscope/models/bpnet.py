@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nucleoscope.models.layers import check_track, cropped
+from nucleoscope.models.widths import of_width
 
 
 class BPNetOriginal(nn.Module):
@@ -111,10 +112,7 @@ class BPNet(nn.Module):
                     f"{profile.shape[2]}] and its log counts [N, {self.controls}]; zeros for none"
                 )
             check_track("control", control, self.controls, profile.shape[2])
-            if tuple(log_counts.shape[1:]) != (self.controls,):
-                raise ValueError(
-                    f"log_counts: shape {tuple(log_counts.shape)}, where [N, {self.controls}] is needed"
-                )
+            of_width("log_counts", log_counts, self.controls, "a column a control")
             profile = self.profile_beside(torch.cat([profile, control], 1))
             total = torch.logsumexp(log_counts, 1, keepdim=True)
             counts = self.counts_beside(torch.cat([counts, total], 1))

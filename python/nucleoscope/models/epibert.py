@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from nucleoscope.models.layers import Residual, SamePad, check_track
 from nucleoscope.models.linear_attention import LinearAttention
+from nucleoscope.models.widths import of_width
 
 BIN = 4  # bases of accessibility
 
@@ -94,7 +95,14 @@ class EpiBERT(nn.Module):
         self.head = nn.Conv1d(g.final, 1, 1)
 
     def forward(self, x: Tensor, atac: Tensor, motifs: Tensor) -> Tensor:
+        whole = 2 ** (1 + len(self.geometry.tower))
+        if x.shape[2] % whole:
+            raise ValueError(
+                f"x: shape {tuple(x.shape)}, where a length in whole bins of {whole} bases is needed; the model "
+                f"was made for {self.length}"
+            )
         check_track("atac", atac, 1, x.shape[2] // BIN)
+        of_width("motifs", motifs, self.geometry.motifs, "a column a motif")
         towers = torch.cat([self.tower(self.stem(x)), self.atac(atac)], 1).transpose(1, 2)
         beside = self.motifs(motifs)[:, None].expand(-1, towers.shape[1], -1)
         tokens = self.transformer(self.join(torch.cat([towers, beside], 2)))

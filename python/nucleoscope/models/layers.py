@@ -79,11 +79,16 @@ def cropped(x: Tensor, length: int) -> Tensor:
 
 def check_track(name: str, track: Tensor, channels: int, positions: int) -> None:
     """Raise ValueError for a further input that is not [N, channels, positions]: pools take any length."""
-    if track.ndim != 3 or tuple(track.shape[1:]) != (channels, positions):
-        raise ValueError(
-            f"{name}: shape {tuple(track.shape)}, where [N, {channels}, {positions}] belongs to this sequence: is "
-            "it of another resolution?"
-        )
+    shape = tuple(track.shape)
+    if shape[1:] == (channels, positions):
+        return
+    why = ""
+    if len(shape) == 3:
+        other = f"it has {shape[1]} of {channels} channels"
+        why = f": {other if shape[1] != channels else 'is it of another resolution?'}"
+    raise ValueError(
+        f"{name}: shape {shape}, where [N, {channels}, {positions}] belongs to this sequence{why}"
+    )
 
 
 def dense_head(wide: int, hidden: int, outputs: int, layers: int = 2) -> list[nn.Module]:

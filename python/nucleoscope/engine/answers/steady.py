@@ -47,12 +47,7 @@ def answer(model: nn.Module, example: Tensor, others: tuple[Tensor, ...]) -> Any
     except torch.OutOfMemoryError:
         raise
     except (RuntimeError, ValueError, AssertionError, LookupError) as error:
-        said = str(error) or _where(error)
-        further = f" and further inputs {[tuple(t.shape[1:]) for t in others]}" if others else ""
-        raise ValueError(
-            f"X: the model fails on one sequence of shape {tuple(example.shape[1:])}{further}: {said}\n"
-            "If it was built for another length, give X of that length (on the command line: --length)."
-        ) from error
+        raise ValueError(_failing(example, others, str(error) or _where(error))) from error
     for name, before, after in zip(
         ("X", *["args"] * len(others)), (example, *others), given, strict=True
     ):
@@ -63,6 +58,21 @@ def answer(model: nn.Module, example: Tensor, others: tuple[Tensor, ...]) -> Any
                 "Let it work on a copy: x = x.clone()."
             )
     return alone
+
+
+def _failing(example: Tensor, others: tuple[Tensor, ...], said: str) -> str:
+    """What a model that fails is told to be given: any of its inputs may be the wrong one."""
+    shape = tuple(example.shape[1:])
+    length = (
+        "If it was built for another length, give X of that length (on the command line: --length)"
+    )
+    if not others:
+        return f"X: the model fails on one sequence of shape {shape}: {said}\n{length}."
+    further = ", ".join(f"args[{i}] {tuple(t.shape[1:])}" for i, t in enumerate(others))
+    return (
+        f"X or args: the model fails on one sequence of shape {shape} and further inputs {further}: {said}\n"
+        f"{length}, and args of the shapes that belong to it."
+    )
 
 
 def _where(error: Exception) -> str:
