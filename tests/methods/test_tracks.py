@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -22,7 +23,7 @@ from nucleoscope import (
     saturation_mutagenesis,
     track_effect,
 )
-from nucleoscope.models import COrigami, EpiBERT
+from nucleoscope.models import BPNet, COrigami, EpiBERT
 from nucleoscope.models.catalog import example
 from tests.parts import sequences
 
@@ -120,6 +121,45 @@ def test_several_models_give_their_mean_and_spread() -> None:
         track_effect([Modal(), wide], *given, precision="fp64")
 
 
+def test_whole_numbers_of_numpy_are_taken() -> None:
+    """Positions, inputs and the batch."""
+    five = [Erase(6, 15, 0, 1), SetNumber(0, -3.0, 1), Put(12, torch.ones(2, 2)), Swap(0, 21, 9, 0)]
+    other = [
+        Erase(np.int64(6), np.int32(15), np.int64(0), np.int64(1)), SetNumber(np.int64(0), -3.0, np.int64(1)),  # type: ignore[arg-type]
+        Put(np.int64(12), torch.ones(2, 2)), Swap(np.int64(0), np.int64(21), np.int64(9), np.int64(0)),  # type: ignore[arg-type]
+    ]  # fmt: skip
+    given: dict[str, Any] = {"target": 1, "precision": "fp64"}
+    got, want = (
+        track_effect(Modal(), X, (TRACK, BESIDE), edits, batch=np.int64(2), **given)  # type: ignore[arg-type]
+        for edits in (other, five)
+    )
+    assert torch.equal(got.changes, want.changes)
+
+
+def test_a_track_of_the_middle_is_edited_where_it_lies() -> None:
+    """BPNet's control: a number a base of the profile's 40, beside 82 bases."""
+    net = BPNet(controls=2, small=True).eval()
+    x, control = sequences(1, net.length), torch.rand(1, 2, 40)
+    args = (control, torch.zeros(1, 2))
+    with pytest.raises(ValueError, match=r"by covers=\(start, end\)"):
+        track_effect(net, x, args, [Erase(25, 35)], target=("profile", 0))
+    middle = net.covered
+    assert middle == (21, 61)
+    edits = [
+        Erase(25, 35, covers=middle), Put(25, torch.zeros(2, 10), covers=middle), Swap(21, 41, 20, 0, middle)
+    ]  # fmt: skip
+    got = track_effect(net, x, args, edits, target=("profile", 0, 5))
+    erased, swapped = control.clone(), control.roll(20, 2)
+    erased[..., 4:14] = 0
+    with torch.no_grad():
+        want = [
+            (net(x, each, args[1])["profile"] - net(x, *args)["profile"])[:, 0, 5]
+            for each in (erased, erased, swapped)
+        ]
+    torch.testing.assert_close(got.changes, torch.stack(want, 1), rtol=1e-5, atol=1e-7)
+    assert got.changes.abs().min() > 0
+
+
 def test_the_inputs_are_left_alone() -> None:
     held = X.clone(), TRACK.clone(), BESIDE.clone()
     many = track_effect(
@@ -179,6 +219,16 @@ BAD: list[tuple[Any, type[Exception], str]] = [
     (Put(0, torch.zeros(3, 2)), ValueError, r"\(2, 2\) stand"),
     (Put(0, [[1.0, 2.0]]), TypeError, "values are a list"),  # type: ignore[arg-type]
     ("peak", TypeError, "no Erase"),
+    (Put("0", torch.zeros(2, 2)), TypeError, "start='0' is no position"),  # type: ignore[arg-type]
+    (Put(0, torch.tensor(1.0)), ValueError, "values are a single number"),
+    (Put(0, torch.full((2, 2), float("nan"))), ValueError, "values hold NaN"),
+    (Swap("a", 6, 3), TypeError, "first='a' is no position"),  # type: ignore[arg-type]
+    (Swap(0, 6, 3, input="a"), IndexError, "input='a'"),  # type: ignore[arg-type]
+    (Swap(0, 6, 3, covers=(0, 9)), ValueError, "covers is of one track"),
+    (Erase(0, 6, covers=(0, 34)), IndexError, "does not lie in the 33"),
+    (Erase(0, 6, covers=22), TypeError, "covers=22"),  # type: ignore[arg-type]
+    (Erase(0, 6, covers=(3, 25)), IndexError, "bases \\[3, 25\\) that its track covers"),
+    (Erase(4, 6, covers=(3, 25)), ValueError, "multiples from 3 on"),
 ]
 
 
@@ -197,6 +247,8 @@ def test_requests_that_are_refused() -> None:
     x, others = example("C.Origami", net, 1)
     with pytest.raises(ValueError, match="length \\+ width = 104"):
         deletion_screen(net, x, others, length=96, width=8, alphabet="ATCGN")
+    with pytest.raises(IndexError, match="output='nope': no such part of what the model returns"):
+        deletion_screen(net, x, others, length=80, width=8, alphabet="ATCGN", output="nope")
     with pytest.raises(ValueError, match="width=0"):
         deletion_screen(net, x, others, length=80, width=0, alphabet="ATCGN")
     with pytest.raises(ValueError, match="width=48: a deletion lies in the middle"):

@@ -59,8 +59,9 @@ class BPNet(nn.Module):
     """The net as its authors went on with it: no padding, residuals before the activation.
 
     Input: one-hot (N, 4, 2114), alphabet ACGT; with ``controls`` also the control's profile (N, controls,
-    1000) and its log counts (N, controls). Output: a dictionary, ``"profile"`` (N, tracks, 1000), logits over
-    positions, and ``"counts"`` (N, 1), log of 1 + the number of reads.
+    1000), a number for each of the middle bases [557, 1557) that the profile is of (`covered`), and its log counts
+    (N, controls). Output: a dictionary, ``"profile"`` (N, tracks, 1000), logits over positions, and ``"counts"``
+    (N, 1), log of 1 + the number of reads.
 
     A convolution of 21 taps, then eight units that take the ReLU of what comes in through 3 taps of dilation 2 to
     256 and add the cropped input *before* its ReLU; 64 wide, a last ReLU. Profile: 75 taps. Counts: a linear
@@ -86,6 +87,8 @@ class BPNet(nn.Module):
         self.controls = controls
         self.outputs = 40 if small else 1000
         self.length = self.outputs + taps - 1 + 4 * (2**layers - 1) + last - 1
+        beside = (self.length - self.outputs) // 2
+        self.covered = beside, beside + self.outputs  # the bases of the profile and of a control
         self.first = nn.Conv1d(4, width, taps)
         self.rest = nn.ModuleList(
             nn.Conv1d(width, width, 3, dilation=2**i) for i in range(1, layers + 1)

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from nucleoscope.alphabet import alphabet_of
+from nucleoscope.engine.answers import outputs
 from nucleoscope.engine.answers.steady import answer, check_finite
 from nucleoscope.engine.tracing.cache import doubled, in_turn
 from nucleoscope.methods.running import exactly, versions
-from nucleoscope.methods.tracks.track_edits import Inputs, resolution, track_of
+from nucleoscope.methods.tracks.track import Inputs, resolution, track_of
 from nucleoscope.methods.tracks.track_effect import asked_for, inputs_of
 
 
@@ -139,7 +140,7 @@ def _cut(own: Inputs, start: int, end: int) -> Inputs:
     parts = [own[0][..., start:end]]
     for number, t in enumerate(own[1:]):
         if t.ndim == 3:
-            _, per = track_of(own, number)
+            per = track_of(own, number).step
             parts.append(t[..., start // per : end // per])
         else:
             parts.append(t)
@@ -154,10 +155,15 @@ def _joined(left: Inputs, right: Inputs) -> Inputs:
 
 
 def _one(made: Any, output: Any) -> Tensor:
-    """The output that is asked about."""
-    found = made if output is None else made[output]
+    """The output that is asked about. Raises IndexError or TypeError that says what there is."""
+    try:
+        found = made if output is None else outputs.part(made, output)
+    except (KeyError, TypeError) as error:
+        raise IndexError(
+            f"output={output!r}: no such part of what the model returns: {outputs.described(made)}"
+        ) from error
     if not isinstance(found, Tensor):
         raise TypeError(
-            f"model: it returns a {type(made).__name__}; say by output which part is predicted"
+            f"output={output!r}: the model returns {outputs.described(made)}; say which part is predicted"
         )
     return found

@@ -22,7 +22,7 @@ from nucleoscope.methods.gradients.baselines import one_for_each, read_baselines
 from nucleoscope.methods.running import exactly, read_func, versions
 from nucleoscope.methods.tracks.args_baselines import read_args_baselines
 from nucleoscope.methods.tracks.modal_result import ModalAttribution, together
-from nucleoscope.methods.tracks.track_edits import Inputs
+from nucleoscope.methods.tracks.track import Inputs
 from nucleoscope.methods.tracks.track_effect import asked_for, inputs_of
 
 METHODS = ("integrated_gradients", "input_x_gradient")

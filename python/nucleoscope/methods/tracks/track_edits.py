@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import lcm
 from numbers import Integral, Real
 from typing import Any
 
+import torch
 from torch import Tensor
 
-Inputs = tuple[Tensor, ...]  # of one sequence: [1, A, L], then the further inputs
+from nucleoscope.methods.tracks.track import (
+    Bases,
+    Inputs,
+    channels,
+    given,
+    positional,
+    replaced,
+    sequence_of,
+    track_of,
+    whole,
+)
 
 
 @dataclass(frozen=True)
@@ -17,6 +27,8 @@ class Erase:
     """A stretch [start, end), in bases, of a track set to one value, in the track's own units.
 
     `input` is its number in `args`, [N, channels, positions] each; `channel` one of its channels, all by default.
+    `covers`: the bases [start, end) that the track runs along, where these are not all: BPNet's control has a
+    number a base in the middle of the sequence alone, (557, 1557) of 2,114.
     """
 
     start: int
@@ -24,13 +36,13 @@ class Erase:
     input: int = 0
     channel: int | None = None
     value: float = 0.0
+    covers: Bases | None = None
 
     def applied(self, inputs: Inputs) -> Inputs:
         """The inputs with this edit."""
-        track, step = track_of(inputs, self.input)
-        lo, hi = bins(self.start, self.end, inputs[0].shape[-1], step)
-        edited = track.clone()
-        channels(edited, self.channel)[..., lo:hi] = self.value
+        track = track_of(inputs, self.input, self.covers)
+        edited = track.values.clone()
+        channels(edited, self.channel)[..., track.bins(self.start, self.end)] = self.value
         return replaced(inputs, self.input, edited)
 
 
@@ -38,21 +50,22 @@ class Erase:
 class Put:
     """A track's values from `start` on, in bases, replaced: another cell type's, or a made peak.
 
-    values: [..., bins], as many channels as are meant.
+    values: [..., bins], as many channels as are meant. `covers` as of `Erase`.
     """
 
     start: int
     values: Tensor
     input: int = 0
     channel: int | None = None
+    covers: Bases | None = None
 
     def applied(self, inputs: Inputs) -> Inputs:
         """The inputs with this edit."""
-        track, step = track_of(inputs, self.input)
-        end = self.start + self.values.shape[-1] * step
-        lo, hi = bins(self.start, end, inputs[0].shape[-1], step)
-        edited = track.clone()
-        there = channels(edited, self.channel)[0, ..., lo:hi]
+        track = track_of(inputs, self.input, self.covers)
+        start = whole("start", self.start)
+        where = track.bins(start, start + self.values.shape[-1] * track.step)
+        edited = track.values.clone()
+        there = channels(edited, self.channel)[0, ..., where]
         if self.values.shape != there.shape:
             raise ValueError(
                 f"edits: Put has values of shape {tuple(self.values.shape)}, where {tuple(there.shape)} stand"
@@ -65,29 +78,32 @@ class Put:
 class Swap:
     """Two stretches of one width, in bases, in each other's place.
 
-    ``input=None``: of the sequence and of every track with positions, as a domain is moved.
+    ``input=None``: of the sequence and of every track with positions, as a domain is moved; each must run along
+    all of it. `covers` as of `Erase`, of one input.
     """
 
     first: int
     second: int
     width: int
     input: int | None = None
+    covers: Bases | None = None
 
     def applied(self, inputs: Inputs) -> Inputs:
         """The inputs with this edit."""
-        if abs(self.first - self.second) < self.width:
+        first, second, width = (
+            whole(name, getattr(self, name)) for name in ("first", "second", "width")
+        )
+        if abs(first - second) < width:
             raise ValueError(f"edits: {self} has stretches that overlap")
-        length = inputs[0].shape[-1]
-        which = [self.input] if self.input is not None else _positional(inputs)
+        if self.input is None and self.covers is not None:
+            raise ValueError(f"edits: {self}: covers is of one track; say which by input")
+        which = [self.input] if self.input is not None else positional(inputs)
         made = inputs
         for number in which:
-            track, step = track_of(inputs, number) if number >= 0 else (inputs[0], 1)
-            a, b = (bins(at, at + self.width, length, step) for at in (self.first, self.second))
-            edited = track.clone()
-            edited[..., slice(*a)], edited[..., slice(*b)] = (
-                track[..., slice(*b)],
-                track[..., slice(*a)],
-            )
+            track = sequence_of(inputs) if number == -1 else track_of(inputs, number, self.covers)
+            a, b = (track.bins(at, at + width) for at in (first, second))
+            edited = track.values.clone()
+            edited[..., a], edited[..., b] = track.values[..., b], track.values[..., a]
             made = replaced(made, number, edited)
         return made
 
@@ -102,84 +118,17 @@ class SetNumber:
 
     def applied(self, inputs: Inputs) -> Inputs:
         """The inputs with this edit."""
-        given = _given(inputs, self.input)
-        flat = given.clone().flatten(1)
+        numbers = given(inputs, self.input)
+        flat = numbers.clone().flatten(1)
         if not isinstance(self.index, Integral) or not 0 <= self.index < flat.shape[1]:
             raise IndexError(
                 f"edits: {self}: args[{self.input}] has numbers 0 to {flat.shape[1] - 1}"
             )
         flat[:, self.index] = self.value
-        return replaced(inputs, self.input, flat.view_as(given))
+        return replaced(inputs, self.input, flat.view_as(numbers))
 
 
 TrackEdit = Erase | Put | Swap | SetNumber
-
-
-def track_of(inputs: Inputs, number: int) -> tuple[Tensor, int]:
-    """A further input whose last axis runs along the sequence, and how many bases one of its bins has.
-
-    Raises ValueError where a bin would not be a whole number of bases.
-    """
-    track, length = _given(inputs, number), inputs[0].shape[-1]
-    size = track.shape[-1] if track.ndim == 3 else 0
-    if size == 0 or length % size:
-        raise ValueError(
-            f"args[{number}]: its last axis has {size} positions, which is no whole number of bases each of "
-            f"{length}: is it of another resolution? Tracks are [N, channels, positions]; what has no "
-            "positions (SetNumber) has another number of axes"
-        )
-    return track, length // size
-
-
-def bins(start: Any, end: Any, length: int, step: int) -> tuple[int, int]:
-    """A stretch in bases as bins of a track; raises where it is not there, or ends within a bin."""
-    for value in (start, end):
-        if not isinstance(value, Integral) or isinstance(value, bool):
-            raise TypeError(f"edits: {value!r} is no position; give whole numbers of bases")
-    if not 0 <= start < end <= length:
-        raise IndexError(f"edits: [{start}, {end}) does not lie in the {length} bases")
-    if start % step or end % step:
-        raise ValueError(
-            f"edits: [{start}, {end}) ends within a bin; this track has bins of {step} bases: use multiples"
-        )
-    return int(start) // step, int(end) // step
-
-
-def channels(track: Tensor, channel: int | None) -> Tensor:
-    """A view of one channel [1, positions], or of all."""
-    if channel is None:
-        return track
-    if track.ndim != 3 or not isinstance(channel, Integral) or not 0 <= channel < track.shape[1]:
-        raise IndexError(f"edits: channel={channel!r} of a track of shape {tuple(track.shape[1:])}")
-    return track[:, channel]
-
-
-def resolution(inputs: Inputs) -> int:
-    """The least number of bases that is a whole number of bins of every track with positions."""
-    return lcm(*(track_of(inputs, n)[1] for n in _positional(inputs) if n >= 0), 1)
-
-
-def replaced(inputs: Inputs, number: int, value: Tensor) -> Inputs:
-    """The inputs with another one in the place of args[number]; -1 is the sequence."""
-    return (*inputs[: number + 1], value, *inputs[number + 2 :])
-
-
-def _given(inputs: Inputs, number: Any) -> Tensor:
-    many = len(inputs) - 1
-    if not isinstance(number, int) or not 0 <= number < many:
-        raise IndexError(f"edits: input={number!r}: there are {many} further inputs, args[0] on")
-    return inputs[1 + number]
-
-
-def _positional(inputs: Inputs) -> list[int]:
-    """The sequence (-1) and the further inputs that run along it: [1, channels, positions].
-
-    Raises ValueError where such a one has bins that are no whole number of bases: it is not left as it is.
-    """
-    tracks = [n for n, t in enumerate(inputs[1:]) if t.ndim == 3]
-    for number in tracks:
-        track_of(inputs, number)
-    return [-1, *tracks]
 
 
 def read_edits(edits: Any) -> list[TrackEdit]:
@@ -193,6 +142,9 @@ def read_edits(edits: Any) -> list[TrackEdit]:
             raise TypeError(
                 f"edits: Put's values are a {type(edit.values).__name__}: give a tensor [..., bins]"
             )
+        if isinstance(edit, Put) and (edit.values.ndim == 0 or torch.isnan(edit.values).any()):
+            what = "hold NaN" if edit.values.ndim else "are a single number"
+            raise ValueError(f"edits: Put's values {what}: give a tensor [..., bins] of numbers")
         value = getattr(edit, "value", 0.0)
         if not isinstance(value, Real) or value != value:
             raise TypeError(f"edits: value={value!r} is no number")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -18,7 +19,8 @@ from nucleoscope.methods.edits.one_by_one import one_by_one
 from nucleoscope.methods.edits.several import Models
 from nucleoscope.methods.ensemble import members
 from nucleoscope.methods.running import exactly, read_func, versions
-from nucleoscope.methods.tracks.track_edits import Inputs, TrackEdit, read_edits
+from nucleoscope.methods.tracks.track import Inputs
+from nucleoscope.methods.tracks.track_edits import TrackEdit, read_edits
 
 
 def track_effect(
@@ -52,7 +54,7 @@ def track_effect(
     """
     alphabet = alphabet_of(model, alphabet)
     listed = read_edits(edits)
-    if not isinstance(batch, int) or batch < 1:
+    if not isinstance(batch, Integral) or isinstance(batch, bool) or batch < 1:
         raise ValueError(f"batch={batch!r}: sequences that go through the model at once, 1 or more")
     read_func(func)
     read = Read(target, func)
@@ -61,7 +63,7 @@ def track_effect(
     }  # fmt: skip
 
     def explain(one: Any) -> Effects:
-        return _effects(one, X, args, listed, read, alphabet, precision, batch)
+        return _effects(one, X, args, listed, read, alphabet, precision, int(batch))
 
     return one_by_one(members(model), X, args, read, settings, explain)
 
