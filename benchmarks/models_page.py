@@ -31,7 +31,8 @@ input times gradient, against torch's autograd. *IG*: integrated gradients, the 
 letters; random nets have many kinks. *DeepLIFT*: how far contributions are from the difference of outputs,
 in float64, or what refuses it. *Rollout*: whether each row of attention adds up to one. Parameters, receptive
 fields and shapes are proved in `tests/models/test_catalog.py`, the sources are in each model's docstring. At
-published sizes, with time and memory: [full_geometry.md](full_geometry.md).
+published sizes, with time and memory: [full_geometry.md](full_geometry.md). How weights are loaded, and what is
+asked of filters, terms and sums of effects: [models_use.md](models_use.md).
 
 | model | parameters | field, stride | letters | mutagenesis | gradient | IG | DeepLIFT | rollout | weights |
 |---|---:|---|---|---|---|---|---|---|---|

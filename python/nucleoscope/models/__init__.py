@@ -1,7 +1,8 @@
 """Architectures of the field, one a file, in plain torch: what nucleoscope explains.
 
 Each is made with its published geometry, and with a small one of the same graph for ``small=True``; weights are
-random, or a published file's by `load_weights`. `CATALOG` holds what is published of each.
+random, or a published file's by `load_weights`. `CATALOG` holds what is published of each. Beside them lies what
+only some kinds of model can be asked: motifs of filters, terms of an ontology, sums of effects.
 """
 
 from nucleoscope.models.additive import base_contributions, channel_effects
@@ -21,7 +22,9 @@ from nucleoscope.models.enformer import Enformer
 from nucleoscope.models.epibert import EpiBERT
 from nucleoscope.models.factorized_basset import FactorizedBasset
 from nucleoscope.models.gen_net import GenNet
+from nucleoscope.models.kernel_motifs import canonical, filter_influence, kernel_motifs
 from nucleoscope.models.knock_outs import knock_outs
+from nucleoscope.models.known_motifs import read_meme, tomtom
 from nucleoscope.models.loading import load_ci_spliceai, load_weights
 from nucleoscope.models.m6aformer import M6AFormer
 from nucleoscope.models.mpra_dragonn import MPRADragoNN
@@ -64,15 +67,20 @@ __all__ = [
     "SpliceNet",
     "SpliceSiteCount",
     "base_contributions",
+    "canonical",
     "channel_effects",
+    "filter_influence",
+    "kernel_motifs",
     "knock_outs",
     "load_ci_spliceai",
     "load_weights",
     "ontology",
     "read_dcell",
     "read_gennet",
+    "read_meme",
     "read_obo",
     "receptive_motifs",
     "rlipp",
     "term_contributions",
+    "tomtom",
 ]
