@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nucleoscope.engine.gradients.program import Program
+from nucleoscope.engine.graph import Graph
 from nucleoscope.engine.tracing.trace import trace
 from nucleoscope.engine.values.layers import layers
 from tests.engine.test_program import assert_near, by_autograd, on_a_path, some_numbers
@@ -93,3 +94,42 @@ def test_any_convolution(settings: dict[str, object]) -> None:
     made = Program(graph, X.dtype, torch.device("cpu")).gradient(X, read=some_numbers)
     for got, wanted in zip(made, by_autograd(model, X), strict=True):
         assert_near(got, wanted, 1e-12)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_products_of_bfloat16(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nucleoscope.engine.values.short.WIDE", 1)
+    model, X = lively(Between(CASES[name][0])).eval(), on_a_path(3, 40, torch.float32)
+    graph = trace(model, X, ())
+    assert Program(graph, X.dtype, torch.device("cpu"), short=True).short
+    held_to_float32(graph, X)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"stride": 3, "padding": 2},
+        {"dilation": 4, "padding": "same"},
+        {"padding": "valid", "bias": False},
+        {"groups": 2, "padding": 1},
+    ],
+)
+def test_any_convolution_of_bfloat16(
+    settings: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nucleoscope.engine.values.short.WIDE", 1)
+    inner = nn.Conv1d(6, 8, 5, **settings)  # type: ignore[arg-type]
+    model = nn.Sequential(conv(4, 6), nn.Softplus(), inner, nn.Softplus(), nn.Conv1d(8, 2, 1))
+    X = on_a_path(4, 50, torch.float32)
+    held_to_float32(trace(model, X, ()), X)
+
+
+def held_to_float32(graph: Graph, X: Tensor) -> None:
+    """A value and a gradient are near; where a unit lies beside its kink one number of a gradient need not be."""
+    short, whole = (
+        Program(graph, X.dtype, torch.device("cpu"), short).gradient(X, read=some_numbers)
+        for short in (True, False)
+    )
+    for got, wanted in zip(short, whole, strict=True):
+        assert got.dtype == torch.float32
+        assert 0 < (got - wanted).norm() < 0.05 * wanted.norm()

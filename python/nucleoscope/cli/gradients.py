@@ -60,7 +60,9 @@ OPTIONS = {"rule": "method"}  # named otherwise on the command line
 @click.option("--noise", type=click.Choice(["gaussian", "substitutions"]), help="What noise is.")
 @click.option("--level", type=float, help="Its standard deviation, or probability.")
 @click.option("--random-state", type=int, help="Seed of shuffles and noise.")
-@click.option("--precision", type=click.Choice(["fp32", "fp64"]), default="fp32", show_default=True)
+@click.option(
+    "--precision", type=click.Choice(["fp32", "fp64", "bf16"]), default="fp32", show_default=True
+)
 @click.option("--reverse-complement", is_flag=True, help="The mean over both strands.")
 @of_shifts
 @of_scores

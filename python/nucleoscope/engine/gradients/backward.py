@@ -82,6 +82,7 @@ class Backward:
         self.rows = 1 if single else max(1, min(memory, cache) // self.look.row)
         self.rows = min(self.rows, MOST)
         self.program: TracedGradient | None = None
+        self.short: TracedGradient | None = None  # whose gradients are taken in its stead
         large = points >= REPAID and points * self.look.row >= WORTH_A_TRACE
         worth = large and wanted == 1 and not single
         if program is None and traced is not None and worth and not self.look.own:
@@ -89,6 +90,11 @@ class Backward:
         self.program = program if program is not None and self._alike(program, one) else None
         if self.program is not None:
             self.rows = max(1, min(memory // self.look.row, self.program.program.batch))
+
+    @property
+    def differentiated(self) -> TracedGradient | None:
+        """The program whose gradients are taken; None: the model itself is differentiated."""
+        return self.short or self.program
 
     def _looked(self, one: tuple[Tensor, ...]) -> Look:
         cuts = Cuts()
@@ -141,8 +147,8 @@ class Backward:
     def _values_and_gradients(
         self, inputs: tuple[Tensor, ...]
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        if self.program is not None:
-            values, of = self.program(inputs[0], inputs[1:])
+        if self.differentiated is not None:
+            values, of = self.differentiated(inputs[0], inputs[1:])
             return values, (of,)
         leaves = self._leaves(inputs)
         values = self._ask(*(t.clone() for t in leaves))  # forward may write into them

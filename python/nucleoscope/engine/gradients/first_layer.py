@@ -105,7 +105,7 @@ def interpolated(backward: Backward) -> Behind | None:
     That is what leaves the layer and its gradient for each target, of all points of a batch and in the sums of as
     many paths as fill one.
     """
-    program = backward.program
+    program = backward.differentiated
     if program is None or (first := program.program.first) is None:
         return None
     value = first.layer.nodes[-1].meta["val"]

@@ -11,7 +11,8 @@ from torch import Tensor
 from nucleoscope.engine.graph import Graph
 from nucleoscope.engine.rules.registry import aten
 from nucleoscope.engine.values.forward import CLAIMS, Forward, forward_work, last_uses, size_of
-from nucleoscope.engine.values.layers import Held, Layer, layers
+from nucleoscope.engine.values.layers import Layer, layers
+from nucleoscope.engine.values.short import Short, held
 from nucleoscope.engine.workers import in_order, side_by_side
 
 ABREAST = 3  # samples that share a tile of `conv`
@@ -26,14 +27,19 @@ class Program:
 
     Constants are evaluated once, and none of them is given a gradient. On a processor each convolution over
     the length is one op with the BatchNorm, ReLU and residual behind it, and what lies between is kept
-    channels last; every other op is the traced one, and its way back is torch's.
+    channels last; every other op is the traced one, and its way back is torch's. With `short` the products
+    of wide convolutions are of bfloat16.
     """
 
-    def __init__(self, graph: Graph, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(
+        self, graph: Graph, dtype: torch.dtype, device: torch.device, short: bool = False
+    ) -> None:
         self.graph = graph
         self._forward = Forward(graph, dtype, device, pack=False)
         found = layers(graph) if device.type == "cpu" else {}
-        self._layers = {name: Held(each, self._forward.static) for name, each in found.items()}
+        self._layers = {
+            name: held(each, self._forward.static, short=short) for name, each in found.items()
+        }
         self._within = {n.name for each in found.values() for n in each.nodes[:-1]}
         ends = {n.name: name for name, each in found.items() for n in each.nodes}
         self._last = last_uses(graph, ends)  # a layer reads where its last node does
@@ -81,9 +87,11 @@ class Program:
             if node.name in made:
                 continue
             if node.name in self._layers:
-                held = self._layers[node.name]
-                joins = held.layer.residual
-                env[node.name] = held(env[held.layer.given], None if joins is None else env[joins])
+                layer = self._layers[node.name]
+                joins = layer.layer.residual
+                env[node.name] = layer(
+                    env[layer.layer.given], None if joins is None else env[joins]
+                )
             elif node.target is aten.sym_size.int:
                 env[node.name] = size_of(node, len(given))
             elif node.target not in CLAIMS:
@@ -134,6 +142,11 @@ class Program:
             return self._gradient(X, others, read, behind)
         values, gradients = zip(*in_order(part, parts, X.device), strict=True)
         return torch.cat(values), torch.cat(gradients)
+
+    @property
+    def short(self) -> bool:
+        """Whether any products are of bfloat16."""
+        return any(isinstance(layer, Short) for layer in self._layers.values())
 
     @property
     def batch(self) -> int:

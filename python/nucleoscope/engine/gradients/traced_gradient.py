@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -20,7 +20,7 @@ from nucleoscope.engine.values.forward import Forward
 # path of the net, and rounding decides which side that is.
 ALLOWED = {4: 0.05, 8: 1e-6}  # by the bytes of a number
 
-_programs: weakref.WeakKeyDictionary[Forward, Program] = weakref.WeakKeyDictionary()
+_programs: weakref.WeakKeyDictionary[Forward, dict[bool, Program]] = weakref.WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,18 @@ def traced_gradient(asked: Asked, read: Read) -> TracedGradient | None:
         return None
     if held.untraced:
         return None
-    packed = held.forward
-    if packed not in _programs:
-        _programs[packed] = Program(packed.graph, packed.like.dtype, packed.like.device)
-    return TracedGradient(_programs[packed], held.leaves.target().of_values)
+    return TracedGradient(_program(held.forward), held.leaves.target().of_values)
+
+
+def shortened(asked: Asked, read: Read, whole: TracedGradient) -> TracedGradient:
+    """The same with products of bfloat16."""
+    held: Traced = forward(asked, read)
+    return replace(whole, program=_program(held.forward, short=True))
+
+
+def _program(packed: Forward, *, short: bool = False) -> Program:
+    """Each is made once of a trace."""
+    made = _programs.setdefault(packed, {})
+    if short not in made:
+        made[short] = Program(packed.graph, packed.like.dtype, packed.like.device, short)
+    return made[short]

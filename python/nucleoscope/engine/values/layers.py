@@ -33,6 +33,10 @@ class Layer:
     def conv(self) -> torch.fx.Node:
         return self.nodes[0]
 
+    @property
+    def groups(self) -> int:
+        return int(argument(self.conv, 6, "groups", 1))
+
     def extended(self, graph: Graph) -> Layer | None:
         """The same with the next node, where that alone reads what is made so far and can be taken in."""
         last = self.nodes[-1]
@@ -108,9 +112,12 @@ class Held:
         self.stride, self.dilation = (
             int(argument(node, at, name, [1])[0]) for at, name in ((3, "stride"), (5, "dilation"))
         )
-        self.groups = int(argument(node, 6, "groups", 1))
+        self.groups = layer.groups
         span, pad = (self.taps - 1) * self.dilation, argument(node, 4, "padding", [0])
         self.pad = {"same": span // 2, "valid": 0}[pad] if isinstance(pad, str) else int(pad[0])
+        self._pack(taps)
+
+    def _pack(self, taps: Tensor) -> None:
         self.weight = pack_weight(taps, self.groups)
         self.back = pack_backward(taps, self.groups, self.dilation)
 

@@ -102,6 +102,11 @@ def deep_lift_shap(
     alphabet = alphabet_of(model, alphabet)
     if unknown not in UNKNOWN:
         raise ValueError(f"unknown={unknown!r}: use one of {', '.join(map(repr, UNKNOWN))}")
+    if precision == "bf16":
+        raise ValueError(
+            "precision='bf16': contributions add up to the difference of outputs, which rounded products do not; "
+            "use 'fp32' or 'fp64'"
+        )
     count, seed = read_count("n_shuffles", n_shuffles), read_random_state(random_state)
     read = Read(target, func)
 

@@ -16,16 +16,20 @@ from nucleoscope.engine.answers.steady import answer, check_finite, check_steady
 from nucleoscope.engine.gradients.backward import Backward, Look
 from nucleoscope.engine.gradients.traced_gradient import TracedGradient, traced_gradient
 from nucleoscope.engine.graph import FixedBatch
+from nucleoscope.engine.precision import SAYS
 from nucleoscope.engine.prepare import Asked, ask
 from nucleoscope.engine.tracing.cache import doubled, in_turn
 from nucleoscope.methods import ensemble
 from nucleoscope.methods.alike import check_alike
+from nucleoscope.methods.gradients.in_bf16 import check_place, shorten
 from nucleoscope.methods.gradients.unmoved import unmoved
 from nucleoscope.methods.reduce import project
 from nucleoscope.methods.running import exactly, read_func, versions
 from nucleoscope.result import Attribution, Check
 
 CENTERS = ("mean", "none")
+PRECISIONS = ("fp32", "fp64", "bf16")
+ALWAYS = 1 << 62  # points that are worth a trace, whatever the model
 BLOCK = 64  # sequences whose sums are held together
 
 
@@ -36,6 +40,7 @@ class _Known:
     single: bool  # whether it takes one sequence at a time
     look: Look | None = None
     program: TracedGradient | None = None  # once its gradient was the model's
+    short: Check | None = None  # once gradients in bfloat16 were held against it
     points: int = 0  # that were asked about so far
 
 
@@ -49,6 +54,7 @@ class Opened:
     asked: Asked
     backward: Backward
     view: ensemble.View
+    checks: tuple[Check, ...] = ()
 
     def __len__(self) -> int:
         return len(self.asked.sequences.letters)
@@ -97,8 +103,10 @@ def attributed(
     """
     if center not in CENTERS:
         raise ValueError(f"center={center!r}: use one of {', '.join(map(repr, CENTERS))}")
-    if precision not in ("fp32", "fp64"):
-        raise ValueError(f"precision={precision!r}: gradients are computed in 'fp32' or 'fp64'")
+    if precision not in PRECISIONS:
+        raise ValueError(
+            f"precision={precision!r}: gradients are computed in one of {', '.join(map(repr, PRECISIONS))}"
+        )
     read_func(func)
     members, read, facts = ensemble.members(model), Read(target, func), []
     settings: dict[str, Any] = {
@@ -128,14 +136,13 @@ def attributed(
                 found = explain(opened)
                 still = unmoved(asked, read, centred(found.raw), found.original)
                 checks = (
-                    *_differentiable(opened), *still, *found.checks, *_of_half(asked, read, found)
+                    *_differentiable(opened), *opened.checks, *still, *found.checks, *_of_half(asked, read, found)
                 )  # fmt: skip
             begin, stop = tally.sites(view)
             tally.add(view, found.raw[..., begin:stop], found.original, checks)
             taken = {"model_taken": asked.taken} if asked.taken else {}
-            facts.append(
-                {"precision": str(found.raw.dtype).removeprefix("torch."), **found.facts, **taken}
-            )
+            kind = str(found.raw.dtype).removeprefix("torch.")
+            facts.append({"precision": SAYS.get(precision, kind), **found.facts, **taken})
     many = isinstance(target, list)
     said = {
         "method": method, "target": str(read), "center": center, "hypothetical": hypothetical,
@@ -168,14 +175,19 @@ def opened_for(asked: Asked, read: Read, view: ensemble.View, points: int = 1) -
         where = read.leaves(made)
         return where.read(where.joined(made))
 
+    check_place(asked)
     known.points += points * len(asked.sequences.letters)
+    short = asked.precision == "bf16"
     backward = Backward(
         model, targets, inputs, memory=asked.memory, single=known.single,
-        traced=lambda: traced_gradient(asked, read), points=known.points, look=known.look,
-        program=known.program,
+        traced=lambda: traced_gradient(asked, read), points=ALWAYS if short else known.points,
+        look=known.look, program=known.program,
     )  # fmt: skip
     known.look, known.program = backward.look, backward.program
-    return Opened(asked, backward, view)
+    if not short:
+        return Opened(asked, backward, view)
+    known.short = shorten(asked, read, backward, inputs, known.short)
+    return Opened(asked, backward, view, (known.short,))
 
 
 def _found(asked: Asked, inputs: tuple[Tensor, ...], read: Read) -> _Known:

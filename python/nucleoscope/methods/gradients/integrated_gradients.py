@@ -83,7 +83,8 @@ def integrated_gradients(
         columns add up to 1 nothing points off the simplex as it is; with zeros it does, and without it
         the scores do not add up.
     precision
-        ``"fp32"``, or ``"fp64"``: a copy of the model in float64 is asked.
+        ``"fp32"``, or ``"fp64"``: a copy of the model in float64 is asked. ``"bf16"``, on a processor with
+        AVX512_BF16: gradients by products of bfloat16, targets in float32; a check says what they are off by.
 
     Returns
     -------
