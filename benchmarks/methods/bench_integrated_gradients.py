@@ -37,10 +37,10 @@ def seconds(job: Callable[[], object]) -> float:
     return time.perf_counter() - begun
 
 
-def ours(model: nn.Module, X: Tensor, steps: int, target: int) -> Tensor:
+def ours(model: nn.Module, X: Tensor, steps: int, target: int, precision: str = "fp32") -> Tensor:
     made = nucleoscope.integrated_gradients(
         model, X, target=target, n_steps=steps, method="midpoint", baselines="uniform",
-        hypothetical=True,
+        hypothetical=True, precision=precision,
     )  # fmt: skip
     return made.scores
 
