@@ -132,7 +132,7 @@ def test_one_sequence_at_a_time() -> None:
             ValueError,
             "center='alternatives': use one of 'mean', 'none'",
         ),
-        ({"precision": "bf16"}, ValueError, "precision='bf16': gradients are computed in"),
+        ({"precision": "fp8"}, ValueError, "precision='fp8': gradients are computed in"),
         ({"layout": "LNC"}, ValueError, "layout='LNC'"),
         ({"alphabet": "ACG"}, ValueError, "the 3 letters of alphabet"),
         ({"func": 3}, TypeError, "func=3"),
