@@ -82,6 +82,37 @@ def test_accessibility_times_its_gradient() -> None:
     assert got.gap is None
 
 
+@pytest.mark.parametrize("method", ["integrated_gradients", "input_x_gradient"])
+def test_several_models_give_their_mean_and_spread(method: str) -> None:
+    """As EpiBERT's map is the mean of its folds'."""
+    other = Modal()
+    with torch.no_grad():
+        other.track.weight *= -2.0
+    models, ask = [Smooth(), other], ASK | {"method": method, "target": [0, 1]}
+    each = [modal_attributions(model, X, ARGS, **ask) for model in models]
+    got = modal_attributions(models, X, ARGS, **ask)
+    assert got.spread is not None
+    for at in range(3):
+        scores = torch.stack([one.scores[at] for one in each])
+        torch.testing.assert_close(got.scores[at], scores.mean(0))
+        torch.testing.assert_close(got.spread[at], scores.std(0))
+        slopes = torch.stack([one.slopes[at] for one in each])
+        torch.testing.assert_close(got.slopes[at], slopes.mean(0))
+    assert got.facts["models"] == 2
+    assert got.facts["n_steps"] == each[0].facts["n_steps"]
+    torch.testing.assert_close(got.original, (each[0].original + each[1].original) / 2)
+    if method == "integrated_gradients":
+        assert got.gap is not None
+        assert each[0].gap is not None
+        assert each[1].gap is not None
+        torch.testing.assert_close(got.gap, (each[0].gap + each[1].gap) / 2)
+        assert [c.name for c in got.checks] == [f"completeness (model {n} of 2)" for n in (1, 2)]
+    else:
+        assert got.gap is None
+    with pytest.raises(ValueError, match="the list is empty"):
+        modal_attributions([], X, ARGS, **ask)
+
+
 def test_what_is_refused() -> None:
     net = Smooth()
     for bad, error, said in (

@@ -206,6 +206,24 @@ def test_deletions_are_their_definition() -> None:
     assert int(middle.windows[1]) == 0  # 40 + 4 - 48: as far as the region allows
 
 
+def test_deletions_by_several_models_are_their_mean() -> None:
+    folds = [COrigami(small=True).eval() for _ in range(3)]
+    region = F.one_hot(torch.arange(140)[None] % 4, 5).transpose(1, 2).float()
+    given = (region, (torch.rand(1, 2, 140),))
+    ask: dict[str, Any] = {"length": 96, "width": 8, "alphabet": "ATCGN"}
+    each = torch.stack([deletion_screen(one, *given, **ask).impact for one in folds])
+    got = deletion_screen(folds, *given, **ask)
+    torch.testing.assert_close(got.impact, each.mean(0))
+    assert got.spread is not None
+    torch.testing.assert_close(got.spread, each.std(0))
+    assert got.facts["models"] == 3
+    assert deletion_screen(folds[:1], *given, **ask).spread is None
+    half = COrigami(small=True).eval()
+    half.forward = lambda x, s: COrigami.forward(half, x, s)[:, :3]  # type: ignore[method-assign]
+    with pytest.raises(ValueError, match=r"model 1 \(COrigami\) \[12, 12\]; model 2 .* \[3, 12\]"):
+        deletion_screen([folds[0], half], *given, **ask)
+
+
 BAD: list[tuple[Any, type[Exception], str]] = [
     (Erase(6, 14), ValueError, "bins of 3 bases"),
     (Erase(6, 36), IndexError, "does not lie in the 33"),

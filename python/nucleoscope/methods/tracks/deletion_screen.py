@@ -12,7 +12,11 @@ from torch import Tensor, nn
 from nucleoscope.alphabet import alphabet_of
 from nucleoscope.engine.answers import outputs
 from nucleoscope.engine.answers.steady import answer, check_finite
+from nucleoscope.engine.prepare import Asked
 from nucleoscope.engine.tracing.cache import doubled, in_turn
+from nucleoscope.methods.edits.one_by_one import averaged
+from nucleoscope.methods.edits.several import Models
+from nucleoscope.methods.ensemble import members
 from nucleoscope.methods.running import exactly, versions
 from nucleoscope.methods.tracks.track import Inputs, resolution, track_of
 from nucleoscope.methods.tracks.track_effect import asked_for, inputs_of
@@ -27,10 +31,11 @@ class Deletions:
     windows: Tensor  # [deletion] first base of the window that it is seen in
     width: int
     facts: dict[str, Any] = field(default_factory=dict)
+    spread: Tensor | None = None  # standard deviation of the impact over several models
 
 
 def deletion_screen(
-    model: nn.Module,
+    model: Models,  # of several, the mean
     X: Tensor,  # [N, 4, R] one-hot, a region longer than the model's input
     args: tuple[Tensor, ...]
     | None = None,  # tracks [N, channels, bins] of the same region; others [N, ...]
@@ -76,39 +81,71 @@ def deletion_screen(
         raise ValueError(
             f"width={width}: a deletion lies in the middle of a window of length={length}: give no more than that"
         )
+    models = members(model)
     with in_turn:
-        asked = asked_for(model, X, args, alphabet, precision)
-        region = X.shape[2]
-        if region < length + width:
-            raise ValueError(
-                f"X: a region of {region} bases; length + width = {length + width} are needed, so that the "
-                "window is full behind a deletion"
-            )
-        grid = resolution(inputs_of(asked, 0))
-        wrong = [n for n, v in (("length", length), ("width", width), ("step", step)) if v % grid]
-        if wrong:
-            raise ValueError(f"{wrong[0]}: the tracks' bins have {grid} bases: give a multiple")
-        starts = torch.arange(0, region - width, step)  # one further on is behind all windows
-        windows = ((starts + width // 2 - length // 2) // grid * grid).clamp(
-            0, region - length - width
-        )
-        windows -= windows % grid
-        with exactly(asked), torch.no_grad():
-            check_finite(asked.model)
-            example, *others = _cut(inputs_of(asked, 0), 0, length)
-            answer(asked.model, example.to(asked.native), tuple(
-                t.to(asked.native) if t.is_floating_point() else t for t in others
-            ))  # fmt: skip
-            net = doubled(asked.model) if asked.dtype != asked.native else asked.model
-            impact = torch.stack([
-                _screened(net, inputs_of(asked, n), starts, windows, length, width, output)
-                for n in range(len(X))
-            ])  # fmt: skip
+        first = asked_for(models[0], X, args, alphabet, precision)
+        starts, windows = _laid(inputs_of(first, 0), length, width, step)
+        each = [first, *(asked_for(one, X, args, alphabet, precision) for one in models[1:])]
+        _check_alike(models, [_predicted(asked, length, output) for asked in each])
+        impact, spread = averaged([
+            _impact(asked, starts, windows, length, width, output) for asked in each
+        ])  # fmt: skip
     facts = {
         "method": "deletion_screen", "length": length, "step": step, "output": output,
-        "precision": precision, "score": "mean |change| over the output", **versions(),
+        "precision": precision, "score": "mean |change| over the output",
+        **({"models": len(models)} if len(models) > 1 else {}), **versions(),
     }  # fmt: skip
-    return Deletions(impact, starts, windows, int(width), facts)
+    return Deletions(impact, starts, windows, int(width), facts, spread)
+
+
+def _laid(own: Inputs, length: int, width: int, step: int) -> tuple[Tensor, Tensor]:
+    """Where deletions begin, and the windows that they are seen in."""
+    region = own[0].shape[2]
+    if region < length + width:
+        raise ValueError(
+            f"X: a region of {region} bases; length + width = {length + width} are needed, so that the "
+            "window is full behind a deletion"
+        )
+    grid = resolution(own)
+    wrong = [n for n, v in (("length", length), ("width", width), ("step", step)) if v % grid]
+    if wrong:
+        raise ValueError(f"{wrong[0]}: the tracks' bins have {grid} bases: give a multiple")
+    starts = torch.arange(0, region - width, step)  # one further on is behind all windows
+    windows = ((starts + width // 2 - length // 2) // grid * grid).clamp(0, region - length - width)
+    return starts, windows - windows % grid
+
+
+def _predicted(asked: Asked, length: int, output: Any) -> list[int]:
+    """The shape of what is predicted of the first window. Raises what names an argument that is not taken."""
+    check_finite(asked.model)
+    with exactly(asked), torch.no_grad():
+        example, *others = _cut(asked.part(0, 1), 0, length)
+        return list(_one(answer(asked.model, example, tuple(others)), output).shape[1:])
+
+
+def _check_alike(models: list[Any], shapes: list[list[int]]) -> None:
+    """Refuse maps of unlike shapes: their mean changes are of unlike things."""
+    if any(shape != shapes[0] for shape in shapes):
+        said = "; ".join(
+            f"model {at + 1} ({type(model).__name__}) {shape}"
+            for at, (model, shape) in enumerate(zip(models, shapes, strict=True))
+        )
+        raise ValueError(
+            f"model: unlike maps are predicted: {said}. Name by output what all of them have, or screen by one at "
+            "a time"
+        )
+
+
+def _impact(
+    asked: Asked, starts: Tensor, windows: Tensor, length: int, width: int, output: Any
+) -> Tensor:
+    """The impact of each deletion on each region, by one model."""
+    with exactly(asked), torch.no_grad():
+        net = doubled(asked.model) if asked.dtype != asked.native else asked.model
+        return torch.stack([
+            _screened(net, inputs_of(asked, n), starts, windows, length, width, output)
+            for n in range(len(asked.sequences.letters))
+        ])  # fmt: skip
 
 
 def _screened(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nucleoscope.alphabet import alphabet_of
 from nucleoscope.engine.answers.read import Func, Read
@@ -18,12 +18,19 @@ from nucleoscope.engine.gradients.quadrature import rule
 from nucleoscope.engine.graph import FixedBatch
 from nucleoscope.engine.prepare import Asked
 from nucleoscope.engine.tracing.cache import doubled, in_turn
+from nucleoscope.methods.edits.one_by_one import each_of
+from nucleoscope.methods.edits.several import Models
+from nucleoscope.methods.ensemble import members
 from nucleoscope.methods.gradients.baselines import one_for_each, read_baselines
 from nucleoscope.methods.running import exactly, read_func, versions
 from nucleoscope.methods.tracks.args_baselines import read_args_baselines
-from nucleoscope.methods.tracks.modal_result import ModalAttribution, together
+from nucleoscope.methods.tracks.modal_result import (
+    ModalAttribution,
+    averaged_over_models,
+    together,
+)
 from nucleoscope.methods.tracks.track import Inputs
-from nucleoscope.methods.tracks.track_effect import asked_for, inputs_of
+from nucleoscope.methods.tracks.track_effect import asked_for, inputs_of, settings_of
 
 METHODS = ("integrated_gradients", "input_x_gradient")
 Baseline = float | Tensor
@@ -31,7 +38,7 @@ STEPS = 32
 
 
 def modal_attributions(
-    model: nn.Module,
+    model: Models,  # of several, the mean
     X: Tensor,  # [N, 4, L] one-hot
     args: tuple[Tensor, ...],  # further inputs, each [N, ...]
     *,
@@ -62,7 +69,8 @@ def modal_attributions(
     n_steps
         Nodes of the path, 8 or more, 32 by default: Gauss-Legendre on a smooth net, midpoints on one with kinks.
 
-    The other arguments are those of `saturation_mutagenesis`; every input must be of floating point.
+    The other arguments are those of `saturation_mutagenesis`; every input must be of floating point. Of several
+    models (EpiBERT's folds) all is the mean, and `spread` the standard deviation of the scores.
 
     Raises
     ------
@@ -83,35 +91,46 @@ def modal_attributions(
     along = method == "integrated_gradients"
     if not along:
         _no_path(baselines=baselines, args_baselines=args_baselines, n_steps=n_steps)
-    baselines, n_steps = "uniform" if baselines is None else baselines, _read_steps(n_steps)
+    ends = ("uniform" if baselines is None else baselines), args_baselines
+    steps = _read_steps(n_steps) if along else None
     read_func(func)
     read = Read(target, func)
-    with in_turn:
-        asked = asked_for(model, X, args, alphabet, precision)
-        for i, arg in enumerate(asked.others):
-            if not arg.is_floating_point():
-                raise TypeError(f"args[{i}]: it holds {arg.dtype}, of which there is no slope")
-        starts = one_for_each(read_baselines(baselines, asked.sequences))
-        others = read_args_baselines(args_baselines, asked.others)
-        with exactly(asked):
-            backward = _backward(asked, read, memory)
-            smooth = not backward.look.kinks
-            path = rule("gauss_legendre" if smooth else "midpoint", n_steps)
-            nodes, weights = (path.nodes, path.weights) if along else (np.ones(1), np.ones(1))
-            found = []
-            for n in range(len(X)):
-                own = inputs_of(asked, n)
-                base = (
-                    starts.of(slice(n, n + 1))[0][:1],
-                    *(o[min(n, len(o) - 1)][None] for o in others),
-                )
-                start = tuple(b.to(t) for b, t in zip(base, own, strict=True))
-                slopes = _mean_slopes(backward, own, start, nodes, weights)
-                ends = backward.values(own), backward.values(start) if along else None
-                found.append((own, start, slopes, ends))
-    return together(found, read, along, {
-        "method": method, "target": str(read), "rule": path.name if along else "at the inputs",
-        "n_steps": n_steps if along else 1, "precision": precision,
+
+    def explain(one: Any) -> ModalAttribution:
+        with in_turn:
+            asked = asked_for(one, X, args, alphabet, precision)
+            with exactly(asked):
+                return _explained(asked, read, ends, steps, memory)
+
+    settings = settings_of(alphabet, precision)
+    return averaged_over_models(each_of(members(model), X, args, read, settings, explain))
+
+
+def _explained(
+    asked: Asked, read: Read, ends: tuple[Any, Any], steps: int | None, memory: int
+) -> ModalAttribution:
+    """What one model's inputs add, along a path of so many nodes, or by the slope where they are."""
+    for i, arg in enumerate(asked.others):
+        if not arg.is_floating_point():
+            raise TypeError(f"args[{i}]: it holds {arg.dtype}, of which there is no slope")
+    starts = one_for_each(read_baselines(ends[0], asked.sequences))
+    others = read_args_baselines(ends[1], asked.others)
+    backward = _backward(asked, read, memory)
+    nodes, weights, named = np.ones(1), np.ones(1), "at the inputs"
+    if steps is not None:
+        path = rule("midpoint" if backward.look.kinks else "gauss_legendre", steps)
+        nodes, weights, named = path.nodes, path.weights, path.name
+    found = []
+    for n in range(len(asked.sequences.letters)):
+        own = inputs_of(asked, n)
+        base = (starts.of(slice(n, n + 1))[0][:1], *(o[min(n, len(o) - 1)][None] for o in others))
+        start = tuple(b.to(t) for b, t in zip(base, own, strict=True))
+        slopes = _mean_slopes(backward, own, start, nodes, weights)
+        values = backward.values(own), backward.values(start) if steps is not None else None
+        found.append((own, start, slopes, values))
+    return together(found, read, steps is not None, {
+        "method": METHODS[0] if steps is not None else METHODS[1],
+        "target": str(read), "rule": named, "n_steps": len(nodes), "precision": asked.precision,
         "units": "scores: the output's; slopes: the output's by one of the input", **versions(),
     })  # fmt: skip
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from nucleoscope.engine.answers.read import Read
+from nucleoscope.methods.edits.one_by_one import averaged, checks_of_all, facts_of_all
 from nucleoscope.methods.gradients.adding_up import added_up
 from nucleoscope.result import Check
 
@@ -31,6 +32,7 @@ class ModalAttribution:
     gap: Tensor | None  # what all scores' sum misses of original - baseline, [N, T]
     facts: dict[str, Any] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
+    spread: tuple[Tensor, ...] | None = None  # standard deviation of the scores over several models
 
     @property
     def shares(self) -> Tensor:
@@ -87,3 +89,24 @@ def _moved(sizes: Tensor, read: Read) -> tuple[Check, ...]:
         "are NaN. Is it constant, as a softmax summed over all classes is, or saturated?"
     )
     return (Check("target", False, said),)
+
+
+def averaged_over_models(found: list[ModalAttribution]) -> ModalAttribution:
+    """The mean of what was found of each model, and the spread of the scores."""
+    if len(found) == 1:
+        return found[0]
+
+    def inputs(name: str) -> list[tuple[Tensor, Tensor | None]]:
+        return [averaged(each) for each in zip(*(getattr(f, name) for f in found), strict=True)]
+
+    def mean(name: str) -> Tensor | None:
+        held = [getattr(each, name) for each in found]
+        return None if held[0] is None else averaged(held)[0]
+
+    scores, slopes = inputs("scores"), inputs("slopes")
+    original = mean("original")
+    assert original is not None
+    return ModalAttribution(
+        tuple(m for m, _ in scores), tuple(m for m, _ in slopes), original, mean("baseline"), mean("gap"),
+        facts_of_all(found), checks_of_all(found), tuple(s for _, s in scores if s is not None),
+    )  # fmt: skip

@@ -58,14 +58,11 @@ def track_effect(
         raise ValueError(f"batch={batch!r}: sequences that go through the model at once, 1 or more")
     read_func(func)
     read = Read(target, func)
-    settings: dict[str, Any] = {
-        "layout": "NCL", "alphabet": alphabet, "precision": precision, "memory": None, "device": None,
-    }  # fmt: skip
 
     def explain(one: Any) -> Effects:
         return _effects(one, X, args, listed, read, alphabet, precision, int(batch))
 
-    return one_by_one(members(model), X, args, read, settings, explain)
+    return one_by_one(members(model), X, args, read, settings_of(alphabet, precision), explain)
 
 
 def _effects(
@@ -100,10 +97,14 @@ def asked_for(
     """A checked request of the model itself."""
     if precision not in ("fp32", "fp64"):
         raise ValueError(f"precision={precision!r}: the model itself is run in 'fp32' or 'fp64'")
-    return ask(
-        model, X, args, start=0, end=None, layout="NCL", alphabet=alphabet, precision=precision,
-        memory=None, device=None,
-    )  # fmt: skip
+    return ask(model, X, args, start=0, end=None, **settings_of(alphabet, precision))
+
+
+def settings_of(alphabet: str, precision: str) -> dict[str, Any]:
+    """What a request is read by."""
+    return {
+        "layout": "NCL", "alphabet": alphabet, "precision": precision, "memory": None, "device": None,
+    }  # fmt: skip
 
 
 def inputs_of(asked: Asked, n: int) -> Inputs:
