@@ -376,6 +376,7 @@ def test_gen_net_s_other_forms() -> None:
         ([[(0, 0), (0, 0)]], r"edge \(0, 0\) from layer0_node to layer1_node is named twice"),
         ([[(0, 0, 0)]], r"\(0, 0, 0\) from layer0_node to layer1_node is no pair"),
         ([[(0.5, 0)]], r"\(0\.5, 0\) from layer0_node to layer1_node is no pair"),
+        ([[(0, 0)], 5], "topology: 5 from layer1_node to layer2_node is no list of edges"),
         ([(0, 0)], r"topology: 0 from layer0_node to layer1_node is no pair"),
     ],
 )

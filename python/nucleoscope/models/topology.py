@@ -42,6 +42,10 @@ def checked(topology: Sequence[Sequence[Edge]]) -> list[list[Edge]]:
 def _edges(at: int, edges: Iterable[Edge]) -> list[Edge]:
     """The edges from one layer to the next, as pairs of numbers from 0 that are there once."""
     between = f"from layer{at}_node to layer{at + 1}_node"
+    if not isinstance(edges, Iterable):
+        raise ValueError(
+            f"topology: {edges!r} {between} is no list of edges (node below, node above)"
+        )
     made: dict[Edge, None] = {}
     for edge in edges:
         try:
