@@ -41,7 +41,8 @@ RESULTS = Path(__file__).parent / "results" / "full_geometry.json"
 BUDGET = 1 << 30  # bytes that a call may hold beside what one sequence takes
 BASE = 400 << 20  # Python, torch and what they load
 SITES, STEPS = 4, 8
-PACKED = 2  # times the weights: as kernels read them, and while they are laid out so
+PACKED = 2  # times the weights, as kernels read them
+LAYING = 2  # times the weights, while they are laid out so: before a sequence's values are held
 LAID_OUT = 1.4  # what torch's convolutions take on their way back, of what is kept for them
 TWICE = 64 << 20  # constants up to which a model is held in float64 as well
 FURTHER = {"EpiBERT": [(1, 131_072), (693,)], "C.Origami": [(2, 2_097_152)]}
@@ -85,12 +86,12 @@ def planned(size: Footprint) -> dict[str, int]:
     """Bytes that each method holds at its peak, counted beforehand: one sequence's, or a budget of batches."""
     double = 2 * size.weights if size.weights // 4 <= TWICE else 0
     kept = int(LAID_OUT * size.graph)
+    laying = LAYING * size.weights
+    values = double + size.graph + BUDGET  # the original's, and batches of changes
     ways = {
-        "mutagenesis": double
-        + size.graph
-        + BUDGET,  # the original's values, and batches of changes
+        "mutagenesis": max(laying, values),
         "integrated gradients": max(kept, BUDGET),
-        "DeepLIFT": max(2 * kept, BUDGET),  # the sequence and its baseline
+        "DeepLIFT": max(laying, 2 * kept, BUDGET),  # the sequence and its baseline
         "rollout": max(2 * size.forward, BUDGET),
     }
     copies = {"mutagenesis": PACKED, "DeepLIFT": PACKED}
