@@ -150,7 +150,7 @@ def cell(name: str, method: str, need: int, limit: float, seconds: float) -> dic
     if ended.returncode:
         return figure | {"open": f"it failed: {ended.stderr.decode()[-300:]}"}
     made: dict[str, Any] = json.loads(ended.stdout)
-    return figure | made
+    return figure | made | {"instruction_set": conditions()["instruction_set"]}
 
 
 def keep(result: dict[str, Any]) -> None:
@@ -175,7 +175,9 @@ def main() -> None:
     result: dict[str, Any] = (
         json.loads(RESULTS.read_text()) if RESULTS.exists() else {"systems": {}}
     )
-    result |= {"command": "python -m benchmarks.full_geometry", **conditions()}
+    machine = conditions()
+    del machine["instruction_set"]  # each call tells its own: they are of more than one machine
+    result |= {"command": "python -m benchmarks.full_geometry", **machine}
     for name in given.only:
         if name in full_transparent.SYSTEMS:
             row = result["systems"].setdefault(name, {"rollout": {"none": "no attention"}})

@@ -8,10 +8,11 @@ from typing import Any
 PAGE = Path(__file__).parents[1] / "docs" / "full_geometry.md"
 HEAD = """# Every system at its published size
 
-Written by `{command}`, on {processor} ({cores} cores, {instruction_set}, torch {torch}, Python {python};
-other programs ran beside it). Weights are drawn at random. *Mutagenesis* is of 4 sites (12 substitutions), *IG*
-of 8 steps, *DeepLIFT* of one baseline, *rollout* of all layers; networks of terms have every term and every
-input *knocked out*. A cell is processor seconds of the first call, which traces and checks, those of a second
+Written by `{command}`, on {processor} ({cores} cores, torch {torch}, Python {python};
+other programs ran beside it), with AVX2, or where a cell is marked ᵃ with AVX-512.
+
+Weights are drawn at random. *Mutagenesis* is of 4 sites (12 substitutions), *IG* of 8 steps, *DeepLIFT* of one
+baseline, *rollout* of all layers; networks of terms have every term and every input *knocked out*. A cell is processor seconds of the first call, which traces and checks, those of a second
 one behind a comma where there was one, and the peak of the process of what the plan gives beforehand. What is
 *refused* is so in a sentence, which is in [full_geometry.json](../benchmarks/results/full_geometry.json); what is
 *open*, or –, though it could be asked, was not run, or not to its end.
@@ -31,7 +32,9 @@ def cell(made: dict[str, Any] | None) -> str:
     if "refused" in made:
         return "refused"
     again = f", {_rounded(made['processor_again'])} s" if "processor_again" in made else ""
-    return f"{_rounded(made['processor_seconds'])} s{again}; {made['peak_gb']:.2f} of {made['planned_gb']:.2f} GB"
+    wide = "ᵃ" if made["instruction_set"].startswith("v4") else ""
+    memory = f"{made['peak_gb']:.2f} of {made['planned_gb']:.2f} GB"
+    return f"{_rounded(made['processor_seconds'])} s{again}{wide}; {memory}"
 
 
 def _rounded(seconds: float) -> str:
