@@ -131,3 +131,44 @@ def test_what_is_off_by_much_fails_its_check(monkeypatch: pytest.MonkeyPatch) ->
     made = nucleoscope.saliency(net(), sequences(1, 70), target=0, precision="bf16")
     (said,) = [check for check in made.checks if check.name == "bf16"]
     assert not said.passed
+
+
+class Gated(nn.Module):
+    """A small target beside a large one, and a wide branch that opens where base 0 is A."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wide = net()
+        self.eval()
+
+    def forward(self, x: Tensor) -> Tensor:
+        made = self.wide(x) * x[:, :1, 0]
+        flat = x.mean((1, 2))
+        return torch.stack([made[:, 0] + flat, 1e-3 * flat, 0 * made[:, 1]], 1)
+
+
+@needs_bf16
+def test_each_sequence_and_target_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    pack = Short._pack
+    monkeypatch.setattr(Short, "_pack", lambda self, taps: pack(self, taps * 1.5))
+    model, X = Gated(), sequences(1, 70)
+    opened, shut = X.clone(), X.clone()
+    opened[0, :, 0], shut[0, :, 0] = torch.eye(4)[0], torch.eye(4)[3]
+
+    def said(X: Tensor, target: Any, **views: Any) -> list[bool]:
+        made = nucleoscope.saliency(model, X, target=target, precision="bf16", **views)
+        return [check.passed for check in made.checks if check.name.startswith("bf16")]
+
+    assert said(opened, 1) == [True]
+    assert said(opened, [1, 0]) == [False]
+    assert said(opened, 0) == [False]
+    assert said(opened, 2) == [True]  # a gradient of 0 is not off
+    assert said(opened, 0, reverse_complement=True) == [False, False]
+
+
+@needs_bf16
+def test_a_tolerance_is_of_float32() -> None:
+    with pytest.raises(ValueError, match=r"tolerance=0.01: .*'fp32'"):
+        nucleoscope.integrated_gradients(
+            net(), sequences(1, 70), target=0, tolerance=0.01, precision="bf16"
+        )

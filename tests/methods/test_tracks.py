@@ -229,6 +229,8 @@ BAD: list[tuple[Any, type[Exception], str]] = [
     (Erase(6, 36), IndexError, "does not lie in the 33"),
     (Erase(6, 15, input=2), IndexError, "2 further inputs"),
     (Erase(6, 15, channel=2), IndexError, "channel=2"),
+    (Erase(6, 15, channel=True), IndexError, "channel=True"),
+    (SetNumber(True, 0.0, input=1), IndexError, "numbers 0 to 1"),
     (Erase(6, 15, input=1), ValueError, "another resolution"),
     (Erase(6.0, 15), TypeError, "whole numbers"),  # type: ignore[arg-type]
     (Erase(6, 15, value=float("nan")), TypeError, "no number"),

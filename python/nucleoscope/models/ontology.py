@@ -123,8 +123,9 @@ def _in_order(children: Mapping[str, Mapping[str, None]], file: str) -> tuple[st
     try:
         order = tuple(TopologicalSorter(children).static_order())
     except CycleError as error:
+        above = " > ".join(reversed(error.args[1]))
         raise ValueError(
-            f"{file}parents: a cycle, {' > '.join(error.args[1])}: a term would be part of itself; take out one "
+            f"{file}parents: a cycle, {above}: a term would be part of itself; take out one "
             "of these edges"
         ) from error
     depths = _depths(order, children)

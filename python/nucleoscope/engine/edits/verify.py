@@ -57,12 +57,15 @@ class Verdict:
     error: float
     allowed: float
     judge: torch.dtype
+    effect: float  # the largest, of which what is allowed should be a small part
 
     def __str__(self) -> str:
         kind = str(self.judge).removeprefix("torch.")
+        small = self.effect <= self.allowed
+        proof = f"; no effect is above {self.effect:.1e}, so that proves little" if small else ""
         return (
             f"{self.edits} edits recomputed by the model in {kind}: "
-            f"largest difference {self.error:.1e}, allowed {self.allowed:.1e}"
+            f"largest difference {self.error:.1e}, allowed {self.allowed:.1e}{proof}"
         )
 
 
@@ -145,7 +148,7 @@ def _hold(asked: Asked, read: Read, claim: Claim, more: list[Edit], advice: str)
         change, original = _noise(asked, read, judge, where + more)
         allowed += 0.0 if exact else 2 * change
         near += 2 * original
-    verdict = Verdict(len(where), worst, allowed, kind)
+    verdict = Verdict(len(where), worst, allowed, kind, effect)
     if not worst <= allowed:
         raise Disagreement(f"the engine and the model disagree: {verdict}. {advice}")
     if not moved <= near:

@@ -40,7 +40,7 @@ class _Known:
     single: bool  # whether it takes one sequence at a time
     look: Look | None = None
     program: TracedGradient | None = None  # once its gradient was the model's
-    short: Check | None = None  # once gradients in bfloat16 were held against it
+    short: dict[str, Check] = field(default_factory=dict)  # what bfloat16 is off by, a sequence
     points: int = 0  # that were asked about so far
 
 
@@ -142,7 +142,8 @@ def attributed(
             tally.add(view, found.raw[..., begin:stop], found.original, checks)
             taken = {"model_taken": asked.taken} if asked.taken else {}
             kind = str(found.raw.dtype).removeprefix("torch.")
-            facts.append({"precision": SAYS.get(precision, kind), **found.facts, **taken})
+            kind = SAYS["bf16"] if opened.backward.short is not None else kind
+            facts.append({"precision": kind, **found.facts, **taken})
     many = isinstance(target, list)
     said = {
         "method": method, "target": str(read), "center": center, "hypothetical": hypothetical,
@@ -186,8 +187,8 @@ def opened_for(asked: Asked, read: Read, view: ensemble.View, points: int = 1) -
     known.look, known.program = backward.look, backward.program
     if not short:
         return Opened(asked, backward, view)
-    known.short = shorten(asked, read, backward, inputs, known.short)
-    return Opened(asked, backward, view, (known.short,))
+    off = shorten(asked, read, backward, inputs, known.short)
+    return Opened(asked, backward, view, (off,))
 
 
 def _found(asked: Asked, inputs: tuple[Tensor, ...], read: Read) -> _Known:

@@ -84,7 +84,8 @@ def integrated_gradients(
         the scores do not add up.
     precision
         ``"fp32"``, or ``"fp64"``: a copy of the model in float64 is asked. ``"bf16"``, on a processor with
-        AVX512_BF16: gradients by products of bfloat16, targets in float32; a check says what they are off by.
+        AVX512_BF16: gradients by products of bfloat16, targets in float32; a check says what they are off by, at
+        the first sequence, and the error bar is of the rule alone.
 
     Returns
     -------
@@ -112,6 +113,11 @@ def integrated_gradients(
     """
     alphabet = alphabet_of(model, alphabet)
     steps = _read_steps(n_steps, method, tolerance)
+    if precision == "bf16" and tolerance is not None:
+        raise ValueError(
+            f"tolerance={tolerance!r}: an error bar is of the rule, and what bfloat16 rounds is not in it; refine "
+            "with precision='fp32'"
+        )
     walks: list[Walk] = []
 
     def explain(opened: Opened) -> Found:

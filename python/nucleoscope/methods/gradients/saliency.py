@@ -56,7 +56,8 @@ def saliency(
         The absolute value of it, which says how strongly but not which way.
     precision
         ``"fp32"``, or ``"fp64"``: a copy of the model in float64 is asked. ``"bf16"``, on a processor with
-        AVX512_BF16: gradients by products of bfloat16, targets in float32; a check says what they are off by.
+        AVX512_BF16: gradients by products of bfloat16, targets in float32; a check says what they are off by, at
+        the first sequence.
 
     Returns
     -------

@@ -82,7 +82,8 @@ def channels(track: Tensor, channel: int | None) -> Tensor:
     """A view of one channel [1, positions], or of all."""
     if channel is None:
         return track
-    if track.ndim != 3 or not isinstance(channel, Integral) or not 0 <= channel < track.shape[1]:
+    number = isinstance(channel, Integral) and not isinstance(channel, bool)
+    if track.ndim != 3 or not number or not 0 <= channel < track.shape[1]:
         raise IndexError(f"edits: channel={channel!r} of a track of shape {tuple(track.shape[1:])}")
     return track[:, channel]
 

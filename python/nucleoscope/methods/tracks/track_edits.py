@@ -120,7 +120,8 @@ class SetNumber:
         """The inputs with this edit."""
         numbers = given(inputs, self.input)
         flat = numbers.clone().flatten(1)
-        if not isinstance(self.index, Integral) or not 0 <= self.index < flat.shape[1]:
+        number = isinstance(self.index, Integral) and not isinstance(self.index, bool)
+        if not number or not 0 <= self.index < flat.shape[1]:
             raise IndexError(
                 f"edits: {self}: args[{self.input}] has numbers 0 to {flat.shape[1] - 1}"
             )
