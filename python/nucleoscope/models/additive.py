@@ -67,6 +67,7 @@ def channel_effects(
     return terms, constant[0]
 
 
+@torch.enable_grad()  # whatever the caller is under
 def base_contributions(
     model: Additive,
     x: Tensor,  # [N, 4, L] one-hot
@@ -101,14 +102,17 @@ def base_contributions(
     given = x.detach().clone().requires_grad_()
     every = model.activations(given)
     maps = _maps(every, bank)
-    if channel is not None and not 0 <= channel < maps.shape[1]:
-        raise IndexError(f"channel={channel}: bank {bank!r} has channels 0 to {maps.shape[1] - 1}")
+    if channel is not None and (type(channel) is not int or not 0 <= channel < maps.shape[1]):
+        raise IndexError(
+            f"channel={channel!r}: bank {bank!r} has channels 0 to {maps.shape[1] - 1}"
+        )
     leaf = maps.detach().clone().requires_grad_()
     held = {b: leaf if b == bank else m.detach() for b, m in every.items()}
     outputs = model.link(_total(model, x, held))
-    if not 0 <= start < end <= outputs.shape[2]:
+    whole = type(start) is int and type(end) is int
+    if not whole or not 0 <= start < end <= outputs.shape[2]:
         raise ValueError(
-            f"start={start}, end={end}: a window of the {outputs.shape[2]} positions of the outputs is needed"
+            f"start={start!r}, end={end!r}: a window of the {outputs.shape[2]} positions of the outputs is needed"
         )
     read = counts(outputs[:, _chosen(tracks, outputs.shape[1]), start:end])
     (weight,) = torch.autograd.grad(read.sum(), leaf)
@@ -124,9 +128,10 @@ def _check(model: Additive, x: Tensor) -> None:
             f"model: a {type(model).__name__} has no {', '.join(lacks)}; a model that is a sum of motifs' effects "
             "is needed, as Puffin, with the methods of nucleoscope.models.additive.Additive"
         )
-    if x.ndim != 3 or not len(x):
+    if x.ndim != 3 or not len(x) or not x.is_floating_point():
         raise ValueError(
-            f"x: shape {tuple(x.shape)}, where [N, letters, L] is needed, with a sequence in it"
+            f"x: {x.dtype} of shape {tuple(x.shape)}, where floating-point [N, letters, L] is needed, with a "
+            "sequence in it"
         )
 
 

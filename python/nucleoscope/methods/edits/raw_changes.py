@@ -78,6 +78,7 @@ def _changes(
     """The raw changes, by which engine they were made, and the checks they passed."""
 
     def make() -> Changes:
+        bar.reset()  # after a trace that was thrown away
         return (screen.changes if screen else by_deltas)(asked, read, bar.update)
 
     def loop(batch: int) -> Changes:
