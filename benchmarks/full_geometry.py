@@ -6,10 +6,10 @@
 A call is a process of its own, with weights drawn at random; each is written as soon as it ends, and a later
 run goes on with what is missing. Before a call its bytes are counted on shapes (`footprint`): where they exceed
 --gigabytes (24) it is not made, and the row says so with the figure. What asks for more than the machine has
-free, or longer than --seconds, is left open and says so. Mutagenesis is of 4 sites in the middle; integrated
-gradients take 8 steps, DeepLIFT one shuffled baseline, rollout all layers. `seconds` are of the first call, with
-its trace and checks; `again` is a second one. Written: benchmarks/results/full_geometry.json
-and docs/full_geometry.md.
+free, or longer than --seconds, is left open and says so. Mutagenesis is of 4 sites in the middle, a linear trunk
+of 256, three of them exact; integrated gradients take 8 steps, DeepLIFT one shuffled baseline, rollout all layers.
+`seconds` are of the first call, with its trace and checks; `again` is a second one. Written:
+benchmarks/results/full_geometry.json and docs/full_geometry.md.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ RESULTS = Path(__file__).parent / "results" / "full_geometry.json"
 BUDGET = 1 << 30  # bytes that a call may hold beside what one sequence takes
 BASE = 400 << 20  # Python, torch and what they load
 SITES, STEPS = 4, 8
+SCREENED = 256  # sites by a linear trunk, three of them exact
+BY_ATTENTION = {"rollout": "no attention", "linear trunk": "no trunk"}
 PACKED = 2  # times the weights, as kernels read them
 LAYING = 2  # times the weights, while they are laid out so: before a sequence's values are held
 LAID_OUT = 1.4  # what torch's convolutions take on their way back, of what is kept for them
@@ -70,6 +72,23 @@ def deep_lift(net: nn.Module, X: Tensor, others: Any, asked: dict[str, Any]) -> 
     return "; ".join(str(check) for check in made.checks)
 
 
+def linear_trunk(net: nn.Module, X: Tensor, others: Any, asked: dict[str, Any]) -> str:
+    start = (X.shape[2] - SCREENED) // 2
+    how = nucleoscope.LinearTrunk(rerun=1 / SCREENED, sample=2)
+    made = nucleoscope.saturation_mutagenesis(
+        net,
+        X,
+        others,
+        start=start,
+        end=start + SCREENED,
+        trunk=how,
+        memory=BUDGET,
+        verify=0,
+        **asked,
+    )
+    return "; ".join(str(check) for check in made.checks)
+
+
 def rollout(net: nn.Module, X: Tensor, others: Any, asked: dict[str, Any]) -> str:
     told = {k: v for k, v in asked.items() if k != "target"}
     made = nucleoscope.attention_rollout(net, X, others, controls=0, **told)
@@ -78,7 +97,7 @@ def rollout(net: nn.Module, X: Tensor, others: Any, asked: dict[str, Any]) -> st
 
 METHODS: dict[str, Callable[..., str]] = {
     "mutagenesis": mutagenesis, "integrated gradients": integrated_gradients, "DeepLIFT": deep_lift,
-    "rollout": rollout,
+    "linear trunk": linear_trunk, "rollout": rollout,
 }  # fmt: skip
 
 
@@ -90,11 +109,14 @@ def planned(size: Footprint) -> dict[str, int]:
     values = double + size.graph + BUDGET  # the original's, and batches of changes
     ways = {
         "mutagenesis": max(laying, values),
+        "linear trunk": max(
+            laying, values, kept
+        ),  # the tail is differentiated, and run for the exact ones
         "integrated gradients": max(kept, BUDGET),
         "DeepLIFT": max(laying, 2 * kept, BUDGET),  # the sequence and its baseline
         "rollout": max(2 * size.forward, BUDGET),
     }
-    copies = {"mutagenesis": PACKED, "DeepLIFT": PACKED}
+    copies = dict.fromkeys(("mutagenesis", "linear trunk", "DeepLIFT"), PACKED)
     return {
         name: BASE + size.weights * (1 + copies.get(name, 0)) + bytes_
         for name, bytes_ in ways.items()
@@ -195,8 +217,8 @@ def main() -> None:
         row = result["systems"].setdefault(name, {})
         row |= {"bases": length, "weights_gb": round(size.weights / 1e9, 3)}
         for method in given.methods:
-            if method == "rollout" and not entry.attention:
-                row[method] = {"none": "no attention"}
+            if method in BY_ATTENTION and not entry.attention:
+                row[method] = {"none": BY_ATTENTION[method]}
             elif "open" in row.get(method, {"open": ""}):
                 row[method] = cell(name, method, need[method], given.gigabytes, given.seconds)
             else:

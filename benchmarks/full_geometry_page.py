@@ -11,15 +11,23 @@ HEAD = """# Every system at its published size
 Written by `{command}`, on {processor} ({cores} cores, torch {torch}, Python {python};
 other programs ran beside it), with AVX2, or where a cell is marked ᵃ with AVX-512.
 
-Weights are drawn at random. *Mutagenesis* is of 4 sites (12 substitutions), *IG* of 8 steps, *DeepLIFT* of one
-baseline, *rollout* of all layers; networks of terms have every term and every input *knocked out*. A cell is
-processor seconds of the first call, which traces and checks, those of a second one behind a comma where there was
-one, and the peak of the process of what the plan gives beforehand. What is *refused* is so in a sentence, which is
-in [full_geometry.json](../benchmarks/results/full_geometry.json); what is *open*, or –, though it could be asked,
-was not run, or not to its end.
+Weights are drawn at random. *Mutagenesis* is of 4 sites (12 substitutions), a *linear trunk* of 256 (768), three
+of them exact, where attention makes a trunk; *IG* of 8 steps, *DeepLIFT* of one baseline, *rollout* of all layers;
+networks of terms have every term and every input *knocked out*. A cell is processor seconds of the first call,
+which traces and checks, those of a second one behind a comma where there was one, and the peak of the process of
+what the plan gives beforehand. What is *refused* is so in a sentence, which is in
+[full_geometry.json](../benchmarks/results/full_geometry.json); what is *open*, or –, though it could be asked, was
+not run, or not to its end.
 
 """
-METHODS = ("mutagenesis", "knock-outs", "integrated gradients", "DeepLIFT", "rollout")
+METHODS = (
+    "mutagenesis",
+    "linear trunk",
+    "knock-outs",
+    "integrated gradients",
+    "DeepLIFT",
+    "rollout",
+)
 
 
 def cell(made: dict[str, Any] | None) -> str:
