@@ -302,6 +302,7 @@ nucleoscope.saturation_mutagenesis(model, X)
 )
 def test_ctrl_c(seam: bool) -> None:
     extra = ["nn.Softmax(2)"] if seam else []
+    begun = time.monotonic()
     job = subprocess.Popen(
         [sys.executable, "-c", LONG_JOB, *extra],
         stdout=subprocess.PIPE,
@@ -311,6 +312,7 @@ def test_ctrl_c(seam: bool) -> None:
     try:
         assert job.stdout is not None
         assert job.stdout.readline() == "started\n"
+        opening = time.monotonic() - begun  # longer on a busy machine, as all is
         time.sleep(2)
         assert job.poll() is None, "the job is too short to be interrupted"
         job.send_signal(signal.SIGINT)
@@ -322,7 +324,7 @@ def test_ctrl_c(seam: bool) -> None:
         job.communicate()
     assert job.returncode != 0
     assert "KeyboardInterrupt" in complaint
-    assert took < 3, f"{took:.1f} s"
+    assert took < opening, f"{took:.1f} s, where it took {opening:.1f} s to begin"
 
 
 def test_progress_goes_to_the_error_stream(capsys: pytest.CaptureFixture[str]) -> None:
