@@ -94,17 +94,19 @@ def test_interrupt_ends_soon_and_leaves_nothing(tmp_path: Path) -> None:
         "--fasta", "genome.fa", "--region", "chr1:1-40", "--out", "scores.npz",
     ]  # fmt: skip
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    asked = time.perf_counter()
     with subprocess.Popen(
         command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"running\n"
+        opening = time.perf_counter() - asked  # longer on a busy machine, as all is
         began = time.perf_counter()
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
         took = time.perf_counter() - began
     assert process.returncode == 130, errors
-    assert took < 3, "a second, and what a busy machine adds"
+    assert took < opening, f"{took:.1f} s, where it took {opening:.1f} s to begin"
     assert b"Interrupted." in errors
     assert b"Traceback" not in errors
     assert {p.name for p in tmp_path.iterdir()} <= {
