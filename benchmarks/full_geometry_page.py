@@ -16,8 +16,9 @@ of them exact, where attention makes a trunk; *IG* of 8 steps, *DeepLIFT* of one
 networks of terms have every term and every input *knocked out*. A cell is processor seconds of the first call,
 which traces and checks, those of a second one behind a comma where there was one, and the peak of the process of
 what the plan gives beforehand. What is *refused* is so in a sentence, which is in
-[full_geometry.json](../benchmarks/results/full_geometry.json); what is *open*, or –, though it could be asked, was
-not run, or not to its end.
+[full_geometry.json](../benchmarks/results/full_geometry.json), as is what a screen says of its exact edits (on
+C.Origami's random weights the target moves by rounding alone, and the screen fails its check); what is *open*, or
+–, though it could be asked, was not run, or not to its end.
 
 """
 METHODS = (
