@@ -208,3 +208,30 @@ def test_a_model_that_writes_into_what_it_is_given_leaves_it_to_the_caller() -> 
     with pytest.warns(nucleoscope.NaiveFallback):
         nucleoscope.saturation_mutagenesis(Net(fill_gaps, conv=nn.Conv1d(4, 3, 3)), X)
     torch.testing.assert_close(X, before, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e4, 1e6])
+def test_a_wrong_answer_is_told_below_what_the_output_is_rounded_to(offset: float) -> None:
+    def forward(net: Net, x: Tensor) -> Tensor:
+        h = torch.relu(net.first(x)).mean(2)
+        return offset + 1e-4 * (3 * h if torch.compiler.is_exporting() else h)
+
+    with pytest.raises(nucleoscope.Disagreement):
+        nucleoscope.saturation_mutagenesis(Net(forward, first=conv(4, 3)).eval(), X)
+
+
+def test_sites_that_hardly_matter_are_not_withheld() -> None:
+    torch.manual_seed(0)
+    far = conv(4, 64, 5)
+
+    def forward(net: Net, x: Tensor) -> Tensor:
+        h = torch.relu(net.first(x))
+        return (h[:, ::2] - h[:, 1::2] * (1 - 1e-4)).mean((1, 2))[:, None] + 1.0
+
+    with torch.no_grad():
+        far.weight[1::2], far.bias[1::2] = far.weight[::2], far.bias[::2]
+    model = Net(forward, first=far).eval()
+    want = truth(model, X, target=0)
+    got = nucleoscope.saturation_mutagenesis(model, X, target=0, center="none", hypothetical=True)
+    assert got.checks[0].passed
+    assert float(largest(got.scores[:, None] - want).max()) < 1e-3 * float(largest(want).max())

@@ -31,9 +31,10 @@ SMALL = 1e12
 # Positions that go through the judge at once: a sequence and its edits, where they are short.
 TOGETHER = 1 << 14
 
-# What deltas may be off by beside their size, of what an output is rounded to: where sites hardly matter, larger
-# changes cancelled on the way.
-CANCELLED = 2.0**-10
+# What deltas may be off by where sites hardly matter, since larger changes cancelled on the way: a share of what an
+# output is rounded to, but of the largest effect no more than the second, so that a wrong answer is told however
+# small it is.
+CANCELLED, AT_MOST = 2.0**-10, 1e-3
 
 # Edits on which the plain loop's own error is measured, before a result is withheld.
 MEASURED = 32
@@ -141,7 +142,7 @@ def _hold(asked: Asked, read: Read, claim: Claim, more: list[Edit], advice: str)
     rounding = 64 * unit
     own = 64 * float(torch.finfo(kind).eps) * level  # of the judge
     tiny = float(torch.finfo(torch.float32).tiny)
-    spared = CANCELLED * unit if exact and double else rounding
+    spared = min(CANCELLED * unit, AT_MOST * effect) if exact and double else rounding
     allowed = ALLOWED[asked.precision] * effect + spared + own + tiny
     near = rounding + own + tiny
     if double and asked.native != torch.float64 and not (worst <= allowed and moved <= near):
