@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -223,7 +224,10 @@ def test_bases_of_puffin_are_the_definition() -> None:
     (slope,) = torch.autograd.grad((net.activations(x)["motif"] ** 2 * g.detach()).sum(), x)
     want = (X * slope).sum(1) - ((1 - X) * slope).sum(1) / 3
     torch.testing.assert_close(made, want)
-    each = [base_contributions(net, X, 20, 30, slice(0, 5), channel=c) for c in range(6)]
+    each = [  # numpy's numbers are whole ones too
+        base_contributions(net, X, np.int64(20), 30, slice(0, 5), channel=np.int32(c))  # type: ignore[arg-type]
+        for c in range(6)
+    ]
     torch.testing.assert_close(sum(each), want)
     with pytest.raises(ValueError, match="a window of the 50"):
         base_contributions(net, X, 20, 60)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from numbers import Integral
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -102,15 +103,14 @@ def base_contributions(
     given = x.detach().clone().requires_grad_()
     every = model.activations(given)
     maps = _maps(every, bank)
-    if channel is not None and (type(channel) is not int or not 0 <= channel < maps.shape[1]):
+    if channel is not None and (not _is_whole(channel) or not 0 <= channel < maps.shape[1]):
         raise IndexError(
             f"channel={channel!r}: bank {bank!r} has channels 0 to {maps.shape[1] - 1}"
         )
     leaf = maps.detach().clone().requires_grad_()
     held = {b: leaf if b == bank else m.detach() for b, m in every.items()}
     outputs = model.link(_total(model, x, held))
-    whole = type(start) is int and type(end) is int
-    if not whole or not 0 <= start < end <= outputs.shape[2]:
+    if not (_is_whole(start) and _is_whole(end)) or not 0 <= start < end <= outputs.shape[2]:
         raise ValueError(
             f"start={start!r}, end={end!r}: a window of the {outputs.shape[2]} positions of the outputs is needed"
         )
@@ -119,6 +119,10 @@ def base_contributions(
     of = slice(None) if channel is None else slice(channel, channel + 1)
     (slope,) = torch.autograd.grad((maps[:, of] ** 2 * weight[:, of]).sum(), given)
     return (x * slope).sum(1) - ((1 - x) * slope).sum(1) / (x.shape[1] - 1)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def _check(model: Additive, x: Tensor) -> None:

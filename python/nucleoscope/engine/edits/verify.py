@@ -31,9 +31,9 @@ SMALL = 1e12
 # Positions that go through the judge at once: a sequence and its edits, where they are short.
 TOGETHER = 1 << 14
 
-# What deltas may be off by where sites hardly matter, since larger changes cancelled on the way: a share of what an
-# output is rounded to, but of the largest effect no more than the second, so that a wrong answer is told however
-# small it is.
+# What deltas may be off by where sites hardly matter, since larger changes cancelled on the way: a share of what
+# an output is rounded to, but of the largest effect no more than the second, so that a wrong answer is told
+# however small it is.
 CANCELLED, AT_MOST = 2.0**-10, 1e-3
 
 # Edits on which the plain loop's own error is measured, before a result is withheld.

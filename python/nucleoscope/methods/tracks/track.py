@@ -62,9 +62,18 @@ def sequence_of(inputs: Inputs) -> Track:
     return Track(inputs[0], 1, (0, inputs[0].shape[-1]))
 
 
+def is_one_of(number: Any, many: int) -> bool:
+    """Whether it numbers one of so many, from 0; True is not 1."""
+    return _is_whole(number) and 0 <= number < many
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
 def whole(name: str, value: Any) -> int:
     """A position or width of an edit."""
-    if not isinstance(value, Integral) or isinstance(value, bool):
+    if not _is_whole(value):
         raise TypeError(f"edits: {name}={value!r} is no position; give whole numbers of bases")
     return int(value)
 
@@ -82,8 +91,7 @@ def channels(track: Tensor, channel: int | None) -> Tensor:
     """A view of one channel [1, positions], or of all."""
     if channel is None:
         return track
-    number = isinstance(channel, Integral) and not isinstance(channel, bool)
-    if track.ndim != 3 or not number or not 0 <= channel < track.shape[1]:
+    if track.ndim != 3 or not is_one_of(channel, track.shape[1]):
         raise IndexError(f"edits: channel={channel!r} of a track of shape {tuple(track.shape[1:])}")
     return track[:, channel]
 
@@ -101,8 +109,7 @@ def replaced(inputs: Inputs, number: int, value: Tensor) -> Inputs:
 def given(inputs: Inputs, number: Any) -> Tensor:
     """A further input by its number in `args`. Raises IndexError where there is none."""
     many = len(inputs) - 1
-    whole_number = isinstance(number, Integral) and not isinstance(number, bool)
-    if not whole_number or not 0 <= int(number) < many:
+    if not is_one_of(number, many):
         raise IndexError(f"edits: input={number!r}: there are {many} further inputs, args[0] on")
     return inputs[1 + int(number)]
 

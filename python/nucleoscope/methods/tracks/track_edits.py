@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from nucleoscope.methods.tracks.track import (
     Inputs,
     channels,
     given,
+    is_one_of,
     positional,
     replaced,
     sequence_of,
@@ -120,8 +121,7 @@ class SetNumber:
         """The inputs with this edit."""
         numbers = given(inputs, self.input)
         flat = numbers.clone().flatten(1)
-        number = isinstance(self.index, Integral) and not isinstance(self.index, bool)
-        if not number or not 0 <= self.index < flat.shape[1]:
+        if not is_one_of(self.index, flat.shape[1]):
             raise IndexError(
                 f"edits: {self}: args[{self.input}] has numbers 0 to {flat.shape[1] - 1}"
             )
