@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.autograd.function import BackwardCFunction
 
 from nucleoscope.engine.gradients import kinks
-from nucleoscope.engine.gradients.blame import Cuts, not_finite
+from nucleoscope.engine.gradients.blame import Cuts, forbidden, not_finite
 from nucleoscope.engine.memory import ran_out
 
 if TYPE_CHECKING:
@@ -83,6 +83,9 @@ class Backward:
         self.rows = min(self.rows, MOST)
         self.program: TracedGradient | None = None
         self.short: TracedGradient | None = None  # whose gradients are taken in its stead
+        self._there: tuple[Inputs, Tensor] | None = (
+            None  # the example and what the program gives there
+        )
         large = points >= REPAID and points * self.look.row >= WORTH_A_TRACE
         worth = large and wanted == 1 and not single
         if program is None and traced is not None and worth and not self.look.own:
@@ -142,7 +145,7 @@ class Backward:
             except RuntimeError as error:
                 if ran_out(error) or isinstance(error, NotImplementedError):
                     raise
-                raise ValueError(_why(error)) from error
+                raise ValueError(forbidden(error)) from error
 
     def _values_and_gradients(
         self, inputs: tuple[Tensor, ...]
@@ -177,11 +180,19 @@ class Backward:
         """Whether it gives what the model gives at one point: what a global says may have changed since."""
         with torch.no_grad():
             own, made = self._ask(*(t.clone() for t in one)), program.values(one[0], one[1:])
+        self._there = tuple(t.clone() for t in one), made
         near = 1e4 * torch.finfo(own.dtype).eps * own.abs().max()
         return bool(torch.isfinite(own).all()) and bool(((made - own).abs() <= near).all())
 
     def values(self, inputs: tuple[Tensor, ...]) -> Tensor:
         """The targets alone, [B, T]."""
+        if self.program is not None and self._there is not None:
+            example, there = self._there
+            if all(
+                t.shape == e.shape and torch.equal(t, e)
+                for t, e in zip(inputs, example, strict=True)
+            ):
+                return there
         made = []
         with torch.no_grad():
             for i in range(0, len(inputs[0]), self.rows):
@@ -252,13 +263,3 @@ def _saved(model: nn.Module) -> Iterator[dict[int, int]]:
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         yield kept
-
-
-def _why(error: RuntimeError) -> str:
-    said = str(error)
-    if "inplace operation" in said or "in-place operation" in said:
-        return (
-            "model: its forward writes in place over values that its gradient needs, so there is none: "
-            f"{said.partition('Hint:')[0].strip()} Let it work on copies: x = x + y, not x += y."
-        )
-    return f"model: it cannot be differentiated: {said}"

@@ -139,3 +139,14 @@ def _line(node: Any) -> str:
         return ""
     place = own[-1].strip().splitlines()[0].replace('File "', "").replace('", line ', ":")
     return f" at {place.partition(',')[0]}"
+
+
+def forbidden(error: RuntimeError) -> str:
+    """Why a model cannot be differentiated, by what torch says of it."""
+    said = str(error)
+    if "inplace operation" in said or "in-place operation" in said:
+        return (
+            "model: its forward writes in place over values that its gradient needs, so there is none: "
+            f"{said.partition('Hint:')[0].strip()} Let it work on copies: x = x + y, not x += y."
+        )
+    return f"model: it cannot be differentiated: {said}"

@@ -13,7 +13,7 @@ from nucleoscope.engine.gradients.backward import Backward, Gradients, Inputs
 from nucleoscope.engine.gradients.path import Points, sums
 from nucleoscope.engine.gradients.quadrature import LEAST, Numbers
 from nucleoscope.engine.gradients.traced_gradient import TracedGradient
-from nucleoscope.engine.values.layers import Held
+from nucleoscope.engine.values.held import Held
 
 SHARE = 4  # the part of the budget that ends, gradients and sums may take is one in so many
 SAID = "made of its two ends at every node, gone back through once a sum"

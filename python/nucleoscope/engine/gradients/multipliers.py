@@ -25,7 +25,8 @@ from nucleoscope.engine.gradients.secants.pointwise import relu
 from nucleoscope.engine.graph import NotLocal, batch_dim
 from nucleoscope.engine.rules.registry import aten
 from nucleoscope.engine.values.forward import CLAIMS, Forward, size_of
-from nucleoscope.engine.values.layers import Held, Layer, begun, layers
+from nucleoscope.engine.values.held import Held
+from nucleoscope.engine.values.layers import Layer, begun, layers
 
 Read = Callable[[Tensor], Tensor]  # the output [B, ...] -> the numbers that are explained [B, T]
 

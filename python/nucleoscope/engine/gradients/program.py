@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -10,8 +11,11 @@ from torch import Tensor
 
 from nucleoscope.engine.graph import Graph
 from nucleoscope.engine.rules.registry import aten
+from nucleoscope.engine.values.cuts import Cut
 from nucleoscope.engine.values.forward import CLAIMS, Forward, forward_work, last_uses, size_of
-from nucleoscope.engine.values.layers import Layer, layers
+from nucleoscope.engine.values.held import Held
+from nucleoscope.engine.values.layers import layers
+from nucleoscope.engine.values.partial import Partial
 from nucleoscope.engine.values.short import Short, held
 from nucleoscope.engine.workers import in_order, side_by_side
 
@@ -27,8 +31,9 @@ class Program:
 
     Constants are evaluated once, and none of them is given a gradient. On a processor each convolution over
     the length is one op with the BatchNorm, ReLU and residual behind it, and what lies between is kept
-    channels last; every other op is the traced one, and its way back is torch's. With `short` the products
-    of wide convolutions are of bfloat16.
+    channels last; every other op is the traced one, and its way back is torch's. Layers are made at those of
+    their positions alone that the output depends on. With `short` the products of wide convolutions are of
+    bfloat16.
     """
 
     def __init__(
@@ -37,14 +42,33 @@ class Program:
         self.graph = graph
         self._forward = Forward(graph, dtype, device, pack=False)
         found = layers(graph) if device.type == "cpu" else {}
-        self._layers = {
+        self._held = {
             name: held(each, self._forward.static, short=short) for name, each in found.items()
         }
-        self._within = {n.name for each in found.values() for n in each.nodes[:-1]}
-        ends = {n.name: name for name, each in found.items() for n in each.nodes}
+        # Behind a ReLU what is zero in a whole tile of samples is skipped, however large the net.
+        least = any(each.relu for each in found.values())
+        work = max(forward_work(graph)[0], WORK / MOST)
+        self._abreast = max(int(least), round(WORK / work / ABREAST))
+        self._make(None)
+
+    def reading(self, read: Cut | None) -> Program:
+        """The same, weights shared, for what reads its output at these positions alone; elsewhere that is NaN."""
+        made = copy.copy(self)
+        made._make(read)
+        return made
+
+    def _make(self, read: Cut | None) -> None:
+        """Settle which positions of each value are made, and which layers are one op there."""
+        graph = self.graph
+        self._partial = Partial(graph, [(graph.output, read), (graph.edited, None)])
+        cuts = self._partial.cuts
+        there = {name: each.layer.placed(cuts) for name, each in self._held.items() if name in cuts}
+        self._layers = {name: self._held[name].at(here) for name, here in there.items() if here}
+        nodes = {name: each.layer.nodes for name, each in self._layers.items()}
+        self._within = {n.name for each in nodes.values() for n in each[:-1]}
+        ends = {n.name: name for name, each in nodes.items() for n in each}
         self._last = last_uses(graph, ends)  # a layer reads where its last node does
-        self._abreast = round(WORK / max(forward_work(graph)[0], WORK / MOST) / ABREAST)
-        self.first = self._layers.get(_first(graph, found))
+        self.first = self._layers.get(_first(graph, self._layers))
 
     def __call__(self, X: Tensor, *others: Tensor) -> Tensor:
         """The output of the graph for a batch, which autograd follows back to X where that requires it.
@@ -84,7 +108,7 @@ class Program:
         for node in self.graph.fx:
             if node.op != "call_function" or node.name in self._within or self._is_constant(node):
                 continue
-            if node.name in made:
+            if node.name in made or node.name not in self._partial.cuts:
                 continue
             if node.name in self._layers:
                 layer = self._layers[node.name]
@@ -95,11 +119,23 @@ class Program:
             elif node.target is aten.sym_size.int:
                 env[node.name] = size_of(node, len(given))
             elif node.target not in CLAIMS:
-                env[node.name] = self._forward.call(node, env)
+                env[node.name] = self._op(node, env)
             for name in self._last.get(node.name, ()):
                 env.pop(name, None)
         output: Tensor = env[self.graph.output]
-        return output
+        if self._partial.cuts[self.graph.output] is None:
+            return output
+        return self._partial.given(self.graph.output, output).whole()
+
+    def _op(self, node: torch.fx.Node, env: dict[str, Any]) -> Any:
+        """A traced op at the positions that are made of it."""
+        if self._partial.whole(node):
+            return self._forward.call(node, env)
+
+        def value(arg: torch.fx.Node) -> Any:
+            return env[arg.name] if arg.name in env else self._forward.static(arg.name)
+
+        return self._partial.make(node, value, self._forward.apply)
 
     def _is_constant(self, node: torch.fx.Node) -> bool:
         return self.graph.nodes[node.name].role == "static"
@@ -180,11 +216,12 @@ class Program:
         return values.detach(), torch.stack(each, 1) if last else each[0].unsqueeze(1)
 
 
-def _first(graph: Graph, found: dict[str, Layer]) -> str:
+def _first(graph: Graph, found: dict[str, Held]) -> str:
     """The layer that alone reads the sequence, and nothing else; none: an empty name."""
     reads = [
         n for n in graph.fx
         if n.target is not aten.sym_size.int and graph.edited in (a.name for a in n.all_input_nodes)
     ]  # fmt: skip
-    own = (name for name, each in found.items() if [each.conv] == reads and each.residual is None)
+    layers = ((name, each.layer) for name, each in found.items())
+    own = (name for name, each in layers if [each.conv] == reads and each.residual is None)
     return next(own, "")

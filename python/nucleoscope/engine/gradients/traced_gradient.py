@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from nucleoscope.engine.answers.read import Read
+from nucleoscope.engine.answers.target import Target
 from nucleoscope.engine.edits.verify import Disagreement
 from nucleoscope.engine.gradients.program import Program
 from nucleoscope.engine.gradients.program import Read as Reading
-from nucleoscope.engine.graph import Untraceable
+from nucleoscope.engine.graph import Graph, Untraceable
 from nucleoscope.engine.prepare import Asked, forward
 from nucleoscope.engine.tracing.cache import Traced
+from nucleoscope.engine.values.cuts import Cut
 from nucleoscope.engine.values.forward import Forward
 
 # What one gradient may be off by, of its largest number: a unit on the other side of its kink is a whole
@@ -64,13 +66,25 @@ def traced_gradient(asked: Asked, read: Read) -> TracedGradient | None:
         return None
     if held.untraced:
         return None
-    return TracedGradient(_program(held.forward), held.leaves.target().of_values)
+    target = held.leaves.target()
+    program = _program(held.forward).reading(positions(held.forward.graph, target))
+    return TracedGradient(program, target.of_values)
 
 
 def shortened(asked: Asked, read: Read, whole: TracedGradient) -> TracedGradient:
     """The same with products of bfloat16."""
     held: Traced = forward(asked, read)
-    return replace(whole, program=_program(held.forward, short=True))
+    program = _program(held.forward, short=True)
+    return replace(whole, program=program.reading(positions(program.graph, held.leaves.target())))
+
+
+def positions(graph: Graph, target: Target) -> Cut | None:
+    """The positions of the output that any target reads; None: all, or it has none."""
+    node = graph.nodes[graph.output]
+    if node.role != "ripple" or node.axes is None or node.axes.dim is None:
+        return None
+    lattice, cone = target.lattice(node.axes), target.cone(node.axes)
+    return Cut.of(lattice, lattice.places(*cone))
 
 
 def _program(packed: Forward, *, short: bool = False) -> Program:

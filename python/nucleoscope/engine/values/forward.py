@@ -140,9 +140,10 @@ class Forward:
         def value(arg: torch.fx.Node) -> Any:
             return env[arg.name] if arg.name in env else self._constants[arg.name]
 
-        return self._apply(node.target, *torch.fx.node.map_arg((node.args, node.kwargs), value))
+        return self.apply(node.target, *torch.fx.node.map_arg((node.args, node.kwargs), value))
 
-    def _apply(self, target: Any, args: Any, kwargs: Any) -> Any:
+    def apply(self, target: Any, args: Any, kwargs: Any) -> Any:
+        """One op on values; where its arguments name float32, the engine's own type is meant."""
         args = tuple(self._here(a) for a in args)
         kwargs = {k: self._here(v) for k, v in kwargs.items()}
         if target in VIEWS:  # a value need not have the strides it was traced with
@@ -202,7 +203,7 @@ class Forward:
                 if node.target is aten.sym_size.int:
                     value: Any = size_of(node, batch)
                 elif partial is not None and not partial.whole(node):
-                    value = partial.make(node, made, self._apply)
+                    value = partial.make(node, made, self.apply)
                 else:
                     value = self.call(node, env)
                 env[node.name] = value

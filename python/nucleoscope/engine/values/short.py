@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn.grad import conv2d_input
 
 from nucleoscope.engine.graph import Static
-from nucleoscope.engine.values.layers import Held, Layer
+from nucleoscope.engine.values.held import Held
+from nucleoscope.engine.values.layers import Layer
 
 WIDE = 128  # channels on either side of a group: with fewer, float32 that skips zeros is as fast
 LAST = torch.channels_last
@@ -28,7 +29,7 @@ class Short(Held):
         self, x: Tensor, residual: Tensor | None, beside: Tensor | None = None, *, relu: bool
     ) -> tuple[Tensor, Tensor]:
         assert beside is None  # a chord is of float32
-        given = x.unsqueeze(2).to(torch.bfloat16, memory_format=LAST)
+        given = self._padded(x).unsqueeze(2).to(torch.bfloat16, memory_format=LAST)
         products = F.conv2d(given, self.weight, None, *self._of_a_picture).squeeze(2).mT
         made = products.float() if self.bias is None else products + self.bias
         joins = None if residual is None else residual.mT
@@ -46,14 +47,27 @@ class Short(Held):
     ) -> Tensor:
         passed = given if slope is None else given * slope
         by_output = passed.mT.unsqueeze(2).to(torch.bfloat16, memory_format=LAST)
-        shape = (len(given), self.wide * self.groups, 1, positions)
+        before, behind = self._apart
+        shape = (len(given), self.wide * self.groups, 1, before + positions + behind)
         by_x = conv2d_input(shape, self.weight, by_output, *self._of_a_picture).squeeze(2).mT
+        by_x = by_x[:, before : before + positions]
         found: Tensor = by_x.float() if residual is None else by_x + residual
         return found
 
     @property
+    def _apart(self) -> tuple[int, int]:
+        """The zeros at either end where those at the other are not as many: torch's op pads alike."""
+        here = self.here
+        return (0, 0) if here.before == here.behind else (here.before, here.behind)
+
+    def _padded(self, x: Tensor) -> Tensor:
+        return F.pad(x, self._apart) if any(self._apart) else x
+
+    @property
     def _of_a_picture(self) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int], int]:
-        return (1, self.stride), (0, self.pad), (1, self.dilation), self.groups
+        here = self.here
+        pad = 0 if any(self._apart) else here.before
+        return (1, here.stride), (0, pad), (1, here.dilation), self.groups
 
 
 def held(layer: Layer, static: Static, *, short: bool) -> Held:
