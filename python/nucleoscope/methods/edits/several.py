@@ -60,7 +60,7 @@ class Views:
 
     def mean(self, span: tuple[int, int], measure: Callable[[Request], Measured]) -> Measured:
         """The mean over all views of what `measure` finds of edits in [start, end), and the spread over models."""
-        self._check_shifts(span)
+        check_shifts(self._views, span, self.letters.shape[1])
         changes, originals = Mean(), Mean()
         facts, checks = list[dict[str, Any]](), list[Check]()
         for _, own in groupby(self._views, lambda view: view.member):
@@ -107,16 +107,6 @@ class Views:
     def _settings(self) -> dict[str, Any]:
         return {name: getattr(self._options, name) for name in SETTINGS}
 
-    def _check_shifts(self, span: tuple[int, int]) -> None:
-        start, end = span
-        length = self.letters.shape[1]
-        for shift in {view.shift for view in self._views}:
-            if start + shift < 0 or end + shift > length:
-                raise ValueError(
-                    f"shifts: {shift} moves edits out of the sequence of {length}; they cover [{start}, {end}) "
-                    "and must stay inside in all shifts"
-                )
-
     def _seen(self, table: Table, one: Request) -> Table:
         """Edits of the sequences as edits of a view's."""
         view, alphabet = one.view, self._options.alphabet
@@ -130,6 +120,17 @@ class Views:
         if view.mirrored:
             position = length - 1 - position
         return Table.of(table.sequence, table.edit, position, letter[table.letter])
+
+
+def check_shifts(views: Sequence[View], span: tuple[int, int], length: int) -> None:
+    """Raises ValueError where edits in [start, end) leave a sequence in any view."""
+    start, end = span
+    for shift in {view.shift for view in views} - {0}:
+        if start + shift < 0 or end + shift > length:
+            raise ValueError(
+                f"shifts: {shift} moves edits out of the sequence of {length}; they cover [{start}, {end}) "
+                "and must stay inside in all shifts"
+            )
 
 
 def _letters(here: Sequences, there: Sequences, view: View, alphabet: str) -> Ints:

@@ -16,7 +16,7 @@ from nucleoscope.engine.answers.steady import takes_one
 from nucleoscope.engine.prepare import Asked, ask
 from nucleoscope.engine.tracing.cache import doubled
 from nucleoscope.methods.edits.editing import Options
-from nucleoscope.methods.edits.profile_effect import profiles
+from nucleoscope.methods.edits.profiles import profiles
 from nucleoscope.methods.edits.variants import read_variants
 from nucleoscope.naive.methods.full_float32 import full_float32
 from nucleoscope.scan.genome.genome import Genome
