@@ -43,6 +43,8 @@ def size(model: nn.Module) -> int:
         ([], [("a", "g")], ["g", "g"], r"genes: given twice: g \(1 in all\); each gene is one input"),
         ([], [("a", "g"), ("a", "h")], ["g"], r"annotations: .* not among the inputs: h \(1.*add them"),
         ([], [("a", "g")], "g", "genes: the string 'g'"),
+        ([], [("a", "g")], 5, "genes: 5 is no name: give a list of strings"),
+        ([], [("a", "g")], ["g", 1], "genes: 1 is no name: give a list of strings"),
         ([], [("a", "g"), ("b", "h")], None, r"parents: 2 terms are under no other \(a, b\), where one"),
         ([], [], None, "the ontology is empty: it has neither parents"),
         ([], {"a": ["g"]}, None, r"annotations: entry 0, 'a', is no pair \(term, gene\) of two"),
@@ -388,6 +390,8 @@ def test_what_is_no_topology(topology: list, message: str) -> None:
 def test_a_topology_s_file_is_read_first() -> None:
     with pytest.raises(TypeError, match=r"'t\.csv' is a file's name; give what read_gennet"):
         GenNet("t.csv")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="topology: 5; give for each pair of neighbouring layers"):
+        GenNet(5)  # type: ignore[arg-type]
 
 
 def test_a_trained_net_tells_the_planted_genes() -> None:

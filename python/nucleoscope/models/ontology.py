@@ -138,7 +138,10 @@ def _inputs(genes: Iterable[str] | None, met: set[str], file: str) -> tuple[str,
         return tuple(sorted(met))
     if isinstance(genes, str):
         raise ValueError(f"genes: the string {genes[:20]!r}, where a list of names is needed")
-    wanted = tuple(genes)
+    wanted = tuple(genes) if isinstance(genes, Iterable) else (genes,)
+    other = next((name for name in wanted if not isinstance(name, str)), None)
+    if other is not None:
+        raise ValueError(f"genes: {other!r} is no name: give a list of strings, one for each input")
     _refuse(
         "genes: given twice", [gene for gene, times in Counter(wanted).items() if times > 1],
         "each gene is one input: give it once",

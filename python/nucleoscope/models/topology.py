@@ -22,6 +22,11 @@ def checked(topology: Sequence[Sequence[Edge]]) -> list[list[Edge]]:
         raise TypeError(
             f"topology: {str(topology)!r} is a file's name; give what read_gennet(path) reads from it"
         )
+    if not isinstance(topology, Iterable):
+        raise TypeError(
+            f"topology: {topology!r}; give for each pair of neighbouring layers a list of edges (node below, node "
+            "above), as read_gennet(path) reads them"
+        )
     layers = [_edges(at, edges) for at, edges in enumerate(topology)]
     if not layers:
         raise ValueError(
