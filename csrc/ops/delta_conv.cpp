@@ -46,9 +46,10 @@ class Convolution {
 
   void run(int threads) {
     const std::int64_t work = call.E * C_in * call.K + 1;
+    list_pairs();
+    if (side_by_side > 1) join();
     parallel_ranges(given_groups, grain / (call.E * C_in) + 1, threads,
                     [this](std::int64_t begin, std::int64_t end) { list_channels(begin, end); });
-    list_pairs();
     parallel_ranges(groups, grain / work + 1, threads,
                     [this](std::int64_t begin, std::int64_t end) {
                       for (std::int64_t g = 0; g < call.G; ++g)
@@ -71,22 +72,23 @@ class Convolution {
   const In* weight;
   const std::int64_t C_in;
   const std::int64_t S, given_groups, groups;  // a group: the alternatives at one site and position
-  const int side_by_side;  // positions that a tile takes at once, where there is one alternative
+  const int side_by_side;  // groups that a tile takes at once, where there is one alternative
+  std::int64_t step = 0;   // from one of them to the next: S, positions of a site, or 1, sites
   const std::int64_t wide, made;  // channels in and out of one of the G parts
   const std::int64_t chunks, chunk, taps_at_once, passes;
   Scratch<std::uint32_t> lists;     // [given_groups, G, wide + slack] channels that are not zero
-                                    // there, or at the next positions of the same tile
+                                    // there, or in the next rows of the same tile
   Scratch<std::int32_t> ends;       // [given_groups, G, chunks + 1] where each chunk of them ends
   Scratch<Pair> pairs;              // live pairs, group after group, by tap
   Scratch<std::int64_t> pair_ends;  // [groups + 1]
   Scratch<std::int64_t> positions;  // [groups] of the output; -1 beyond its ends
-  Scratch<int> abreast;        // [groups] positions from there on in one tile; 0: an earlier one's
+  Scratch<int> abreast;        // [groups] groups from there on in one tile; 0: in an earlier one's
   Scratch<T> partial;          // [groups, tile] sums between two passes
   Scratch<std::int64_t> next;  // [groups] the first pair of the next pass
 
   void list_channels(std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
-      const std::int64_t there = (given_groups - i + S - 1) / S;  // positions from this one on
+      const std::int64_t there = step == 1 ? S - i % S : (given_groups - i + S - 1) / S;
       const std::int64_t next_ones = side_by_side < there ? side_by_side : there;
       const std::int64_t many = call.E > 1 ? call.E : next_ones;
       for (std::int64_t g = 0; g < call.G; ++g) {
@@ -103,8 +105,8 @@ class Convolution {
     }
   }
 
-  /// From one row of a tile to the next: alternatives, or positions of the same site.
-  std::int64_t row_stride() const { return call.E > 1 ? C_in : S * C_in; }
+  /// From one row of a tile to the next: alternatives, or what groups are taken side by side.
+  std::int64_t row_stride() const { return call.E > 1 ? C_in : step * C_in; }
 
   void list_pairs() {
     std::int64_t n = 0, i = 0;
@@ -122,25 +124,41 @@ class Convolution {
       }
     pair_ends[groups] = n;
     for (i = 0; i < groups; ++i) abreast[i] = 1;
-    if (side_by_side > 1)
-      for (i = 0; i + (side_by_side - 1) * S < groups; ++i)
-        if (abreast[i] == 1 && alike(i)) {
-          for (int r = 1; r < side_by_side; ++r) abreast[i + r * S] = 0;
-          abreast[i] = side_by_side;
-        }
   }
 
-  /// Whether the next positions of a site meet the same taps as this, of rows that lie one further.
+  /// Has one tile take neighbouring positions of a site, or neighbouring sites, whichever finds
+  /// more that meet the same taps. A window no wider than the taps has no two such positions.
+  void join() {
+    const std::int64_t sites = tiles(1);
+    if (3 * side_by_side * sites >= 2 * groups) return;
+    if (tiles(S) < sites) tiles(1);
+  }
+
+  /// How many tiles are full when the groups in one are `step` apart.
+  std::int64_t tiles(std::int64_t apart) {
+    step = apart;
+    std::int64_t full = 0;
+    for (std::int64_t i = 0; i < groups; ++i) abreast[i] = 1;
+    for (std::int64_t i = 0; i + (side_by_side - 1) * step < groups; ++i) {
+      if (abreast[i] != 1 || (step == 1 && i % S + side_by_side > S) || !alike(i)) continue;
+      for (int r = 1; r < side_by_side; ++r) abreast[i + r * step] = 0;
+      abreast[i] = side_by_side;
+      ++full;
+    }
+    return full;
+  }
+
+  /// Whether the next groups meet the same taps as this, of rows that lie as far apart.
   bool alike(std::int64_t i) const {
     const std::int64_t count = pair_ends[i + 1] - pair_ends[i];
     for (int r = 1; r < side_by_side; ++r) {
-      const std::int64_t other = i + r * S;
-      if (positions[i] < 0 || positions[other] < 0) return false;
+      const std::int64_t other = i + r * step;
+      if (abreast[other] != 1 || positions[i] < 0 || positions[other] < 0) return false;
       if (pair_ends[other + 1] - pair_ends[other] != count) return false;
       for (std::int64_t n = 0; n < count; ++n) {
         const Pair& mine = pairs[pair_ends[i] + n];
         const Pair& its = pairs[pair_ends[other] + n];
-        if (mine.tap != its.tap || mine.row + r * S != its.row) return false;
+        if (mine.tap != its.tap || mine.row + r * step != its.row) return false;
       }
     }
     return true;
@@ -183,7 +201,7 @@ class Convolution {
 
   struct Place {
     std::int64_t g, c, e, begin, end;  // part, first column, first alternative, groups
-    int abreast;                       // of which those are meant that take so many positions
+    int abreast;                       // of which those are meant that go so many in a tile
   };
 
   /// Pass after pass over the groups, each with weights that stay in the cache.
@@ -209,7 +227,7 @@ class Convolution {
         if (last && place.abreast > 1)
           for (int r = 0; r < R; ++r) {
             Tile<T, 1, V> row = tile.row(r);
-            finish(row, place, i + r * S);
+            finish(row, place, i + r * step);
           }
         else if (last)
           finish(tile, place, i);

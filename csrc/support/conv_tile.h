@@ -3,7 +3,7 @@
 #include "support/simd.h"
 
 // The register tile of a convolution: up to three rows, which are the alternatives at one site and
-// one position or, where there is one alternative, neighbouring positions of a site, by up to four
+// one position or, where there is one alternative, neighbouring sites or positions, by up to four
 // vectors of output channels. Twelve accumulators hide the latency of the multiply-add on every x86
 // and ARM core there is, and four loads of weights serve three rows.
 

@@ -141,6 +141,60 @@ def test_two_threads(isa: str, dtype: torch.dtype, threads: Any) -> None:
         assert_close(made[1], arguments)
 
 
+ALIKE = {
+    "a window narrower than the taps": Case((6,), (14,), 8, 1, 33, 70, 9, pad=4, length=60),
+    "several passes": Case((5,), (15,), 7, 1, 300, 40, 11, pad=5, length=60),
+    "stride": Case((9,), (6,), 5, 1, 17, 33, 4, 3, 1, pad=2, length=40),
+    "pieces": Case((4, 3), (9, 5), 6, 1, 20, 20, 5, 1, 2, pad=4, length=80),
+    "groups": Case((6,), (10,), 4, 1, 5, 17, 5, 1, 1, 3, pad=2, length=50),
+    "two sites": Case((6,), (14,), 2, 1, 9, 17, 9, pad=4, length=60),
+}
+
+
+def of_sites_alike(case: Case, dtype: torch.dtype) -> dict[str, Any]:
+    """Every site's rows lie alike around it, some beyond the ends; of one site there is no delta."""
+    arguments = case.arguments(dtype)
+    site = torch.randint(-3, case.length + 3, (case.sites,))
+    reach = (case.taps - 1) * case.dilation - case.pad
+    for name, places in (
+        ("rows_in", site * case.stride),
+        ("rows_out", site - reach // case.stride),
+    ):
+        rows = arguments[name]
+        gaps = torch.tensor([11 * piece for piece in range(len(rows.widths))])
+        arguments[name] = Rows((places + gaps[:, None]).contiguous(), rows.widths)
+    arguments["given"][:, case.sites // 2] = 0
+    return arguments
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("name", ALIKE)
+@pytest.mark.parametrize("isa", _C.available_isas())
+def test_sites_side_by_side_are_as_each_alone(isa: str, name: str, head: str) -> None:
+    """Of one alternative, where neighbouring sites meet the same taps, one tile takes three of them."""
+    for dtype in DTYPES:
+        arguments = of_sites_alike(ALIKE[name].with_(HEADS[head]), dtype)
+        with instruction_set(isa), poisoned_malloc():
+            together = delta_conv(**arguments)
+            assert_close(together, arguments)
+            for site in range(ALIKE[name].sites):
+                assert_equal(delta_conv(**of_site(arguments, site)), together[:, site : site + 1])
+
+
+def of_site(arguments: dict[str, Any], site: int) -> dict[str, Any]:
+    """The same arguments for one of the sites."""
+    one, here = dict(arguments), slice(site, site + 1)
+    for name in ("rows_in", "rows_out", "beside"):
+        if name in one:
+            one[name] = Rows(one[name].starts[:, here].contiguous(), one[name].widths)
+    for name in ("given", "residual"):
+        if name in one:
+            one[name] = one[name][:, here].contiguous()
+    if "original" in one:
+        one["original"] = one["original"]._replace(sequence=one["original"].sequence[here])
+    return one
+
+
 counts = st.lists(st.integers(0, 6), min_size=1, max_size=3).map(tuple)
 
 
