@@ -115,6 +115,25 @@ def test_what_lies_between(inner: str, place: int) -> None:
     held_to_autograd(model, on_a_path(3, 60), (1, place))
 
 
+NAMED: dict[str, Callable[[Tensor], Tensor]] = {
+    "gate of a channel": lambda h: h * torch.sigmoid(h.mean(1, keepdim=True)),
+    "channel copied": lambda h: h[:, :1].expand_as(h),
+    "squeeze of what is long": lambda h: h.squeeze(-1) * 2,
+}
+
+
+@pytest.mark.parametrize("last", NAMED)
+@pytest.mark.parametrize("target", [(1, 17), (0, slice(3, 50, 9))])
+def test_a_shape_that_names_the_length(last: str, target: Any) -> None:
+    """One position or some are another shape; by deltas and their originals as well."""
+    parts = [conv(4, 6, 5), nn.ReLU(), conv(6, 6, 3), nn.GELU(), Lambda(NAMED[last])]
+    model = lively(nn.Sequential(*parts)).double().eval()
+    held_to_autograd(model, on_a_path(3, 60), target)
+    X = sequences(2, 60).double()
+    made = nucleoscope.saturation_mutagenesis(model, X, target=target, precision="fp64")
+    assert made.checks[0].passed
+
+
 def test_it_makes_no_position_too_many() -> None:
     """Behind a crop of 20 positions each layer below adds twice its dilation, up to the sequence's ends."""
     model = lively(Dilated(lambda h: h[:, :, 35:55].mean(2))).double().eval()

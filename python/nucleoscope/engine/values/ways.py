@@ -24,16 +24,12 @@ from nucleoscope.engine.windows import SAME, Mirror, Reach, Stencil
 
 Run = Callable[..., Any]  # (op, arguments, keyword arguments) with traced values as arguments
 
-RESHAPES = (
-    aten.view.default, aten._unsafe_view.default, aten.reshape.default, aten.unflatten.int,
-)  # fmt: skip
-
 # Position by position, where their lowering found the length to be on an axis of its own.
 BY_POSITION = (
     operator.getitem, aten.alias.default, aten.detach.default, aten.dropout.default,
     aten.contiguous.default, aten.lift_fresh_copy.default, aten._to_copy.default, aten.to.dtype,
-    aten.permute.default, aten.transpose.int, aten.unsqueeze.default, aten.squeeze.dim,
-    aten.linear.default, aten.layer_norm.default, aten.cat.default,
+    aten.permute.default, aten.transpose.int, aten.unsqueeze.default, aten.linear.default,
+    aten.layer_norm.default, aten.cat.default,
 )  # fmt: skip
 
 
@@ -96,6 +92,26 @@ class Reshaped(Way):
         return value.reshape(len(value), *self.axes.with_length(made.count).shape)
 
 
+class Spread(Way):
+    """Channels broadcast over others, in a shape that names the length."""
+
+    def make(self, node: torch.fx.Node, made: Cut, given: Given, run: Run) -> Any:  # noqa: ARG002
+        value = given.at(made)
+        return value.expand(len(value), *self.axes.with_length(made.count).shape)
+
+
+# A squeeze that leaves the length, being long, would take it off where one position is made.
+SHAPED: dict[Any, type[Way]] = {
+    aten.view.default: Reshaped,
+    aten._unsafe_view.default: Reshaped,
+    aten.reshape.default: Reshaped,
+    aten.unflatten.int: Reshaped,
+    aten.squeeze.dim: Reshaped,
+    aten.squeeze.dims: Reshaped,
+    aten.expand.default: Spread,
+}
+
+
 @dataclass(frozen=True)
 class Moved(Way):
     """A slice, a pad or a flip."""
@@ -149,8 +165,8 @@ def way(graph: Graph, node: torch.fx.Node) -> Way | None:
         windowed = _windowed(axes, rule, node.target)
         if windowed is not None:
             return windowed
-    if node.target in RESHAPES and sources[0].length == axes.length:
-        return Reshaped(axes)
+    if node.target in SHAPED and sources[0].length == axes.length:
+        return SHAPED[node.target](axes)
     return Way(axes) if _by_position(node, axes, sources, rule) else None
 
 
