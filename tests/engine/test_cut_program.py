@@ -148,6 +148,39 @@ def test_one_position_is_read_through_the_holes_of_dilated_layers() -> None:
     assert [each.here.length for each in program._layers.values()] == [3, 1]
 
 
+class Joined(nn.Module):
+    """Two convolutions that are added, of the sequence or of what lies beside it."""
+
+    def __init__(self, *, beside: bool) -> None:
+        super().__init__()
+        self.one, self.other = conv(4, 6, 5), conv(2 if beside else 4, 6, 3, dilation=2)
+        self.norm, self.last, self.beside = nn.BatchNorm1d(6), conv(6, 2, 3), beside
+
+    def forward(self, x: Tensor, track: Tensor) -> Tensor:
+        joins = self.norm(self.other(track if self.beside else x))
+        return self.last(torch.relu(self.one(x) + joins))
+
+
+@pytest.mark.parametrize("beside", [True, False])
+@pytest.mark.parametrize("target", [None, (0, 20)])
+def test_both_convolutions_of_a_sum_are_layers(beside: bool, target: Any) -> None:
+    model, X = lively(Joined(beside=beside)).double().eval(), on_a_path(3, 40)
+    track = torch.linspace(-1, 1, 3 * 2 * 40, dtype=X.dtype).sin().view(3, 2, 40)
+    graph, read = trace(model, X, (track,)), Target(target, (2, 40))
+    program = Program(graph, X.dtype, CPU).reading(positions(graph, read))
+    assert len(program._layers) == 3
+    made = program.gradient(X, (track,), read=read.of_values)
+    for got, wanted in zip(made, by_autograd(model, X, (track,), read.of_values), strict=True):
+        assert_near(got, wanted, 1e-12)
+
+
+def test_one_position_between_two_ends_is_made_by_whole_layers() -> None:
+    """Of a dilated layer's reading one position may be left, whose step then means nothing."""
+    parts = [conv(4, 6, 3), nn.ReLU(), conv(6, 6, 3, dilation=8), nn.ReLU()]
+    program = held_to_autograd(lively(nn.Sequential(*parts)).double(), on_a_path(2, 8), (0, 4))
+    assert len(program._layers) == 2
+
+
 def test_valid_convolutions_are_whole() -> None:
     model = lively(Dilated(lambda h: h.mean(2), "valid")).double().eval()
     program = held_to_autograd(model, on_a_path(2, LENGTH), None)

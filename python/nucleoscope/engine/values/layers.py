@@ -64,10 +64,11 @@ class Layer:
     def placed(self, cuts: Mapping[str, Cut | None]) -> Placed | None:
         """Where it is made if values are made at these positions alone; None: it is not one op there."""
         wide, length = self.lengths
-        given, *made = (cuts[name] for name in (self.given, *(n.name for n in self.nodes)))
-        if len(set(made)) > 1:
+        given = cuts[self.given] or Cut.whole(wide)
+        made = {cuts[n.name] or Cut.whole(length) for n in self.nodes}
+        if len(made) > 1:
             return None
-        (cut, given) = (made[0] or Cut.whole(length), given or Cut.whole(wide))
+        (cut,) = made
         if (cut, given) == (Cut.whole(length), Cut.whole(wide)):
             return self.whole
         joins = None if self.residual is None else cuts[self.residual]
@@ -79,6 +80,8 @@ class Layer:
         if last.name == graph.output or len(last.users) != 1:
             return None
         (node,) = last.users
+        if graph.nodes[last.name].role == "original" != graph.nodes[node.name].role:
+            return None  # a sum belongs to what the sequence reaches
         more = replace(self, nodes=(*self.nodes, node))
         if node.target is operator.getitem:
             return more if last.target is BATCH_NORM and node.args[1] == 0 else None
@@ -109,13 +112,18 @@ def _joined(graph: Graph, node: torch.fx.Node, last: torch.fx.Node) -> torch.fx.
 
 def layers(graph: Graph) -> dict[str, Layer]:
     """The layers of a graph by the name of the node that each makes."""
-    found = {}
+    found: dict[str, Layer] = {}
+    taken: set[torch.fx.Node] = set()
     for node in graph.fx:
         layer = begun(graph, node)
-        while layer is not None and (more := layer.extended(graph)) is not None:
+        while layer is not None:
+            more = layer.extended(graph)
+            if more is None or more.nodes[-1] in taken:  # one of two that are added takes the sum
+                break
             layer = more
         if layer is not None and layer.nodes[-1].target is not BATCH_NORM:
             found[layer.nodes[-1].name] = layer
+            taken.update(layer.nodes)
     return found
 
 
