@@ -21,7 +21,6 @@ class Case:
     length: int
     sites: int | None = None
     peer: bool = True  # whether tangermeme's windowed path is timed beside it
-    peer_sites: int | None = None  # of its sample (None: all that are edited)
     peer_batches: tuple[int, ...] = (32, 64, 128)  # for a large net its best elsewhere, 32, alone
     loop_sites: int = 16  # of the plain loop's sample
     judged: int = 16  # sites that are held to float64; the strongest is one more
@@ -69,20 +68,16 @@ CASES = {
         lambda: BPNetCounts(512),
         2114,
         96,
-        peer_sites=16,
         peer_batches=(32,),
         loop_sites=2,
         judged=3,
         bf16=True,
     ),
-    "Beluga, 2 kb": Case(
-        Beluga, 2000, 128, peer_sites=32, peer_batches=(32,), loop_sites=4, judged=3
-    ),
+    "Beluga, 2 kb": Case(Beluga, 2000, peer_batches=(32,), loop_sites=4, judged=3),
     "SpliceAI-10k, 15 kb, one output": Case(
         lambda: OneOutput(SpliceAI()),
         15000,
         192,
-        peer_sites=16,
         peer_batches=(32,),
         loop_sites=4,
         judged=3,

@@ -45,6 +45,16 @@ def test_a_row_tells_ratio_efficiency_and_bf16() -> None:
         assert f"| {cell} |" in row
 
 
+def test_a_row_tells_what_a_further_site_costs_apart_from_the_call() -> None:
+    """Of the peer's batch that is the best for the whole call."""
+    side = "tangermeme fast=True, batch"
+    timed = result(
+        "Beluga, 2 kb", 2.0, medians={f"{side} 32": 9.0, f"{side} 64": 8.0},
+        further_site={f"{side} 32": 0.2, f"{side} 64": 0.3, "nucleoscope": 0.1},
+    )  # fmt: skip
+    assert "| 8.0 s, **4.0x** (3.0x) | - |" in table(run(timed)).splitlines()[2]
+
+
 def test_rows_of_several_machines_are_marked() -> None:
     """A machine is named once; where there is one only, no mark is needed."""
     one = table(run(result("Basset, 2 kb"), result("Beluga, 2 kb")))

@@ -26,6 +26,7 @@ CASES = {  # whose network, nodes, target, what both maps may be off by, of the 
     "BPNet 64 filters, 2,114 bp, counts": (32, 0, 1e-3),
     "Basset, 600 bp": (32, 5, 1e-2),
     "ChromBPNet 512 filters, 2,114 bp, counts": (8, 0, 1e-3),
+    "SpliceAI-10k, 15 kb, one output": (8, 0, 1e-2),
 }
 BATCHES = (4, 8, 16, None)  # captum's internal_batch_size; None: all nodes at once
 ROUNDS = 5

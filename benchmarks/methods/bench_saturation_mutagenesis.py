@@ -1,7 +1,8 @@
 """All substitutions of one sequence: the engine, tangermeme's windowed path and the plain loop in turn.
 
 The sides are timed in turn, round by round, so that a change in the machine's speed meets all of them.
-The plain loop is timed on a sample of edits and scaled; the answers are held to float64 before any of it.
+The plain loop is timed on a sample of edits and scaled, the windowed path on all of them and on half, which
+tells what a call costs from what a site does; the answers are held to float64 before any of it.
 A network of this size may take minutes, so they are best timed one by one; `benchmarks/report.py` says how the
 results come together.
 """
@@ -36,9 +37,10 @@ def seconds(job: Callable[[], object]) -> float:
 
 
 def ours(
-    case: Case, model: nn.Module, X: Tensor, verify: int = 2, precision: str = "fp32"
-) -> Tensor:
-    sites = case.range
+    case: Case, model: nn.Module, X: Tensor, verify: int = 2, precision: str = "fp32",
+    sites: range | None = None,
+) -> Tensor:  # fmt: skip
+    sites = case.range if sites is None else sites
     return nucleoscope.saturation_mutagenesis(
         model, X, start=sites.start, end=sites.stop, hypothetical=True, verify=verify,
         precision=precision,
@@ -51,17 +53,13 @@ def sgemm() -> float:
     return 2 * 2048**3 / seconds(lambda: a @ b)
 
 
-def whole(case: Case, job: Callable[[range], object]) -> float:
-    """Seconds for all sites of a case: where only some are edited, by a line through half of them and all.
+def further(case: Case, job: Callable[[range], object], whole: float) -> float:
+    """Seconds of one site more: by a line through half of the sites and `whole`, the seconds of all of them.
 
-    What a call costs whatever it edits (an export, originals) is so counted once.
+    What a call costs whatever it edits (an export, originals, a verification) is not in it.
     """
-    if case.peer_sites is None:
-        return seconds(lambda: job(case.range))
-    few, many = case.peer_sites // 2, case.peer_sites
-    half = seconds(lambda: job(case.middle(few)))
-    spent = seconds(lambda: job(case.middle(many)))
-    return spent + max(0.0, spent - half) / (many - few) * (len(case.range) - many)
+    few, many = len(case.range) // 2, len(case.range)
+    return (whole - seconds(lambda: job(case.middle(few)))) / (many - few)
 
 
 class Peer:
@@ -142,6 +140,7 @@ def bench_saturation_mutagenesis(name: str, benchmark, monkeypatch: pytest.Monke
         gaps["bf16"] = error(ours(case, model, X, precision="bf16"))
         assert gaps["bf16"] <= BF16_TOLERANCE, gaps
     times: dict[str, list[float]] = {}
+    a_site: dict[str, list[float]] = {}  # seconds of one more
     rates: list[float] = []
     unverified: list[float] = []
     brief: list[float] = []  # under bf16, without verification
@@ -150,9 +149,14 @@ def bench_saturation_mutagenesis(name: str, benchmark, monkeypatch: pytest.Monke
 
     def beside() -> None:
         for batch in case.peer_batches if case.peer else ():
-            spent = whole(case, lambda some, batch=batch: windowed(model, X, some, batch))
+            side = f"tangermeme fast=True, batch {batch}"
+            spent = seconds(lambda batch=batch: windowed(model, X, sites, batch))
             if windowed.engaged:  # a run that fell back is not its windowed path
-                times.setdefault(f"tangermeme fast=True, batch {batch}", []).append(spent)
+                times.setdefault(side, []).append(spent)
+                more = further(
+                    case, lambda some, batch=batch: windowed(model, X, some, batch), spent
+                )
+                a_site.setdefault(side, []).append(more)
         # the plain loop tries the letter there as well; both run the original once
         scale = (3 * len(sites) + 1) / (4 * len(loop) + 1)
         for batch in LOOP_BATCHES:
@@ -167,6 +171,9 @@ def bench_saturation_mutagenesis(name: str, benchmark, monkeypatch: pytest.Monke
             times.setdefault("torch.compile, plain loop (sampled)", []).append(spent)
         rates.append(sgemm())
         unverified.append(seconds(lambda: ours(case, model, X, verify=0)))
+        if case.peer:
+            more = further(case, lambda some: ours(case, model, X, 0, sites=some), unverified[-1])
+            a_site.setdefault("nucleoscope", []).append(more)
         if bf16:
             brief.append(seconds(lambda: ours(case, model, X, verify=0, precision="bf16")))
 
@@ -178,7 +185,8 @@ def bench_saturation_mutagenesis(name: str, benchmark, monkeypatch: pytest.Monke
         error=gaps, judged_sites=len(judged), first_call=first, edits=3 * len(sites),
         multiply_adds=counted, sgemm=median(rates), without_verification=median(unverified),
         bf16_without_verification=median(brief) if brief else None,
-        sampled_sites={"plain loop": len(loop), "tangermeme fast=True": case.peer_sites},
+        sampled_sites={"plain loop": len(loop)},
+        further_site={side: median(spent) for side, spent in a_site.items()},
         others={side: sorted(spent) for side, spent in times.items()},
         medians={side: median(spent) for side, spent in times.items()},
     )  # fmt: skip
