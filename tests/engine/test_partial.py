@@ -13,7 +13,8 @@ from nucleoscope.engine.values.cuts import Cut
 from nucleoscope.engine.values.forward import Forward
 from nucleoscope.engine.windows import Lattice, Mirror, Stencil
 from tests.engine.test_thin import LENGTH, NETS, net, targets
-from tests.parts import sequences
+from tests.parts import lively, sequences
+from tests.truth import assert_exact
 
 
 def positions(cut: Cut) -> list[int]:
@@ -52,6 +53,19 @@ def test_cuts_join_into_the_fewest_positions(seed: int) -> None:
         assert {both.first, both.last} == {min(held), max(held)}
         assert both.step == (np.gcd.reduce(np.array(sorted(held)) - min(held)) or 1)
         assert not one.count or positions(both)[both.index(one)] == positions(one)
+
+
+def test_one_position_is_the_same_whatever_the_step() -> None:
+    assert Cut(3, 4, 1) == Cut(3, 1, 1) != Cut(4, 1, 1)
+    assert Cut.of(Lattice(3, 4), (0, 1)) == Cut(3, 1, 1)
+
+
+def test_a_norm_of_which_one_position_is_read_on_a_lattice() -> None:
+    """Its op gives several tensors, of which no positions can be taken."""
+    torch.manual_seed(0)
+    inner = torch.nn.Conv1d(4, 4, 2, padding=4, dilation=4, groups=4)
+    model, X = lively(torch.nn.Sequential(torch.nn.BatchNorm1d(4), inner)).eval(), sequences(1, 4)
+    assert_exact(model, X, target=(slice(1, 2), -1), start=2, end=4)
 
 
 def test_a_lattice_s_places() -> None:

@@ -16,6 +16,10 @@ class Cut:
     step: int
     count: int
 
+    def __post_init__(self) -> None:
+        if self.count == 1:  # one position is the same one whatever the step
+            object.__setattr__(self, "step", 1)
+
     @staticmethod
     def whole(length: int) -> Cut:
         """All positions of a layer."""
