@@ -50,8 +50,7 @@ class Cut:
         """Those of its positions that the layer has."""
         before = max(0, -(self.first // self.step))
         beyond = max(0, (self.last - length) // self.step + 1)
-        count = max(0, self.count - before - beyond)
-        return Cut(self.first + before * self.step, self.step if count > 1 else 1, count)
+        return Cut(self.first + before * self.step, self.step, max(0, self.count - before - beyond))
 
     def index(self, wanted: Cut) -> slice:
         """Where wanted positions, all of them among these, lie among these."""
