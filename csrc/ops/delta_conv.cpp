@@ -1,5 +1,6 @@
 #include "ops/delta_conv.h"
 
+#include "support/conv_pairs.h"
 #include "support/conv_tile.h"
 #include "support/depthwise.h"
 #include "support/find.h"
@@ -37,17 +38,12 @@ class Convolution {
         passes(chunks * ceil_div(call.K, taps_at_once)),
         lists(given_groups * call.G * list_room()),
         ends(given_groups * call.G * (chunks + 1)),
-        pairs(groups * call.K),
-        pair_ends(groups + 1),
-        positions(groups),
-        abreast(groups),
+        live(call, side_by_side),
         partial(passes > 1 ? groups * tile_size : 0),
         next(groups) {}
 
   void run(int threads) {
     const std::int64_t work = call.E * C_in * call.K + 1;
-    list_pairs();
-    if (side_by_side > 1) join();
     parallel_ranges(given_groups, grain / (call.E * C_in) + 1, threads,
                     [this](std::int64_t begin, std::int64_t end) { list_channels(begin, end); });
     parallel_ranges(groups, grain / work + 1, threads,
@@ -73,22 +69,18 @@ class Convolution {
   const std::int64_t C_in;
   const std::int64_t S, given_groups, groups;  // a group: the alternatives at one site and position
   const int side_by_side;  // groups that a tile takes at once, where there is one alternative
-  std::int64_t step = 0;   // from one of them to the next: S, positions of a site, or 1, sites
   const std::int64_t wide, made;  // channels in and out of one of the G parts
   const std::int64_t chunks, chunk, taps_at_once, passes;
-  Scratch<std::uint32_t> lists;     // [given_groups, G, wide + slack] channels that are not zero
-                                    // there, or in the next rows of the same tile
-  Scratch<std::int32_t> ends;       // [given_groups, G, chunks + 1] where each chunk of them ends
-  Scratch<Pair> pairs;              // live pairs, group after group, by tap
-  Scratch<std::int64_t> pair_ends;  // [groups + 1]
-  Scratch<std::int64_t> positions;  // [groups] of the output; -1 beyond its ends
-  Scratch<int> abreast;        // [groups] groups from there on in one tile; 0: in an earlier one's
+  Scratch<std::uint32_t> lists;  // [given_groups, G, wide + slack] channels that are not zero
+                                 // there, or in the next rows of the same tile
+  Scratch<std::int32_t> ends;    // [given_groups, G, chunks + 1] where each chunk of them ends
+  const LivePairs<DeltaConv<T>> live;
   Scratch<T> partial;          // [groups, tile] sums between two passes
   Scratch<std::int64_t> next;  // [groups] the first pair of the next pass
 
   void list_channels(std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
-      const std::int64_t there = step == 1 ? S - i % S : (given_groups - i + S - 1) / S;
+      const std::int64_t there = live.step == 1 ? S - i % S : (given_groups - i + S - 1) / S;
       const std::int64_t next_ones = side_by_side < there ? side_by_side : there;
       const std::int64_t many = call.E > 1 ? call.E : next_ones;
       for (std::int64_t g = 0; g < call.G; ++g) {
@@ -106,63 +98,7 @@ class Convolution {
   }
 
   /// From one row of a tile to the next: alternatives, or what groups are taken side by side.
-  std::int64_t row_stride() const { return call.E > 1 ? C_in : step * C_in; }
-
-  void list_pairs() {
-    std::int64_t n = 0, i = 0;
-    for (std::int64_t w = 0; w < width(call.out); ++w)
-      for (std::int64_t s = 0; s < S; ++s, ++i) {
-        const std::int64_t o = position(call.out, w, s);
-        pair_ends[i] = n;
-        positions[i] = o < 0 || o >= call.length ? -1 : o;
-        if (positions[i] < 0) continue;
-        for (std::int64_t t = 0; t < call.K; ++t) {
-          const std::int64_t row = find(call.in, o * call.stride - call.pad + t * call.dilation, s);
-          if (row >= 0)
-            pairs[n++] = {static_cast<std::int32_t>(t), static_cast<std::int32_t>(row * S + s)};
-        }
-      }
-    pair_ends[groups] = n;
-    for (i = 0; i < groups; ++i) abreast[i] = 1;
-  }
-
-  /// Has one tile take neighbouring positions of a site, or neighbouring sites, whichever finds
-  /// more that meet the same taps. A window no wider than the taps has no two such positions.
-  void join() {
-    const std::int64_t sites = tiles(1);
-    if (3 * side_by_side * sites >= 2 * groups) return;
-    if (tiles(S) < sites) tiles(1);
-  }
-
-  /// How many tiles are full when the groups in one are `step` apart.
-  std::int64_t tiles(std::int64_t apart) {
-    step = apart;
-    std::int64_t full = 0;
-    for (std::int64_t i = 0; i < groups; ++i) abreast[i] = 1;
-    for (std::int64_t i = 0; i + (side_by_side - 1) * step < groups; ++i) {
-      if (abreast[i] != 1 || (step == 1 && i % S + side_by_side > S) || !alike(i)) continue;
-      for (int r = 1; r < side_by_side; ++r) abreast[i + r * step] = 0;
-      abreast[i] = side_by_side;
-      ++full;
-    }
-    return full;
-  }
-
-  /// Whether the next groups meet the same taps as this, of rows that lie as far apart.
-  bool alike(std::int64_t i) const {
-    const std::int64_t count = pair_ends[i + 1] - pair_ends[i];
-    for (int r = 1; r < side_by_side; ++r) {
-      const std::int64_t other = i + r * step;
-      if (abreast[other] != 1 || positions[i] < 0 || positions[other] < 0) return false;
-      if (pair_ends[other + 1] - pair_ends[other] != count) return false;
-      for (std::int64_t n = 0; n < count; ++n) {
-        const Pair& mine = pairs[pair_ends[i] + n];
-        const Pair& its = pairs[pair_ends[other] + n];
-        if (mine.tap != its.tap || mine.row + r * step != its.row) return false;
-      }
-    }
-    return true;
-  }
+  std::int64_t row_stride() const { return call.E > 1 ? C_in : live.step * C_in; }
 
   /// One tile of columns, for the groups [begin, end).
   void columns(std::int64_t g, std::int64_t c, std::int64_t begin, std::int64_t end) {
@@ -207,14 +143,14 @@ class Convolution {
   /// Pass after pass over the groups, each with weights that stay in the cache.
   template <int R, int V>
   __attribute__((noinline)) void sweep(const Place& place) {
-    for (std::int64_t i = place.begin; i < place.end; ++i) next[i] = pair_ends[i];
+    for (std::int64_t i = place.begin; i < place.end; ++i) next[i] = live.ends[i];
     for (std::int64_t pass = 0; pass < passes; ++pass) {
       const std::int64_t k = pass % chunks, beyond = (pass / chunks + 1) * taps_at_once;
       const bool first = pass == 0, last = pass == passes - 1;
       for (std::int64_t i = place.begin; i < place.end; ++i) {
-        if (abreast[i] != place.abreast) continue;
+        if (live.abreast[i] != place.abreast) continue;
         std::int64_t to = next[i];
-        while (to < pair_ends[i + 1] && pairs[to].tap < beyond) ++to;
+        while (to < live.ends[i + 1] && live.pairs[to].tap < beyond) ++to;
         if (to == next[i] && !first && !last) continue;
         T* held = partial.data() + i * tile_size;
         Tile<T, R, V> tile;
@@ -223,11 +159,11 @@ class Convolution {
         else
           tile.take(held);
         for (std::int64_t p = next[i]; p < to; ++p)
-          tile.add(segment(pairs[p], place, k), row_stride(), block());
+          tile.add(segment(live.pairs[p], place, k), row_stride(), block());
         if (last && place.abreast > 1)
           for (int r = 0; r < R; ++r) {
             Tile<T, 1, V> row = tile.row(r);
-            finish(row, place, i + r * step);
+            finish(row, place, i + r * live.step);
           }
         else if (last)
           finish(tile, place, i);
@@ -254,7 +190,7 @@ class Convolution {
   inline __attribute__((always_inline)) void finish(Tile<T, R, V>& tile, const Place& place,
                                                     std::int64_t group) {
     const std::int64_t column = place.g * made + place.c, left = made - place.c;
-    const std::int64_t here = positions[group], s = group % S;
+    const std::int64_t here = live.positions[group], s = group % S;
     const bool summed = call.summed.begin < call.summed.end;
     if (summed && (here < call.summed.begin || here >= call.summed.end)) return;
     Finish<T> end{
