@@ -59,6 +59,11 @@ class View:
         said += [f"shifted by {self.shift}"] if self.shift else []
         return ", ".join(said)
 
+    def checks(self, found: Sequence[Check], members: int) -> list[Check]:
+        """What was checked in this view, named by what tells it from the others."""
+        name = self.named(members)
+        return [replace(c, name=f"{c.name} ({name})" if name else c.name) for c in found]
+
 
 def members(model: Any) -> list[Any]:
     """The models of a request."""
@@ -137,8 +142,7 @@ class Tally:
         self._raw[..., begin:stop] += view.back(raw, self._alphabet)
         self._seen[begin:stop] += 1
         self._originals.append(original)
-        name = view.named(self._members)
-        self.checks += [replace(c, name=f"{c.name} ({name})" if name else c.name) for c in checks]
+        self.checks += view.checks(checks, self._members)
         if view == [v for v in self.views if v.member == view.member][-1]:
             self._scores.add(self._scored(self._raw / self._seen))
             self._raw = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from torch import Tensor
@@ -67,7 +66,5 @@ def facts_of_all(found: Sequence[Any]) -> dict[str, Any]:
 def checks_of_all(found: Sequence[Any]) -> tuple[Check, ...]:
     """The checks of all models, each named by its model."""
     return tuple(
-        replace(check, name=f"{check.name} ({View(at).named(len(found))})")
-        for at, each in enumerate(found)
-        for check in each.checks
+        check for at, each in enumerate(found) for check in View(at).checks(each.checks, len(found))
     )

@@ -114,9 +114,6 @@ def _mean(views: Sequence[View], found: Sequence[Effects]) -> Effects:
     )
     first = found[0].facts
     facts = first | together([{"engine": each.facts["engine"]} for each in found]) | ways(views)
-    checks = tuple(
-        replace(check, name=f"{check.name} ({view.named(1)})" if not view.plain else check.name)
-        for view, each in zip(views, found, strict=True)
-        for check in each.checks
-    )
+    pairs = zip(views, found, strict=True)
+    checks = tuple(check for view, each in pairs for check in view.checks(each.checks, 1))
     return Effects(changes, before, found[0].axes, facts, checks)

@@ -94,9 +94,7 @@ class Views:
         with exactly(asked) as rounding:
             read = self._reverse if view.mirrored else self._read
             found = measure(Request(asked, self._options, read, rounding, view))
-        name = view.named(len(self._models))
-        named = [replace(c, name=f"{c.name} ({name})" if name else c.name) for c in found.checks]
-        return replace(found, checks=tuple(named))
+        return replace(found, checks=tuple(view.checks(found.checks, len(self._models))))
 
     def _asked(self, view: View) -> Asked:
         options = self._options
