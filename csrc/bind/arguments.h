@@ -91,14 +91,15 @@ Part<T> part(const PartArgument& given) {
 }
 
 template <class T>
-Conv<T> layer(const std::array<Address, 7>& read, const std::array<Address, 3>& written,
+Conv<T> layer(const std::array<Address, 8>& read, const std::array<Address, 3>& written,
               const std::array<Size, 10>& sizes, const std::array<bool, 5>& how) {
-  const auto& [given, gated, slope, weight, bias, residual, beside] = read;
+  const auto& [given, gated, slope, weight, winograd, bias, residual, beside] = read;
   const auto& [N, V, L, C_in, C_out, G, K, stride, dilation, pad] = sizes;
   return {.given = at<const T>(given),
           .gated = at<const std::uint8_t>(gated),
           .slope = at<const T>(slope),
           .weight = at<const T>(weight),
+          .winograd = at<const T>(winograd),
           .bias = at<const T>(bias),
           .residual = at<const T>(residual),
           .residual_first = how[0],

@@ -67,7 +67,7 @@ void define_ops(py::module_& m, const std::string& type) {
       });
   define_op(
       m, "conv_" + type,
-      +[](const std::array<Address, 7>& read, const std::array<Address, 3>& written,
+      +[](const std::array<Address, 8>& read, const std::array<Address, 3>& written,
           const std::array<Size, 10>& sizes, const std::array<bool, 5>& how, int threads) {
         NUCLEOSCOPE_SELECT(conv<T>)(layer<T>(read, written, sizes, how), threads);
       });

@@ -4,6 +4,7 @@
 #include "support/layer_depthwise.h"
 #include "support/layer_rows.h"
 #include "support/layer_tile.h"
+#include "support/layer_winograd.h"
 #include "support/parallel.h"
 
 namespace nucleoscope::NUCLEOSCOPE_ISA {
@@ -13,6 +14,7 @@ namespace {
 constexpr std::int64_t weight_bytes = vector_bytes == 64 ? 192 << 10 : 24 << 10;
 constexpr std::int64_t grain = 1 << 16;           // multiply-adds that are worth a thread
 constexpr std::int64_t output_bytes = 256 << 10;  // that all columns of some groups fill
+constexpr double worth_lists = 0.2;               // zeros that pay for lists of the other channels
 constexpr std::int64_t least_at_once = 32, most_at_once = 256;  // groups whose sums wait
 
 inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
@@ -22,7 +24,7 @@ class Layer {
  public:
   explicit Layer(const Conv<T>& call)
       : call(call),
-        abreast(call.N < tile_rows || !mostly_zero(call)),
+        abreast(call.N < tile_rows || zeros(call, tile_rows) < worth_lists),
         wide(call.C_in / call.G),
         made(call.spread ? call.K * call.C_out : call.C_out / call.G),
         K(call.spread ? 1 : call.K),
@@ -197,13 +199,48 @@ class Layer {
   }
 };
 
+/// `many` samples of a call, from n on.
+template <class T>
+Conv<T> samples(const Conv<T>& call, std::int64_t n, std::int64_t many) {
+  const std::int64_t in = n * call.V * call.C_in, out = n * call.L * call.C_out;
+  Conv<T> some = call;
+  some.N = many;
+  some.given += in;
+  if (some.gated) some.gated += in;
+  if (some.slope) some.slope += in;
+  if (some.residual) some.residual += out;
+  some.made += out;
+  if (some.open) some.open += out;
+  if (some.beside && some.beside_each) some.beside += out;
+  if (some.chord) some.chord += out;
+  return some;
+}
+
+/// Each sample as is faster for its own zeros, so that it is the same whatever lies beside it. Tap
+/// by tap skips most of them; its lists cost something, and samples together share fewer.
+template <class T, int P>
+void by_points(const Conv<T>& call, int threads) {
+  const LayerWinograd<T, P, Conv<T>> layer(call);
+  const double share = layer.share();
+  Scratch<std::uint8_t> chosen(call.N);
+  for (std::int64_t n = 0; n < call.N; ++n)
+    chosen[n] = share < 1 && share < 0.05 + 1.15 * (1 - zeros(samples(call, n, 1), 1));
+  layer.run(chosen.data(), threads);
+  for (std::int64_t n = 0, end = 0; n < call.N; n = end) {
+    for (end = n; end < call.N && chosen[end] == chosen[n]; ++end) {
+    }
+    if (!chosen[n]) Layer<T>(samples(call, n, end - n)).run(threads);
+  }
+}
+
 }  // namespace
 
 template <class T>
 void conv(const Conv<T>& call, int threads) {
   if (call.N * call.L * call.C_out == 0) return;
   if (call.C_in == call.G) return layer_depthwise<T>(call, threads);
-  Layer<T>(call).run(threads);
+  if (!call.winograd || call.stride > 1) return Layer<T>(call).run(threads);
+  call.K == 3 ? by_points<T, 6>(call, threads) : by_points<T, 7>(call, threads);
 }
 
 template void conv<float>(const Conv<float>&, int);

@@ -17,6 +17,7 @@ struct Conv {
   const std::uint8_t* gated;  // [N, V, C_in]  where 0, given counts as zero; null: nowhere
   const T* slope;             // [N, V, C_in]  given is multiplied with it; null: it is not
   const T* weight;      // packed: see delta_conv.h. Where spread, of one tap and K * C_out columns
+  const T* winograd;    // [P, C_out / 16, parts, C_in, 16]  see pack_winograd; null: tap by tap
   const T* bias;        // [C_out], null: none
   const T* residual;    // [N, L, C_out]  added, null: none
   bool residual_first;  // whether it is added before the ReLU

@@ -29,16 +29,15 @@ inline void through(const T* from, const std::uint8_t* open, const T* slope, T* 
   for (; c < count; ++c) to[c] = slope ? from[c] * slope[c] : open[c] ? from[c] : 0;
 }
 
-/// Whether lists of channels are worth their while: in some rows of the first samples, a fifth of
-/// the channels or more are zero in all of them.
+/// The share of channels that are zero in all of the first `abreast` samples, in some of the rows.
 template <class Call>
-inline bool mostly_zero(const Call& call) {
+inline double zeros(const Call& call, std::int64_t abreast) {
   constexpr std::int64_t looked_at = 32;
   std::int64_t zero = 0, all = 0;
   for (std::int64_t i = 0; i < looked_at && i < call.V; ++i)
     for (std::int64_t c = 0; c < call.C_in; ++c, ++all) {
       bool any = false;
-      for (std::int64_t n = 0; n < tile_rows; ++n) {
+      for (std::int64_t n = 0; n < abreast; ++n) {
         const std::int64_t at =
             (n * call.V + (call.V < looked_at ? i : call.V * i / looked_at)) * call.C_in + c;
         any |= call.given[at] != 0 && (!call.gated || call.gated[at]) &&
@@ -46,7 +45,7 @@ inline bool mostly_zero(const Call& call) {
       }
       zero += !any;
     }
-  return 5 * zero >= all;
+  return all ? static_cast<double>(zero) / static_cast<double>(all) : 0;
 }
 
 template <class T>

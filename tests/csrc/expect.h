@@ -70,6 +70,7 @@ inline std::string list(const std::vector<std::int64_t>& numbers) {
 
 // Each throws std::runtime_error with the case and the first element that is wrong.
 void check_edit_lookup(int threads);
+void check_conv(int threads);
 void check_delta_conv(int threads);
 void check_delta_max_pool(int threads);
 void check_delta_pointwise(int threads);

@@ -39,6 +39,7 @@ int main(int count, char** arguments) {
     checks::check_delta_concat(threads);
     checks::check_delta_layer_norm(threads);
     checks::check_delta_softmax_pool(threads);
+    checks::check_conv(threads);
     checks::check_delta_conv(threads);
     checks::check_delta_chain(threads);
     checks::check_memory_that_runs_out(threads);

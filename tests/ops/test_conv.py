@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from nucleoscope import _C
 from nucleoscope.naive import ops as naive
-from nucleoscope.ops import conv, conv_backward, pack_backward, pack_weight
+from nucleoscope.ops import conv, conv_backward, pack_backward, pack_weight, pack_winograd
 from tests.ops.rows import (
     DTYPES,
     assert_equal,
@@ -61,16 +61,25 @@ class Case:
         """Random arguments of `conv`, many of the activations zero."""
         like = torch.empty(0, dtype=dtype, device=device)
         channels = self.groups * self.made
-        out = (self.samples, self.length, channels)
+        out, weight = (self.samples, self.length, channels), self.weight(like)
         return {
-            "given": sparse((self.samples, self.positions, self.groups * self.wide), like),
-            "weight": pack_weight(self.weight(like), self.groups),
+            "given": self.numbers((self.samples, self.positions, self.groups * self.wide), like),
+            "weight": pack_weight(weight, self.groups),
             "channels": channels, **self.steps, "length": self.length,
+            "winograd": pack_winograd(weight) if "points" in self.head else None,
             "bias": like.new_empty(channels).normal_() if "bias" in self.head else None,
             "residual": like.new_empty(out).normal_() if "residual" in self.head else None,
             "residual_first": "first" in self.head, "relu": "relu" in self.head,
             "beside": self.beside(like, out),
         }  # fmt: skip
+
+    def numbers(self, shape: tuple[int, ...], like: Tensor) -> Tensor:
+        """Of which many are zero; at points, where zeros are not skipped, only every third sample's."""
+        made = sparse(shape, like)
+        if "points" in self.head:
+            dense = torch.arange(len(made)) % 3 != 2
+            made[dense] = torch.randn_like(made[dense])
+        return made
 
     def beside(self, like: Tensor, out: tuple[int, ...]) -> Tensor | None:
         """Another input's value for each sample, or one for all."""
@@ -89,10 +98,12 @@ class Case:
         elif "bias" in self.head:
             slope = like.new_empty(out).normal_()
         residual = like.new_empty(self.samples, self.positions, channels).normal_()
+        weight, points = self.weight(like), "points" in self.head
         return {
-            "given": sparse(out, like),
-            "weight": pack_backward(self.weight(like), self.groups, self.dilation),
+            "given": self.numbers(out, like),
+            "weight": pack_backward(weight, self.groups, self.dilation),
             "channels": channels, "taps": self.taps, **self.steps, "length": self.positions,
+            "winograd": pack_winograd(weight, backward=True) if points else None,
             "slope": slope, "residual": residual if "residual" in self.head else None,
         }  # fmt: skip
 
@@ -121,6 +132,15 @@ CASES = [
     Case(4, 20, 4, 1, 3, head="bias"),  # one channel out
     Case(2, 3, 6, 7, 3, dilation=5, pad=9, head="residual"),  # most taps meet nothing
     Case(3, 12, 4, 6, 3, pad=8, head="bias relu"),  # outputs far outside
+]
+POINTS = [  # four outputs at once
+    Case(3, 50, 48, 48, 3, pad=1, head="points"),
+    Case(4, 43, 50, 67, 3, dilation=4, pad=4, head="bias relu residual points"),
+    Case(2, 74, 70, 64, 3, dilation=19, pad=20, head="bias relu residual beside each points"),
+    Case(4, 70, 64, 35, 11, pad=2, head="relu residual first points"),  # three parts
+    Case(3, 90, 33, 40, 9, dilation=3, pad=12, head="bias relu residual beside points"),
+    Case(1, 300, 40, 40, 4, dilation=2, head="points"),
+    Case(2, 500, 300, 33, 5, pad=2, head="bias points"),  # sums of several parts, several blocks
 ]
 WIDE = [  # weights pass in several parts: of channels, of taps, or of both
     Case(4, 9, 150, 17, 9, pad=4, head="bias relu beside"),
@@ -151,7 +171,7 @@ def assert_chords_near(got: Tensor, expected: Tensor, forward: dict[str, Any]) -
     torch.testing.assert_close(got * way, expected * way, rtol=0, atol=atol)
 
 
-@pytest.mark.parametrize("case", [*CASES, *WIDE])
+@pytest.mark.parametrize("case", [*CASES, *WIDE, *POINTS])
 def test_naive_is_torchs_convolution(case: Case) -> None:
     forward, back = case.forward(torch.float64), case.backward(torch.float64)
     weight = case.weight(forward["given"])
@@ -176,7 +196,7 @@ def test_naive_is_torchs_convolution(case: Case) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("case", [*CASES, *WIDE])
+@pytest.mark.parametrize("case", [*CASES, *WIDE, *POINTS])
 def test_equals_naive(case: Case, dtype: torch.dtype, device: torch.device) -> None:
     with poisoned_malloc():
         assert_right(case, dtype, device)
@@ -187,7 +207,13 @@ def test_equals_naive(case: Case, dtype: torch.dtype, device: torch.device) -> N
 def test_every_instruction_set_and_thread_count(isa, threads_used, threads) -> None:
     threads(threads_used)
     # the last are large enough to be shared between threads: by samples, by positions
-    for case in [*CASES[:9], WIDE[0], Case(9, 70, 16, 40, 3), Case(2, 900, 16, 40, 3, head="relu")]:
+    for case in [
+        *CASES[:9],
+        WIDE[0],
+        *POINTS[:5],
+        Case(9, 70, 16, 40, 3),
+        Case(2, 900, 16, 40, 3, head="relu"),
+    ]:
         for dtype in DTYPES:
             with instruction_set(isa):
                 assert_right(case, dtype)
@@ -214,7 +240,7 @@ def test_any_layer(
     assert_right(case, torch.float32)
 
 
-@pytest.mark.parametrize("case", [*CASES[1:], *WIDE])
+@pytest.mark.parametrize("case", [*CASES[1:], *WIDE, *POINTS])
 def test_a_sample_is_the_same_to_the_bit_whatever_lies_beside_it(case: Case) -> None:
     """Tiles of samples, tiles of positions, lists of channels: none of them changes a sum's order."""
     forward, back = case.forward(torch.float32), case.backward(torch.float32)
@@ -224,6 +250,17 @@ def test_a_sample_is_the_same_to_the_bit_whatever_lies_beside_it(case: Case) -> 
         assert_equal(made, whole[0][-n:])
         assert_equal(is_open, whole[1][-n:])
         assert_equal(conv_backward(**last(n, back)), whole_back[-n:])
+
+
+@pytest.mark.parametrize("case", POINTS)
+def test_four_outputs_at_once_are_made_otherwise_than_tap_by_tap(case: Case) -> None:
+    """Or else the cases above would say nothing of it; behind a gate that shuts half, tap by tap is faster."""
+    forward, back = case.forward(torch.float32), case.backward(torch.float32)
+    made, plain = (conv(**{**forward, "winograd": w})[0] for w in (forward["winograd"], None))
+    assert not torch.equal(made[0], plain[0])
+    back["slope"] = None
+    made, plain = (conv_backward(**{**back, "winograd": w}) for w in (back["winograd"], None))
+    assert not torch.equal(made[0], plain[0])
 
 
 def last(n: int, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -244,9 +281,14 @@ def test_no_samples_and_no_positions() -> None:
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
-@pytest.mark.parametrize("samples", [2, 3])
-def test_what_is_not_finite(value: float, samples: int) -> None:
-    case = Case(samples, 20, 8, 6, 3, pad=1, head="relu")
+@pytest.mark.parametrize(
+    "case",
+    [
+        *(Case(n, 20, 8, 6, 3, pad=1, head="relu") for n in (2, 3)),
+        replace(POINTS[1], head="relu points"),
+    ],
+)
+def test_what_is_not_finite(value: float, case: Case) -> None:
     forward, back = case.forward(torch.float32), case.backward(torch.float32)
     forward["given"][0, 7, 2] = value
     back["given"][0, 7, 2] = value
@@ -289,7 +331,7 @@ def test_strided_arguments() -> None:
 
 
 @pytest.mark.parametrize("dense", [True, False])
-@pytest.mark.parametrize("case", [CASES[1], CASES[3], CASES[10]])
+@pytest.mark.parametrize("case", [CASES[1], CASES[3], CASES[10], POINTS[1]])
 def test_opcheck(case: Case, dense: bool, device: torch.device) -> None:
     a, b = case.forward(torch.float32, device), case.backward(torch.float32, device)
     if not dense:
@@ -298,6 +340,7 @@ def test_opcheck(case: Case, dense: bool, device: torch.device) -> None:
     forward = (
         a["given"],
         a["weight"],
+        a["winograd"],
         a["bias"],
         a["residual"],
         a["beside"],
@@ -307,7 +350,7 @@ def test_opcheck(case: Case, dense: bool, device: torch.device) -> None:
     )
     torch.library.opcheck(torch.ops.nucleoscope.conv.default, forward)
     sizes = [b["channels"], case.taps, case.stride, case.dilation, case.pad, b["length"]]
-    back = (b["given"], b["weight"], b["slope"], b["residual"], sizes)
+    back = (b["given"], b["weight"], b["winograd"], b["slope"], b["residual"], sizes)
     torch.library.opcheck(torch.ops.nucleoscope.conv_backward.default, back)
 
 
@@ -350,6 +393,10 @@ OPS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
         ("conv", {"weight": WEIGHT}, ValueError, "weight has 3 axes"),
         ("conv", {"weight": pack_weight(zeros(3, 5, 6))}, ValueError, "does not take 4 channels to 6"),
         ("conv", {"channels": 60}, ValueError, r"make it with pack_weight\(weight"),
+        ("conv", {"winograd": zeros(6, 1, 1, 4, 16).double()}, TypeError, "winograd has dtype torch.float64"),
+        ("conv", {"winograd": zeros(7, 1, 1, 4, 16)}, ValueError, "is not of 3 taps from 4 channels to 6 in 1"),
+        ("conv", {"winograd": pack_weight(WEIGHT)}, ValueError, "make it with pack_winograd of the same"),
+        ("conv_backward", {"winograd": zeros(6, 1, 1, 4, 16)}, ValueError, "from 6 channels to 4 in 1 groups"),
         ("conv", {"stride": 0}, ValueError, "stride=0 and dilation=1 must be at least 1"),
         ("conv", {"length": 0}, ValueError, "length=0 must be at least 1"),
         ("conv", {"bias": zeros(5)}, ValueError, r"bias has shape \[5\], must have \[6\]"),

@@ -21,7 +21,7 @@ from nucleoscope.ops.attention_lse import attention_lse
 from nucleoscope.ops.attention_mean import attention_mean
 from nucleoscope.ops.attention_relevance import attention_relevance
 from nucleoscope.ops.attention_statistics import attention_statistics
-from nucleoscope.ops.conv import conv, conv_backward, pack_backward
+from nucleoscope.ops.conv import conv, conv_backward, pack_backward, pack_winograd
 from nucleoscope.ops.delta_chain import delta_chain
 from nucleoscope.ops.delta_concat import delta_concat
 from nucleoscope.ops.delta_conv import delta_conv, has_bf16, pack_weight, to_bf16, to_tf32
@@ -66,6 +66,7 @@ __all__ = [
     "normal_cdf",
     "pack_backward",
     "pack_weight",
+    "pack_winograd",
     "to_bf16",
     "to_tf32",
 ]

@@ -7,18 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nucleoscope.naive import ops as naive
-from nucleoscope.naive.ops import pack_backward
-from nucleoscope.ops import _rows
-from nucleoscope.ops._arguments import Arguments
-from nucleoscope.ops._extension import _C
-from nucleoscope.ops._packed import parts, takes
+from nucleoscope.naive.ops import pack_backward, pack_winograd
+from nucleoscope.ops._layer import Back, Layer
 from nucleoscope.ops._registration import register
 
-__all__ = ["conv", "conv_backward", "pack_backward"]
-
-_COMPILED = {torch.float32: _C.conv_float32, torch.float64: _C.conv_float64}
-_FLOATS = (torch.float32, torch.float64)
+__all__ = ["conv", "conv_backward", "pack_backward", "pack_winograd"]
 
 
 def conv(
@@ -30,6 +23,7 @@ def conv(
     dilation: int = 1,
     pad: int = 0,
     length: int,
+    winograd: Tensor | None = None,  # from pack_winograd
     bias: Tensor | None = None,  # [C_out]
     residual: Tensor | None = None,  # [N, L, C_out]
     residual_first: bool = False,
@@ -39,7 +33,7 @@ def conv(
     """A convolution, the ReLU behind it, and the residual that joins it.
 
     Channels of a position that are zero in three samples that lie together are skipped, so the weights must
-    be finite. The sums are the same to the bit whatever samples lie beside each other. A linear layer is a
+    be finite. Numbers are the same to the bit whatever samples lie beside each other. A linear layer is a
     convolution of one tap. Not differentiable: ``conv_backward`` is its way back.
 
     Equivalent to::
@@ -55,6 +49,9 @@ def conv(
         dilation: inputs from one tap to the next.
         pad: positions before the input, which are zero; behind it as many as `length` asks for.
         length: L, positions of the output.
+        winograd: the same weights at points. Samples of few zeros are then made four outputs at once by Winograd's
+            convolution, where the stride is 1 and it saves enough; in float32 that is off by about twice what
+            tap by tap is. A sample that is not finite goes tap by tap. None: all do.
         bias: added first; None: none.
         residual: added; None: none.
         residual_first: whether it is added before the ReLU.
@@ -71,7 +68,7 @@ def conv(
         ValueError: shapes or devices disagree, or there is `beside` and no ReLU.
     """
     made: tuple[Tensor, Tensor] = torch.ops.nucleoscope.conv.default(
-        given, weight, bias, residual, beside, residual_first, relu,
+        given, weight, winograd, bias, residual, beside, residual_first, relu,
         [channels, stride, dilation, pad, length],
     )  # fmt: skip
     return made
@@ -87,6 +84,7 @@ def conv_backward(
     dilation: int = 1,
     pad: int = 0,
     length: int,
+    winograd: Tensor | None = None,  # from pack_winograd
     slope: Tensor | None = None,  # [N, L, C_out]
     residual: Tensor | None = None,  # [N, V, C_in]
 ) -> Tensor:  # [N, V, C_in]
@@ -107,6 +105,7 @@ def conv_backward(
         dilation: inputs from one tap to the next.
         pad: positions before the input, which are zero.
         length: V, positions of the input.
+        winograd: what ``pack_winograd(weight [K, C_in, C_out], backward=True)`` makes, as for ``conv``.
         slope: what the gradient is multiplied with first: the second result of ``conv``, uint8, or any
             factors in the type of ``given``; None: it is not. Where a byte is 0, a NaN goes as well.
         residual: added, the gradient that comes by another way; None: none.
@@ -116,153 +115,9 @@ def conv_backward(
         ValueError: shapes or devices disagree.
     """
     made: Tensor = torch.ops.nucleoscope.conv_backward.default(
-        given, weight, slope, residual, [channels, taps, stride, dilation, pad, length]
+        given, weight, winograd, slope, residual, [channels, taps, stride, dilation, pad, length]
     )
     return made
-
-
-class _Layer:
-    """One call of `conv`, checked."""
-
-    def __init__(
-        self, given: Tensor, weight: Tensor, bias: Tensor | None, residual: Tensor | None,
-        beside: Tensor | None, residual_first: bool, relu: bool, sizes: list[int],
-    ) -> None:  # fmt: skip
-        self.given, self.weight, self.bias, self.residual = given, weight, bias, residual
-        self.beside, self.residual_first, self.relu = beside, residual_first, relu
-        self.channels, self.stride, self.dilation, self.pad, self.length = sizes
-        arguments = Arguments("conv")
-        arguments.read("given", given, "NVI", *_FLOATS)
-        _check_steps("conv", self.stride, self.dilation, self.length)
-        _check_weight(arguments, weight, given, self.channels, "pack_weight", wanted=self.channels)
-        for name, held, axes in (("bias", bias, "O"), ("residual", residual, "NLO")):
-            if held is not None:
-                arguments.read(name, held, axes, given.dtype)
-                wanted = (self.length, self.channels)[-held.ndim + 1 :]
-                _check_shape("conv", name, held, (*held.shape[:-2], *wanted)[-held.ndim :])
-        if beside is not None:
-            arguments.read("beside", beside, ".LO", given.dtype)
-            many = 1 if len(beside) == 1 else len(given)
-            _check_shape("conv", "beside", beside, (many, self.length, self.channels))
-            if not relu:
-                raise ValueError("conv: beside is what enters a ReLU: give it with relu=True")
-
-    def compiled(self) -> tuple[Tensor, Tensor]:
-        given, weight = _rows.dense(self.given, self.weight)
-        many, wide, channels_in = given.shape
-        made = given.new_empty(many, self.length, self.channels)
-        kind = torch.uint8 if self.beside is None else given.dtype
-        slope = given.new_empty(made.shape if self.relu else 0, dtype=kind)
-        groups, taps = parts(weight, channels_in)
-        bias, residual, beside = (_dense(each) for each in (self.bias, self.residual, self.beside))
-        at_slope = slope.data_ptr() if self.relu else 0
-        _COMPILED[given.dtype](
-            [given.data_ptr(), 0, 0, weight.data_ptr(), *map(_address, (bias, residual, beside))],
-            [made.data_ptr(), *((at_slope, 0) if beside is None else (0, at_slope))],
-            [many, wide, self.length, channels_in, self.channels, groups, taps,
-             self.stride, self.dilation, self.pad],
-            [self.residual_first, self.relu, False, False, beside is not None and len(beside) > 1],
-            torch.get_num_threads(),
-        )  # fmt: skip
-        return made, slope
-
-    def plain(self) -> tuple[Tensor, Tensor]:
-        return naive.conv(
-            self.given, self.weight, channels=self.channels, stride=self.stride, pad=self.pad,
-            dilation=self.dilation, length=self.length, bias=self.bias, residual=self.residual,
-            residual_first=self.residual_first, relu=self.relu, beside=self.beside,
-        )  # fmt: skip
-
-
-class _Back:
-    """One call of `conv_backward`, checked."""
-
-    def __init__(
-        self, given: Tensor, weight: Tensor, slope: Tensor | None, residual: Tensor | None,
-        sizes: list[int],
-    ) -> None:  # fmt: skip
-        self.given, self.weight, self.slope, self.residual = given, weight, slope, residual
-        self.channels, self.taps, self.stride, self.dilation, self.pad, self.length = sizes
-        arguments = Arguments("conv_backward")
-        arguments.read("given", given, "NLO", *_FLOATS)
-        _check_steps("conv_backward", self.stride, self.dilation, self.length)
-        self.spread = weight.ndim == 5 and weight.shape[2] == 1 < self.taps
-        made = self.taps * self.channels if self.spread else self.channels
-        _check_weight(arguments, weight, given, made, "pack_backward", wanted=self.channels)
-        if not self.spread and self.taps != parts(weight, given.shape[2])[1]:
-            raise ValueError(
-                f"conv_backward: taps={self.taps}, but weight {list(weight.shape)} was packed of others"
-            )
-        if self.spread and self.dilation > 1:
-            raise ValueError(
-                "conv_backward: weight was packed for dilation 1: pack_backward(weight, dilation="
-                f"{self.dilation})"
-            )
-        if slope is not None:
-            arguments.read("slope", slope, "NLO", torch.uint8, given.dtype)
-        if residual is not None:
-            arguments.read("residual", residual, "NVI", given.dtype)
-            wanted = (len(given), self.length, self.channels)
-            _check_shape("conv_backward", "residual", residual, wanted)
-
-    def compiled(self) -> Tensor:
-        given, weight = _rows.dense(self.given, self.weight)
-        many, wide, channels_in = given.shape
-        made = given.new_empty(many, self.length, self.channels)
-        slope, residual = (_dense(each) for each in (self.slope, self.residual))
-        gated = slope is not None and slope.dtype == torch.uint8
-        at_slope = _address(slope)
-        _COMPILED[given.dtype](
-            [given.data_ptr(), at_slope if gated else 0, 0 if gated else at_slope,
-             weight.data_ptr(), 0, _address(residual), 0],
-            [made.data_ptr(), 0, 0],
-            [many, wide, self.length, channels_in, self.channels, parts(weight, channels_in)[0],
-             self.taps, self.stride, self.dilation, self.pad],
-            [False, False, True, self.spread, False],
-            torch.get_num_threads(),
-        )  # fmt: skip
-        return made
-
-    def plain(self) -> Tensor:
-        return naive.conv_backward(
-            self.given, self.weight, channels=self.channels, taps=self.taps, stride=self.stride,
-            dilation=self.dilation, pad=self.pad, length=self.length, slope=self.slope,
-            residual=self.residual,
-        )  # fmt: skip
-
-
-def _check_steps(op: str, stride: int, dilation: int, length: int) -> None:
-    if min(stride, dilation) < 1:
-        raise ValueError(f"{op}: stride={stride} and dilation={dilation} must be at least 1")
-    if length < 1:
-        raise ValueError(f"{op}: length={length} must be at least 1")
-
-
-def _check_weight(
-    arguments: Arguments, weight: Tensor, given: Tensor, channels: int, packer: str, wanted: int
-) -> None:
-    axes = "KO" if weight.ndim == 2 else "GJKI" if weight.ndim == 4 else "GBKIJ"
-    fresh = Arguments(arguments.op)  # its letters are other axes
-    fresh.read("given", given, "NVC", given.dtype)
-    fresh.read("weight", weight, axes, given.dtype)
-    if not takes(weight, given.shape[2], channels):
-        raise ValueError(
-            f"{arguments.op}: weight {list(weight.shape)} does not take {given.shape[2]} channels to "
-            f"{wanted}: make it with {packer}(weight [K, C_in / G, C_out], G)"
-        )
-
-
-def _check_shape(op: str, name: str, held: Tensor, wanted: tuple[int, ...]) -> None:
-    if tuple(held.shape) != wanted:
-        raise ValueError(f"{op}: {name} has shape {list(held.shape)}, must have {list(wanted)}")
-
-
-def _dense(tensor: Tensor | None) -> Tensor | None:
-    return None if tensor is None else tensor.contiguous()
-
-
-def _address(tensor: Tensor | None) -> int:
-    return 0 if tensor is None else tensor.data_ptr()
 
 
 def _fake(given: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
@@ -278,22 +133,23 @@ def _fake_back(given: Tensor, *rest: Any) -> Tensor:
 
 
 def _cpu(*args: Any) -> tuple[Tensor, Tensor]:
-    return _Layer(*args).compiled()
+    return Layer(*args).compiled()
 
 
 def _cuda(*args: Any) -> tuple[Tensor, Tensor]:  # torch's own convolution: cuDNN's on a GPU
-    return _Layer(*args).plain()
+    return Layer(*args).plain()
 
 
 register(
-    "conv(Tensor given, Tensor weight, Tensor? bias, Tensor? residual, Tensor? beside, bool residual_first, "
-    "bool relu, int[] sizes) -> (Tensor, Tensor)",
+    "conv(Tensor given, Tensor weight, Tensor? winograd, Tensor? bias, Tensor? residual, Tensor? beside, "
+    "bool residual_first, bool relu, int[] sizes) -> (Tensor, Tensor)",
     fake=_fake, cpu=_cpu, cuda=_cuda, other=_cuda,
 )  # fmt: skip
 register(
-    "conv_backward(Tensor given, Tensor weight, Tensor? slope, Tensor? residual, int[] sizes) -> Tensor",
+    "conv_backward(Tensor given, Tensor weight, Tensor? winograd, Tensor? slope, Tensor? residual, int[] sizes) "
+    "-> Tensor",
     fake=_fake_back,
-    cpu=lambda *args: _Back(*args).compiled(),
-    cuda=lambda *args: _Back(*args).plain(),
-    other=lambda *args: _Back(*args).plain(),
+    cpu=lambda *args: Back(*args).compiled(),
+    cuda=lambda *args: Back(*args).plain(),
+    other=lambda *args: Back(*args).plain(),
 )

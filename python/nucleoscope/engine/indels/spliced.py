@@ -134,7 +134,7 @@ class _Run:
         self.asked, self.forward, self.moved, self.first = asked, source, moved, first
         self._held: dict[str, Tensor] = {}
         self._steady: dict[str, Tensor] = {}
-        self._weights: dict[str, Tensor] = {}
+        self._weights: dict[str, tuple[Tensor, Tensor | None]] = {}
         graph = moved.graph
         wanted: list[tuple[str, Cut | None]] = [(name, None) for name in moved.steady]
         wanted += [(name, _cut(moved.kept(name))) for name in moved.looked_at]
@@ -244,8 +244,9 @@ class _Run:
         assert weight is not None
         if node.name not in self._weights:
             self._weights[node.name] = packed(weight, groups)
+        by_tap, at_points = self._weights[node.name]
         made, _ = ops.conv(
-            rows, self._weights[node.name], channels=len(weight), stride=s.stride,
-            dilation=s.dilation, length=width, bias=bias,
+            rows, by_tap, channels=len(weight), stride=s.stride, dilation=s.dilation, length=width,
+            winograd=at_points, bias=bias,
         )  # fmt: skip
         return made.transpose(1, 2)

@@ -13,7 +13,7 @@ from nucleoscope.engine.graph import Static
 from nucleoscope.engine.rules.registry import argument
 from nucleoscope.engine.values.layers import Layer
 from nucleoscope.engine.values.placed import ALL, Placed
-from nucleoscope.ops import conv, conv_backward, pack_backward, pack_weight
+from nucleoscope.ops import conv, conv_backward, pack_backward, pack_weight, pack_winograd
 
 
 class Held:
@@ -35,6 +35,8 @@ class Held:
     def _pack(self, taps: Tensor) -> None:
         self.weight = pack_weight(taps, self.groups)
         self.back = pack_backward(taps, self.groups, self.here.dilation)
+        self.at_points = pack_winograd(taps, self.groups)
+        self.back_at_points = pack_winograd(taps, self.groups, backward=True)
 
     def at(self, here: Placed) -> Held:
         """The same, weights shared, where it makes some positions."""
@@ -76,7 +78,8 @@ class Held:
         self, x: Tensor, residual: Tensor | None, beside: Tensor | None = None, *, relu: bool
     ) -> tuple[Tensor, Tensor]:
         return conv(
-            x.mT, self.weight, channels=self.channels, **self.steps, length=self.here.length, bias=self.bias,
+            x.mT, self.weight, channels=self.channels, **self.steps, length=self.here.length,
+            winograd=self.at_points, bias=self.bias,
             residual=None if residual is None else residual.mT, relu=relu,
             residual_first=self.layer.residual_first,
             beside=None if beside is None else beside.mT,
@@ -112,7 +115,7 @@ class Held:
     ) -> Tensor:
         return conv_backward(
             given, self.back, channels=self.wide * self.groups, taps=self.taps, **self.steps,
-            length=positions, slope=slope, residual=residual,
+            length=positions, winograd=self.back_at_points, slope=slope, residual=residual,
         )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """Convolutions of originals as our own op.
 
 In float64 torch's lays out every tap's input, and takes up to six times as long. In float32 ours adds short
-sums up, which keeps a digit that a sum of thousands of products loses.
+sums up, which keeps what a sum of thousands of products loses; part of that is spent on Winograd's convolution.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nucleoscope.ops import conv, pack_weight
+from nucleoscope.ops import conv, pack_weight, pack_winograd
 
 FEW = 4  # channels out: of fewer most of the op's columns would be empty
 
@@ -28,16 +28,17 @@ def takes(target: Any, args: Sequence[Any], kinds: Container[torch.dtype]) -> bo
     return bool(plain and given.device.type == "cpu" and len(weight) >= FEW and given.numel())
 
 
-def packed(weight: Tensor, groups: int = 1) -> Tensor:
-    """A convolution's weight [C_out, C_in / G, K] as the op takes it."""
-    return pack_weight(weight.permute(2, 1, 0).contiguous(), groups)
+def packed(weight: Tensor, groups: int = 1) -> tuple[Tensor, Tensor | None]:
+    """A convolution's weight [C_out, C_in / G, K] as the op takes it: tap by tap, and at points."""
+    taps = weight.permute(2, 1, 0).contiguous()
+    return pack_weight(taps, groups), pack_winograd(taps, groups)
 
 
 class OwnConv:
     """Such convolutions, with the weights of a model packed once."""
 
     def __init__(self) -> None:
-        self._packed: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
+        self._packed: dict[tuple[int, int], tuple[Tensor, tuple[Tensor, Tensor | None]]] = {}
 
     def __call__(
         self,
@@ -57,13 +58,14 @@ class OwnConv:
         """
         (step,), (pad,), (apart,) = stride, padding, dilation
         length = (given.shape[2] + 2 * pad - (weight.shape[2] - 1) * apart - 1) // step + 1
+        by_tap, at_points = self._of(weight, groups)
         made, _ = conv(
-            given.transpose(1, 2), self._of(weight, groups), channels=len(weight), stride=step,
-            dilation=apart, pad=pad, length=length, bias=bias,
+            given.transpose(1, 2), by_tap, channels=len(weight), stride=step, dilation=apart, pad=pad,
+            length=length, winograd=at_points, bias=bias,
         )  # fmt: skip
         return made.transpose(1, 2)
 
-    def _of(self, weight: Tensor, groups: int) -> Tensor:
+    def _of(self, weight: Tensor, groups: int) -> tuple[Tensor, Tensor | None]:
         key = (id(weight), groups)
         held = self._packed.get(key)
         if held is None:  # the weight is held beside it, so that no other can come to its id

@@ -3,6 +3,7 @@
 from nucleoscope.naive.ops._links import Kept, Letters, Link
 from nucleoscope.naive.ops._rows import Original, Rows
 from nucleoscope.naive.ops._scores import Scores, logits
+from nucleoscope.naive.ops._winograd import pack_winograd
 from nucleoscope.naive.ops.attention_apply import attention_apply
 from nucleoscope.naive.ops.attention_lse import attention_lse
 from nucleoscope.naive.ops.attention_mean import attention_mean
@@ -52,6 +53,7 @@ __all__ = [
     "normal_cdf",
     "pack_backward",
     "pack_weight",
+    "pack_winograd",
     "to_bf16",
     "to_tf32",
 ]

@@ -36,6 +36,7 @@ def conv(
     dilation: int = 1,
     pad: int = 0,
     length: int,
+    winograd: Tensor | None = None,  # noqa: ARG001 - the same weights
     bias: Tensor | None = None,  # [C_out]
     residual: Tensor | None = None,  # [N, L, C_out]
     residual_first: bool = False,
@@ -81,6 +82,7 @@ def conv_backward(
     dilation: int = 1,
     pad: int = 0,
     length: int,
+    winograd: Tensor | None = None,  # noqa: ARG001 - the same weights
     slope: Tensor | None = None,  # [N, L, C_out]
     residual: Tensor | None = None,  # [N, V, C_in]
 ) -> Tensor:  # [N, V, C_in]
