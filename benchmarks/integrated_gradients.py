@@ -2,7 +2,7 @@
 """Integrated gradients of one sequence beside captum's, the same rule and nodes, and how near arithmetic's bound.
 
 One thread, and its processor time: waiting for others on the machine is left out. Each side is taken in turn,
-captum in the best of several batches, ours as a whole, error bar and checks included, once its trace is there.
+captum in the best of several batches, ours as a whole, error bar and checks included, once it goes by its trace.
 The bound is what forward and back to the input multiply, at the rate of torch's matrix product in the same
 run; zeros that are skipped can beat it. Both maps are held to the same rule in float64 before they are timed.
 Where the processor has AVX512_BF16, a case is taken with `precision="bf16"` as well: with more nodes, since what
@@ -69,15 +69,15 @@ def multiplied(model: nn.Module, X: Tensor, steps: int) -> int:
 
 
 def measured(name: str, precision: str = "fp32") -> dict[str, Any]:
-    """One network: errors first, then the sides in turn."""
+    """One network: errors once it goes by its trace, then the sides in turn."""
     steps, target, tolerance = CASES[name]
     steps, tolerance = (steps, tolerance) if precision == "fp32" else (NODES, ROUNDED)
     model, X = SCANS[name].ready()
     X = X[:1]
-    off = errors(model, X, steps, target, precision)
-    assert max(off.values()) <= tolerance, off
     for _ in range(-(-POINTS // steps)):
         ours(model, X, steps, target)
+    off = errors(model, X, steps, target, precision)
+    assert max(off.values()) <= tolerance, off
     square = torch.randn(SIDE, SIDE)
     took: dict[str, list[float]] = {}
     for _ in range(ROUNDS):

@@ -19,6 +19,7 @@ from nucleoscope.methods.edits.one_by_one import one_by_one
 from nucleoscope.methods.edits.several import Models
 from nucleoscope.methods.ensemble import members
 from nucleoscope.methods.running import exactly, read_func, versions
+from nucleoscope.methods.tracks.strands import Strand, Turn, strands
 from nucleoscope.methods.tracks.track import Inputs
 from nucleoscope.methods.tracks.track_edits import TrackEdit, read_edits
 
@@ -34,6 +35,9 @@ def track_effect(
     alphabet: str | None = None,
     precision: str = "fp32",
     batch: int = 8,
+    reverse_complement: bool = False,
+    reverse_target: Any = None,
+    reverse_args: Turn | None = None,
 ) -> Effects:  # changes [N, K], or [N, K, T] for a list of targets
     """What erasing a peak, swapping a domain or setting a covariate does to a model's output.
 
@@ -41,6 +45,17 @@ def track_effect(
     bases, whatever bins a track has. The model is run whole for each: an edit of a track moves as many
     positions as it is wide. The other arguments are those of `saturation_mutagenesis`; sequences are laid out
     [N, letters, L].
+
+    Parameters
+    ----------
+    reverse_complement
+        Show the model the other strand as well, edited alike, and average: the sequence's reverse complement,
+        and the further inputs that run along all of it flipped.
+    reverse_target
+        What `target` is on the other strand; the same by default.
+    reverse_args
+        What the further inputs are on the other strand, as a function of them, one sequence at a time: where
+        tracks have strands of their own, or run along a part of the sequence. None: flipped, as above.
 
     Raises
     ------
@@ -58,37 +73,49 @@ def track_effect(
         raise ValueError(f"batch={batch!r}: sequences that go through the model at once, 1 or more")
     read_func(func)
     read = Read(target, func)
+    shown = strands(read, reverse_complement, reverse_target, reverse_args, alphabet)
 
     def explain(one: Any) -> Effects:
-        return _effects(one, X, args, listed, read, alphabet, precision, int(batch))
+        return _effects(one, X, args, listed, shown, precision, int(batch))
 
     return one_by_one(members(model), X, args, read, settings_of(alphabet, precision), explain)
 
 
 def _effects(
-    model: Any, X: Tensor, args: tuple[Tensor, ...], listed: Sequence[TrackEdit], read: Read, alphabet: str,
+    model: Any, X: Tensor, args: tuple[Tensor, ...], listed: Sequence[TrackEdit], shown: Sequence[Strand],
     precision: str, batch: int,
 ) -> Effects:  # fmt: skip
-    """What one model makes of the edits."""
+    """What one model makes of the edits, on average over the strands."""
+    read = shown[0].read
     with in_turn:
-        asked = asked_for(model, X, args, alphabet, precision)
+        asked = asked_for(model, X, args, shown[0].alphabet, precision)
         with exactly(asked):
-            run = ready(asked, read)
-            found, before = [], []
-            for n in range(len(X)):
-                own = inputs_of(asked, n)
-                (unedited,) = run(iter([own]), 1)
-                after = torch.cat(list(run((edit.applied(own) for edit in listed), batch)))
-                before.append(unedited)
-                found.append(after - unedited)
-    changes, original = torch.stack(found).cpu(), torch.stack(before).cpu()
-    facts = {
+            each = [_on_strand(asked, strand, listed, batch) for strand in shown]
+    changes, original = (torch.stack(part).mean(0).cpu() for part in zip(*each, strict=True))
+    facts: dict[str, Any] = {
         "method": "track_effect", "target": str(read), "edits": [_named(e) for e in listed],
         "engine": "the model itself", "precision": precision, **versions(),
     }  # fmt: skip
+    if len(shown) > 1:
+        facts["reverse_complement"] = True
     if isinstance(read.target, list):
         return Effects(changes, original, ("sequence", "edit", "target"), facts)
     return Effects(changes[..., 0], original[..., 0], ("sequence", "edit"), facts)
+
+
+def _on_strand(
+    asked: Asked, strand: Strand, listed: Sequence[TrackEdit], batch: int
+) -> tuple[Tensor, Tensor]:
+    """Changes [N, K, T] and the targets of the unedited inputs [N, 1, T]."""
+    run = ready(asked, strand.read)
+    found, before = [], []
+    for n in range(len(asked.sequences.letters)):
+        own = inputs_of(asked, n)
+        (unedited,) = run(iter([strand.of(own)]), 1)
+        after = torch.cat(list(run((strand.of(edit.applied(own)) for edit in listed), batch)))
+        before.append(unedited)
+        found.append(after - unedited)
+    return torch.stack(found), torch.stack(before)
 
 
 def asked_for(
