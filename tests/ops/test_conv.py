@@ -140,7 +140,7 @@ POINTS = [  # four outputs at once
     Case(4, 70, 64, 35, 11, pad=2, head="relu residual first points"),  # three parts
     Case(3, 90, 33, 40, 9, dilation=3, pad=12, head="bias relu residual beside points"),
     Case(1, 300, 40, 40, 4, dilation=2, head="points"),
-    Case(2, 500, 300, 33, 5, pad=2, head="bias points"),  # sums of several parts, several blocks
+    Case(2, 500, 300, 33, 6, pad=2, head="bias points"),  # sums of several parts, several blocks
 ]
 WIDE = [  # weights pass in several parts: of channels, of taps, or of both
     Case(4, 9, 150, 17, 9, pad=4, head="bias relu beside"),
@@ -261,6 +261,24 @@ def test_four_outputs_at_once_are_made_otherwise_than_tap_by_tap(case: Case) -> 
     back["slope"] = None
     made, plain = (conv_backward(**{**back, "winograd": w}) for w in (back["winograd"], None))
     assert not torch.equal(made[0], plain[0])
+
+
+@pytest.mark.parametrize(
+    ("taps", "wide", "made", "groups", "pays"),
+    [
+        (1, 64, 64, 1, False), (2, 64, 64, 1, False), (3, 64, 64, 1, True), (4, 16, 16, 1, True),
+        (5, 64, 64, 1, False), (6, 64, 64, 1, True), (9, 64, 64, 1, True), (21, 32, 32, 1, True),
+        (3, 15, 64, 1, False), (3, 64, 15, 1, False), (3, 64, 64, 2, False),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("backward", [False, True])
+def test_weights_at_points_take_little_more_than_twice_the_memory(
+    taps: int, wide: int, made: int, groups: int, pays: bool, backward: bool
+) -> None:
+    weight = torch.randn(taps, wide, made)
+    packed = pack_winograd(weight, groups, backward=backward)
+    assert (packed is not None) == pays
+    assert packed is None or packed.numel() <= 2.4 * pack_weight(weight, groups).numel()
 
 
 def last(n: int, arguments: dict[str, Any]) -> dict[str, Any]:
