@@ -18,8 +18,8 @@ def pack_winograd(weight: Tensor, groups: int = 1, *, backward: bool = False) ->
     """Weights [K, C_in, C_out] at points, as ``conv`` takes them beside the packed ones; None: they do not pay.
 
     [P, B, parts, C_in, 16]: one part of 3 taps at 6 points, or parts of 4 taps at 7, whose values are packed
-    as ``pack_weight`` packs them. They do not pay with fewer than 3 taps or 16 channels, with 5 taps, in groups, or
-    on a GPU.
+    as ``pack_weight`` packs them. They do not pay with fewer than 3 taps or 16 channels, with 5 taps, in groups,
+    or on a GPU.
 
     Args:
         weight: of the layer.
