@@ -53,7 +53,7 @@ def narrow(width: int, scores: Any) -> bool:
 
 def tile_of(width: int, beside: bool, small: bool) -> dict[str, int]:
     """Queries and keys of a tile and the channels that are read of them, for heads of so many channels."""
-    sizes = {"BM": 64, "BN": 64}
+    sizes = {"BM": 64, "BN": 32}
     if small or beside:  # a second product a tile, or sums of heads
         sizes = {"BM": 16 if small and beside else 32, "BN": 32}
     return {**sizes, "BD": channels_of(width, small), "num_warps": 4, "num_stages": 2}

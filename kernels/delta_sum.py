@@ -194,7 +194,9 @@ def delta_sum(
         return
     lines, wide = window * sites * edits, BLOCK["BLOCK_CHANNELS"]
     if taps < MANY:
-        kernel, grid, block = _delta_sum_kernel, grid_of(out), {**BLOCK, "num_warps": warps_of(out)}
+        elements = 4 if out.element_size() == 4 else 8  # eight of float32 take 80 registers
+        block = {**BLOCK, "num_warps": warps_of(out, elements)}
+        kernel, grid = _delta_sum_kernel, grid_of(out)
     else:
         kernel, grid = _delta_sum_of_many_kernel, (lines * triton.cdiv(channels, wide),)
         block = {"BLOCK_ROWS": BLOCK_ROWS, "BLOCK_CHANNELS": wide}
