@@ -159,17 +159,8 @@ class Layer {
     const std::int64_t other = first - (call.beside_each ? 0 : place.n * call.L * call.C_out);
     const std::int64_t next = abreast ? runs.step * call.C_out : call.L * call.C_out;
     finish(sums, R, V,
-           Ending<T>{.bias = call.bias ? call.bias + column : nullptr,
-                     .residual = call.residual ? call.residual + first : nullptr,
-                     .residual_first = call.residual_first,
-                     .relu = call.relu,
-                     .made = call.made + first,
-                     .open = call.open ? call.open + first : nullptr,
-                     .beside = call.chord ? call.beside + other : nullptr,
-                     .chord = call.chord ? call.chord + first : nullptr,
-                     .stride = next,
-                     .columns = made - c,
-                     .stride_beside = abreast || call.beside_each ? next : 0});
+           ending_of<T>(call, first, other, column, made - c, next,
+                        abreast || call.beside_each ? next : 0));
   }
 
   /// Adds the products of an input row with all taps to the outputs, which lie one after the other.

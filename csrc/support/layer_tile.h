@@ -21,6 +21,25 @@ struct Ending {
   std::int64_t stride_beside;
 };
 
+/// What a call's outputs are finished with, from one of them on (`first`, beside which `other`
+/// lies, in this column of which `columns` are left); rows so far apart.
+template <class T, class Call>
+inline Ending<T> ending_of(const Call& call, std::int64_t first, std::int64_t other,
+                           std::int64_t column, std::int64_t columns, std::int64_t stride,
+                           std::int64_t stride_beside) {
+  return {.bias = call.bias ? call.bias + column : nullptr,
+          .residual = call.residual ? call.residual + first : nullptr,
+          .residual_first = call.residual_first,
+          .relu = call.relu,
+          .made = call.made + first,
+          .open = call.open ? call.open + first : nullptr,
+          .beside = call.chord ? call.beside + other : nullptr,
+          .chord = call.chord ? call.chord + first : nullptr,
+          .stride = stride,
+          .columns = columns,
+          .stride_beside = stride_beside};
+}
+
 /// A byte a lane.
 template <class T>
 struct BytesOf {

@@ -233,17 +233,7 @@ class LayerWinograd {
     const std::int64_t other = first - (call.beside_each ? 0 : n * call.L * call.C_out);
     const std::int64_t next = call.dilation * call.C_out;
     finish(sums, static_cast<int>(left < outputs ? left : outputs), some,
-           Ending<T>{.bias = call.bias ? call.bias + column : nullptr,
-                     .residual = call.residual ? call.residual + first : nullptr,
-                     .residual_first = call.residual_first,
-                     .relu = call.relu,
-                     .made = call.made + first,
-                     .open = call.open ? call.open + first : nullptr,
-                     .beside = call.chord ? call.beside + other : nullptr,
-                     .chord = call.chord ? call.chord + first : nullptr,
-                     .stride = next,
-                     .columns = call.C_out - column,
-                     .stride_beside = next});
+           ending_of<T>(call, first, other, column, call.C_out - column, next, next));
   }
 };
 
