@@ -229,7 +229,7 @@ def test_a_large_net_with_relus_goes_by_whole_tiles_of_samples() -> None:
     wide = nn.Sequential(conv(4, 600, 3), nn.ReLU(), conv(600, 600, 9), nn.ReLU(), conv(600, 1, 1))
     for model, least in ((wide, 3), (nn.Sequential(*wide[:1], nn.GELU(), *wide[2:3]), 0)):
         held = Program(
-            trace(model.eval(), on_a_path(1, 2000, torch.float32), ()), torch.float32, CPU
+            trace(model.eval(), on_a_path(1, 8000, torch.float32), ()), torch.float32, CPU
         )
         assert held.batch % 3 == 0
         assert (held.batch > 0) == (least > 0)

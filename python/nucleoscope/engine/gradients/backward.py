@@ -91,7 +91,7 @@ class Backward:
         if program is None and traced is not None and worth and not self.look.own:
             program = self._held(traced, one)
         self.program = program if program is not None and self._alike(program, one) else None
-        if self.program is not None:
+        if self.program is not None and self.device.type == "cpu":
             self.rows = max(1, min(memory // self.look.row, self.program.program.batch))
 
     @property

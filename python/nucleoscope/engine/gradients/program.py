@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from math import prod
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 from nucleoscope.engine.graph import Graph
 from nucleoscope.engine.rules.registry import aten
 from nucleoscope.engine.values.cuts import Cut
-from nucleoscope.engine.values.forward import CLAIMS, Forward, forward_work, last_uses, size_of
+from nucleoscope.engine.values.forward import CLAIMS, Forward, last_uses, size_of
 from nucleoscope.engine.values.held import Held
 from nucleoscope.engine.values.layers import layers
 from nucleoscope.engine.values.partial import Partial
@@ -21,7 +22,9 @@ from nucleoscope.engine.workers import in_order, side_by_side
 
 ABREAST = 3  # samples that share a tile of `conv`
 MOST = 48  # sequences at once
-WORK = 2e9  # multiply-adds forward that a core takes at once: what lies between stays near it
+# Bytes of layers' outputs that a core's sequences keep on their way: more would be no nearer to it, no faster, and
+# held. Of few bytes several sequences share the weights of a dense layer.
+KEPT = 16 << 20
 
 Read = Callable[[Tensor], Tensor]  # the output [B, ...] -> the numbers that are explained [B, T]
 
@@ -45,11 +48,10 @@ class Program:
         self._held = {
             name: held(each, self._forward.static, short=short) for name, each in found.items()
         }
+        self._make(None)
         # Behind a ReLU what is zero in a whole tile of samples is skipped, however large the net.
         least = any(each.relu for each in found.values())
-        work = max(forward_work(graph)[0], WORK / MOST)
-        self._abreast = max(int(least), round(WORK / work / ABREAST))
-        self._make(None)
+        self._abreast = max(int(least), round(min(KEPT / self._kept(), MOST) / ABREAST))
 
     def reading(self, read: Cut | None) -> Program:
         """The same, weights shared, for what reads its output at these positions alone; elsewhere that is NaN."""
@@ -69,6 +71,22 @@ class Program:
         ends = {n.name: name for name, each in nodes.items() for n in each}
         self._last = last_uses(graph, ends)  # a layer reads where its last node does
         self.first = self._layers.get(_first(graph, self._layers))
+
+    def _kept(self) -> int:
+        """Bytes of what is made of one sequence, a layer counted once."""
+        shapes: list[Any] = [getattr(n.meta.get("val"), "shape", ()) for n in self._run_nodes()]
+        numbers = (
+            prod(int(s) for s in shape[1:] if isinstance(s, int)) for shape in shapes if shape
+        )
+        return max(1, sum(numbers) * self._forward.like.dtype.itemsize)
+
+    def _run_nodes(self) -> Iterator[torch.fx.Node]:
+        """What is run for every batch: layers by their last node, and no constants."""
+        for node in self.graph.fx:
+            if node.op != "call_function" or node.name in self._within or self._is_constant(node):
+                continue
+            if node.name in self._partial.cuts:
+                yield node
 
     def __call__(self, X: Tensor, *others: Tensor) -> Tensor:
         """The output of the graph for a batch, which autograd follows back to X where that requires it.
@@ -105,10 +123,8 @@ class Program:
         """The output of the graph, of a value that is there already."""
         (given,) = made.values()
         env: dict[str, Any] = made | dict(zip(self.graph.others, others, strict=True))
-        for node in self.graph.fx:
-            if node.op != "call_function" or node.name in self._within or self._is_constant(node):
-                continue
-            if node.name in made or node.name not in self._partial.cuts:
+        for node in self._run_nodes():
+            if node.name in made:
                 continue
             if node.name in self._layers:
                 layer = self._layers[node.name]
