@@ -5,6 +5,7 @@
 #include "support/layer_rows.h"
 #include "support/layer_tile.h"
 #include "support/layer_winograd.h"
+#include "support/pages.h"
 #include "support/parallel.h"
 
 namespace nucleoscope::NUCLEOSCOPE_ISA {
@@ -229,6 +230,7 @@ void by_points(const Conv<T>& call, int threads) {
 template <class T>
 void conv(const Conv<T>& call, int threads) {
   if (call.N * call.L * call.C_out == 0) return;
+  prefer_large_pages(call.made, call.N * call.L * call.C_out * sizeof(T));
   if (call.C_in == call.G) return layer_depthwise<T>(call, threads);
   if (!call.winograd || call.stride > 1) return Layer<T>(call).run(threads);
   call.K == 3 ? by_points<T, 6>(call, threads) : by_points<T, 7>(call, threads);

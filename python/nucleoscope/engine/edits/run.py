@@ -85,10 +85,11 @@ class Run:
         """The outputs of a group's forward, a few sequences at a time: what they make stays in cache."""
         many = len(next(iter(given.values())))
         size, output = max(1, AT_ONCE // self.plan.forward_bytes()), None
+        heard = {*self._keeps, *self._laid, *self._steady_names}
         for first in range(0, many, size):
             part = {name: t[first : first + size] for name, t in given.items()}
             keep = partial(self._keep, first=first, many=many)
-            made = source.original(part, keep, self._partial)
+            made = source.original(part, keep, self._partial, heard)
             output = _joined(output, made, first, many)
         assert output is not None
         return output

@@ -24,9 +24,10 @@ from nucleoscope.engine.gradients.secants.choose import (
 from nucleoscope.engine.gradients.secants.pointwise import relu
 from nucleoscope.engine.graph import NotLocal, batch_dim
 from nucleoscope.engine.rules.registry import aten
-from nucleoscope.engine.values.forward import CLAIMS, Forward, size_of
+from nucleoscope.engine.values.forward import CLAIMS, Forward
 from nucleoscope.engine.values.held import Held
 from nucleoscope.engine.values.layers import Layer, begun, layers
+from nucleoscope.engine.values.uses import size_of
 
 Read = Callable[[Tensor], Tensor]  # the output [B, ...] -> the numbers that are explained [B, T]
 

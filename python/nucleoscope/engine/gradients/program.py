@@ -13,11 +13,12 @@ from torch import Tensor
 from nucleoscope.engine.graph import Graph
 from nucleoscope.engine.rules.registry import aten
 from nucleoscope.engine.values.cuts import Cut
-from nucleoscope.engine.values.forward import CLAIMS, Forward, last_uses, size_of
+from nucleoscope.engine.values.forward import CLAIMS, Forward
 from nucleoscope.engine.values.held import Held
 from nucleoscope.engine.values.layers import layers
 from nucleoscope.engine.values.partial import Partial
 from nucleoscope.engine.values.short import Short, held
+from nucleoscope.engine.values.uses import last_uses, size_of
 from nucleoscope.engine.workers import in_order, side_by_side
 
 ABREAST = 3  # samples that share a tile of `conv`

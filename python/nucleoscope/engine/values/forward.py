@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable
 from functools import cached_property
 from typing import Any
 
@@ -13,8 +13,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from nucleoscope.engine.graph import Graph, Rule
 from nucleoscope.engine.rules.registry import aten
 from nucleoscope.engine.values import channels_last
+from nucleoscope.engine.values.norms import Joined, Norms
 from nucleoscope.engine.values.own_conv import OwnConv, takes
 from nucleoscope.engine.values.partial import Partial
+from nucleoscope.engine.values.uses import last_uses, size_of
+from nucleoscope.engine.values.ways import Run
 
 # What torch.export noted about the traced example's types and sizes; the engine may run another type.
 CLAIMS = (
@@ -44,6 +47,7 @@ class Forward:
         self._own_conv = OwnConv()
         self._own = (torch.float32, torch.float64) if short_sums else (torch.float64,)
         self._evaluate_constants()
+        self._norms = Norms(graph, self.static)
         self._precision = precision
         self.packed = {
             name: self._pack(node.rule)
@@ -154,16 +158,21 @@ class Forward:
             return channels_last.OPS[target](*args)
         return target(*args, **kwargs)
 
+    def _with(self, weights: tuple[Tensor, Tensor]) -> Run:
+        """`apply` for a convolution, with these weights in the place of its own."""
+        return lambda op, args, kwargs: self.apply(op, (args[0], *weights, *args[3:]), kwargs)
+
     def _role(self, name: str) -> str:
         return self.graph.nodes[name].role
 
     def original(
         self, inputs: dict[str, Tensor], keep: Callable[[str, Tensor], None],
-        partial: Partial | None = None,
+        partial: Partial | None = None, heard: Container[str] | None = None,
     ) -> Tensor:  # fmt: skip
         """One ordinary forward; `keep` sees every activation [N, ...] as it is made.
 
-        Where it is partial, each activation that is made has those of its positions that are wanted.
+        Where it is partial, each activation that is made has those of its positions that are wanted. With `heard`
+        only those need be seen: what our own convolutions make goes through the BatchNorm behind at once.
         """
         env: dict[str, Any] = dict(inputs)
         if partial is not None and partial.cuts.get(self.graph.edited):
@@ -171,7 +180,10 @@ class Forward:
         for name in inputs:
             keep(name, env[name])
         roles = ("size", "original", "ripple", "tail")
-        return self._run(env, roles, len(next(iter(inputs.values()))), keep, partial)
+        joined = None
+        if heard is not None and self.like.dtype in self._own and self.like.device.type == "cpu":
+            joined = self._norms.joined(heard, partial)
+        return self._run(env, roles, len(next(iter(inputs.values()))), keep, partial, None, joined)
 
     def tail(self, laid: dict[str, Tensor], batch: int) -> Tensor:
         """The model from its seam on: `laid` holds every value [B, ...] that the tail reads."""
@@ -189,8 +201,9 @@ class Forward:
         keep: Callable[[str, Tensor], None],
         partial: Partial | None = None,
         names: Container[str] | None = None,
+        joined: Joined | None = None,
     ) -> Tensor:
-        graph = self.graph
+        graph, joined = self.graph, joined or Joined({}, {})
         names = partial.cuts if names is None and partial is not None else names
 
         def made(arg: torch.fx.Node) -> Any:
@@ -202,10 +215,16 @@ class Forward:
             if wanted and node.name not in env and node.target not in CLAIMS:
                 if node.target is aten.sym_size.int:
                     value: Any = size_of(node, batch)
-                elif partial is not None and not partial.whole(node):
-                    value = partial.make(node, made, self.apply)
+                elif node.name in joined.norms:
+                    value = (env[joined.norms[node.name]], self.like, self.like)
                 else:
-                    value = self.call(node, env)
+                    weights = joined.weights.get(node.name)
+                    run = self.apply if weights is None else self._with(weights)
+                    if partial is not None and not partial.whole(node):
+                        value = partial.make(node, made, run)
+                    else:
+                        args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), made)
+                        value = run(node.target, args, kwargs)
                 env[node.name] = value
                 first = value[0] if isinstance(value, tuple | list) and value else value
                 if isinstance(first, Tensor):
@@ -218,28 +237,6 @@ class Forward:
 
 def _unheard(_name: str, _value: Tensor) -> None:
     """Nobody keeps what is made."""
-
-
-def last_uses(graph: Graph, readers: Mapping[str, str] | None = None) -> dict[str, list[str]]:
-    """Node name -> the values that nothing reads after it; `readers`: nodes at which others do their reading."""
-    at = {node.name: number for number, node in enumerate(graph.fx)}
-    last: dict[str, str] = {}
-    for node in graph.fx:
-        reader = (readers or {}).get(node.name, node.name)
-        for arg in node.all_input_nodes:
-            last[arg.name] = max(reader, last.get(arg.name, reader), key=at.__getitem__)
-    uses: dict[str, list[str]] = {}
-    for name, reader in last.items():
-        if name != graph.output:
-            uses.setdefault(reader, []).append(name)
-    return uses
-
-
-def size_of(node: torch.fx.Node, batch: int) -> int:
-    """A dimension of a value that may not have been made on this path."""
-    source: Any = node.args[0]
-    dim: Any = node.args[1]
-    return batch if dim == 0 else int(source.meta["val"].shape[dim])
 
 
 def forward_work(graph: Graph) -> tuple[float, float]:

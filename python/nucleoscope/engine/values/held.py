@@ -12,6 +12,7 @@ from torch.autograd.function import once_differentiable
 from nucleoscope.engine.graph import Static
 from nucleoscope.engine.rules.registry import argument
 from nucleoscope.engine.values.layers import Layer
+from nucleoscope.engine.values.norms import folded
 from nucleoscope.engine.values.placed import ALL, Placed
 from nucleoscope.ops import conv, conv_backward, pack_backward, pack_weight, pack_winograd
 
@@ -26,7 +27,7 @@ class Held:
         taps = static(weight.name).permute(2, 1, 0).contiguous()  # [K, C_in / G, C_out]
         self.bias = None if bias is None else static(bias.name)
         if layer.norm is not None:
-            taps, self.bias = _folded(layer.norm, static, taps, self.bias)
+            taps, self.bias = folded(layer.norm, static, taps, self.bias)
         self.taps, self.wide, self.channels = taps.shape
         self.groups = layer.groups
         self.here = layer.whole
@@ -147,20 +148,3 @@ def _laid(made: Tensor, at: slice, positions: int) -> Tensor:
     laid = made.new_zeros(len(made), positions, made.shape[2])
     laid[:, at] = made
     return laid
-
-
-def _folded(
-    norm: torch.fx.Node, static: Static, taps: Tensor, bias: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """The weights and bias of a convolution with the BatchNorm behind it, which is in eval mode."""
-
-    def held(at: int, absent: float) -> Tensor:
-        given = norm.args[at]
-        return (
-            static(given.name) if isinstance(given, torch.fx.Node) else taps.new_full((1,), absent)
-        )
-
-    eps = float(argument(norm, 6, "eps", 1e-5))
-    scale = held(1, 1.0) * torch.rsqrt(held(4, 1.0) + eps)
-    shift = (0.0 if bias is None else bias) - held(3, 0.0)
-    return taps * scale, (shift * scale + held(2, 0.0)).expand(taps.shape[2]).contiguous()

@@ -11,11 +11,11 @@ import torch
 from nucleoscope.engine.graph import Graph
 from nucleoscope.engine.rules.registry import argument, aten
 from nucleoscope.engine.values.cuts import Cut
+from nucleoscope.engine.values.norms import BATCH_NORM
 from nucleoscope.engine.values.placed import Placed, placed
 from nucleoscope.engine.windows import Stencil
 
 CONVOLUTIONS = (aten.conv1d.default, aten.conv1d.padding)
-BATCH_NORM = aten._native_batch_norm_legit_no_training.default
 
 
 @dataclass(frozen=True)
