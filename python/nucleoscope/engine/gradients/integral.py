@@ -14,7 +14,6 @@ from nucleoscope.engine.gradients.first_layer import interpolated
 from nucleoscope.engine.gradients.path import Straight, sums
 from nucleoscope.engine.gradients.quadrature import LEAST, Numbers, Rule, clenshaw_curtis, rule
 
-ACROSS = 2**0.5  # an error across what a sum sees is taken to be as large as that along it
 ROUNDING = 16  # units of it, of outputs and scores: what a sum may be off by for no node's fault
 Update = Callable[[int], object]
 
@@ -62,24 +61,29 @@ class Integral:
 
     @property
     def error(self) -> Tensor:
-        """The error bar in the same units, [N, T]: what the null rule gives, or what the sum shows to miss."""
+        """The error bar in the same units, [N, T]: what the null rule gives, and what the sum shows to miss."""
         varied = self.paths.along(self.null).pow(2).sum(2).sqrt()
-        return torch.maximum(varied, self._missed(varied)) if self.paths.values else varied
+        return torch.hypot(varied, self._missed()) if self.paths.values else varied
 
-    def _missed(self, varied: Tensor) -> Tensor:
-        """What the map is off by if its sum is off by so much, beyond rounding, [N, T].
+    def _missed(self) -> Tensor:
+        """How large a map it is whose sum is what the map's sum misses, beyond rounding, [N, T].
 
-        Where the target jumps between two nodes no null rule can know, and the sum does. What it misses is
-        laid out as the map is (too small or too large as a whole) or as the null rule's map is, whichever is
-        smaller.
+        Where the target jumps between two nodes no null rule can know, and the sum does. What it misses is laid
+        out as the map is, or over as many letters, all of one sign, where that is smaller: a map may cancel in its
+        sum. But where that would be more than all of the map, only the jump is missed, by a map like it.
         """
-        along, null = self.paths.along(self.mean), self.paths.along(self.null).sum(2)
+        along = self.paths.along(self.mean)
         before, after = (t.double().to(along.device) for t in self.paths.values)
         total, level = along.sum(2), before.abs() + after.abs() + along.abs().sum(2)
         eps = torch.finfo(self.mean[0].dtype).eps
         gap = ((total - (after - before)).abs() - ROUNDING * eps * level).clamp(min=0)
-        laid_out = torch.fmin(self.size / total.abs(), varied / null.abs()).nan_to_num(nan=1.0)
-        return torch.where(gap > 0, ACROSS * gap * laid_out, 0.0)
+        squares = along.pow(2)
+        spread = squares.pow(2).sum(2).sqrt() / squares.sum(
+            2
+        )  # 1 / root of how many letters it is made of
+        alike = self.size / total.abs()
+        share = torch.where(gap * spread > self.size, alike, torch.fmin(alike, spread))
+        return torch.where(gap > 0, gap * share.nan_to_num(nan=1.0), 0.0)
 
     @property
     def bar(self) -> Tensor:
