@@ -74,7 +74,9 @@ def _launch(link: Any, two: list[Value], letters: Any, known: Tensor, out: Tenso
                 precision="tf32" if link.tf32 else "fp32", **spread,
             )  # fmt: skip
         case "delta_max_pool":
-            delta_max_pool(given, rows_in, link.rows, z, other, out, **cell, **spread)
+            delta_max_pool(
+                given, rows_in, link.rows, z, other, out, **cell, **spread, relu=link.relu
+            )
         case "delta_pointwise":
             delta_pointwise(given, link.rows, z, link.length, link.function, link.parameters, out)
         case "delta_layer_norm":

@@ -46,10 +46,11 @@ def _delta_max_pool_kernel(
     length,
     IN: tl.constexpr,
     OUT: tl.constexpr,
+    RELU: tl.constexpr,
     BLOCK_LINES: tl.constexpr,
     BLOCK_CHANNELS: tl.constexpr,
 ):
-    """out = max(d - (m - z)) over the members of each cell; zero beyond the output's ends."""
+    """out = max(d - (m - z)) over the members of each cell, with RELU also -m; zero beyond the output's ends."""
     o_m, m_m, i_w, o_p, o_s, o_c, m_c = block_of(
         lines, sites, edits, channels, BLOCK_LINES, BLOCK_CHANNELS
     )
@@ -60,6 +61,8 @@ def _delta_max_pool_kernel(
         pooled_first, pooled_kept, pooled_many, channels,
     )  # fmt: skip
     best = tl.full((BLOCK_LINES, BLOCK_CHANNELS), float("-inf"), m.dtype)
+    if RELU:
+        best = larger(best, -m)
     for tap in range(taps):
         read = where * stride - pad + tap * dilation
         m_read = m_in & (read >= 0) & (read < length_in)
@@ -88,6 +91,7 @@ def delta_max_pool(
     pad: int,
     length_in: int,
     length: int,
+    relu: bool = False,
 ) -> None:
     """Launch the pool on contiguous arguments; those of the op, with the output behind them."""
     (in_starts, in_widths), (starts, widths) = rows_in, rows_out
@@ -102,5 +106,5 @@ def delta_max_pool(
             window * sites * edits, sites, edits, channels,
             z_first, z.shape[1], len(z), m_first, m.shape[1], len(m),
             taps, stride, dilation, pad, length_in, length,
-            IN=len(in_widths), OUT=len(widths), num_warps=warps_of(out), **BLOCK,
+            IN=len(in_widths), OUT=len(widths), RELU=bool(relu), num_warps=warps_of(out), **BLOCK,
         )  # fmt: skip

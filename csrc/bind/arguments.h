@@ -34,7 +34,7 @@ using FactorArgument = std::tuple<Address, RowsArgument, OriginalArgument>;
 using PartArgument = std::tuple<Address, RowsArgument, Size, Size>;
 using AttentionArgument =
     std::tuple<std::array<Address, 7>, std::array<Size, 24>, std::array<double, 2>>;
-using LinkArgument = std::tuple<std::array<Size, 23>, std::array<double, 7>>;
+using LinkArgument = std::tuple<std::array<Size, 24>, std::array<double, 7>>;
 
 inline Rows rows(const RowsArgument& given) {
   const auto& [starts, widths, S] = given;
@@ -140,6 +140,7 @@ Link<T> link(const LinkArgument& given) {
           .length = n[11],
           .residual_first = n[12],
           .bf16 = n[13],
+          .relu = n[23],
           .weight = at<const void>(n[14]),
           .original = at<const T>(n[15]),
           .original_first = n[16],

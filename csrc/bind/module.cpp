@@ -102,8 +102,8 @@ void define_ops(py::module_& m, const std::string& type) {
   define_op(
       m, "delta_max_pool_" + type,
       +[](Address given, const RowsArgument& in, const RowsArgument& out, OriginalArgument z,
-          OriginalArgument pooled, Address delta, std::array<Size, 8> sizes, int threads) {
-        const auto& [E, C, K, stride, dilation, pad, length_in, length] = sizes;
+          OriginalArgument pooled, Address delta, std::array<Size, 9> sizes, int threads) {
+        const auto& [E, C, K, stride, dilation, pad, length_in, length, relu] = sizes;
         NUCLEOSCOPE_SELECT(delta_max_pool<T>)
         ({.given = at<const T>(given),
           .in = rows(in),
@@ -118,7 +118,8 @@ void define_ops(py::module_& m, const std::string& type) {
           .dilation = dilation,
           .pad = pad,
           .length_in = length_in,
-          .length = length},
+          .length = length,
+          .relu = relu != 0},
          threads);
       });
   define_op(

@@ -148,7 +148,8 @@ class Block {
                        .dilation = link.dilation,
                        .pad = link.pad,
                        .length_in = link.length_in,
-                       .length = link.length},
+                       .length = link.length,
+                       .relu = link.relu != 0},
                       1);
   }
 

@@ -31,7 +31,8 @@ struct Link {
   std::int64_t given, beside;  // the values it takes; -1: none. Of a delta_concat the first goes to
                                // the first channels, the second to the last
   std::int64_t C_in,           // of an edit_lookup: the letters of its table
-      C_out, G, K, stride, dilation, pad, length_in, length, residual_first, bf16;
+      C_out, G, K, stride, dilation, pad, length_in, length, residual_first, bf16,
+      relu;            // of a delta_max_pool
   const void* weight;  // delta_conv's, edit_lookup's table, delta_sum's scale, delta_layer_norm's
   const T* original;
   std::int64_t original_first, original_length;

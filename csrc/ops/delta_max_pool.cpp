@@ -28,7 +28,10 @@ void pool_row(const DeltaMaxPool<T>& call, std::int64_t w, std::int64_t s, T* ou
     return;
   }
   const T* m = at(call.pooled, o, s);
-  bool first = true;
+  bool first = !call.relu;
+  if (call.relu)
+    for (std::int64_t e = 0; e < call.E; ++e)
+      for (std::int64_t c = 0; c < call.C; ++c) out[e * call.C + c] = -m[c];
   for (std::int64_t t = 0; t < call.K; ++t) {
     const std::int64_t p = o * call.stride - call.pad + t * call.dilation;
     if (p < 0 || p >= call.length_in) continue;

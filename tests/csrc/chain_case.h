@@ -82,6 +82,7 @@ class ChainCase {
                  .C_in = C,
                  .C_out = C,
                  .length_in = length(given),
+                 .relu = random_.once_in(2),
                  .pooled = originals_.back().values.data(),
                  .pooled_first = 1,
                  .pooled_length = originals_.back().L},

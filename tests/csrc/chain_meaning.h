@@ -85,7 +85,8 @@ std::vector<Values> meaning(const DeltaChain<T>& call) {
             link.dilation,
             link.pad,
             link.length_in,
-            link.length}));
+            link.length,
+            link.relu != 0}));
         break;
       case Op::delta_pointwise:
         made.push_back(change(value(link.given)));

@@ -73,7 +73,8 @@ void pool(std::uint32_t seed, int threads) {
                              .dilation = dilation,
                              .pad = pad,
                              .length_in = length_in,
-                             .length = length};
+                             .length = length,
+                             .relu = random.once_in(2)};
   NUCLEOSCOPE_RUN(delta_max_pool<T>, call, threads);
   report("delta_max_pool", seed, delta, call);
 }

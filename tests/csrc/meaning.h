@@ -154,7 +154,7 @@ Values meaning(const DeltaMaxPool<T>& call) {
       call.out, call.E, call.C, call.length, [&](auto o, auto s, auto e, auto c, auto to) {
         const std::vector<std::int64_t> in = positions_of(call.in, s);
         const double m = original_at(call.pooled, o, s, c);
-        double best = -std::numeric_limits<double>::infinity();
+        double best = call.relu ? -m : -std::numeric_limits<double>::infinity();
         for (std::int64_t t = 0; t < call.K; ++t) {
           const std::int64_t p = o * call.stride - call.pad + t * call.dilation;
           if (p < 0 || p >= call.length_in) continue;

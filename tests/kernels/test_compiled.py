@@ -56,7 +56,8 @@ def launches(kernel: str, dtype: str) -> list[dict[str, Any]]:
             heads = (("relu", original), ("gelu", original), ("relu", None))
             return [{**looked_up, "function": f, "original": z} for f, z in heads]
         case "delta_max_pool":
-            return [{**cell, "pooled": original, "dilation": 1, "pad": 0}]
+            pools = {**cell, "pooled": original, "dilation": 1, "pad": 0}
+            return [{**pools, "relu": relu} for relu in (False, True)]
         case "delta_softmax_pool":
             both = {**cell, "logits": values(9), "beside": rows(9), "original_logits": original}
             one, other = {"given": None, "rows_in": None}, {"logits": None, "beside": None}

@@ -45,7 +45,7 @@ def added(t: Any, count: int, shape: Any, dtype: torch.dtype) -> None:
 
 
 def max_pool(t: Any, count: int, shape: Any, dtype: torch.dtype) -> None:
-    case = t.example(t.GEOMETRIES[count % 7], shape, dtype)
+    case = t.example(t.GEOMETRIES[count % 7], shape, dtype, relu=count % 2 == 1)
     t.assert_equal(t.delta_max_pool(**case), t.naive.delta_max_pool(**case))
 
 
@@ -98,11 +98,12 @@ PLACES = {
     "delta_max_pool": ("given", "original", "pooled"), "delta_layer_norm": ("given", "original"),
     "delta_pointwise": ("given", "original"),
 }  # fmt: skip
+MORE = {"delta_max_pool": {"relu": True}}
 OWN: list[tuple[str, str, dict[str, Any]]] = [
     *((op, BEYOND, {}) for op in OPS if op not in ("delta_sum", "delta_max_pool", "delta_product")),
     *((op, "test_strided_arguments", {}) for op in OPS if op not in ("delta_sum", "delta_product")),
     *(
-        (op, "test_what_is_not_finite", {"place": place, "value": value})
+        (op, "test_what_is_not_finite", {"place": place, "value": value} | MORE.get(op, {}))
         for op, places in PLACES.items() for place in places for value in (NAN, torch.inf, -torch.inf)
     ),
     *(("delta_softmax_pool", READS, {"place": p}) for p in ("given", "logits", "original")),

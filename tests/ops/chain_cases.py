@@ -82,14 +82,17 @@ class Chain:
             "delta_conv", given, channels, widths, at, relu=relu, weight=weight, **rest
         )
 
-    def pool(self, given: int, widths: Widths, at: Geometry) -> int:
+    def pool(self, given: int, widths: Widths, at: Geometry, *, behind_relu: bool = False) -> int:
         channels, length_in = self.channels[given], self.lengths[given]
         values = random_original(self.sites, length_in, channels, self.like).values
-        pooled = F.max_pool1d(values.mT, at.taps, at.stride, at.pad, at.dilation).mT.contiguous()
-        return self._link(
+        entered = values.relu() if behind_relu else values
+        pooled = F.max_pool1d(entered.mT, at.taps, at.stride, at.pad, at.dilation).mT.contiguous()
+        number = self._link(
             "delta_max_pool", given, channels, widths, at, length_in=length_in,
             original=Kept(values), second=Kept(pooled),
         )  # fmt: skip
+        self.links[-1] = replace(self.links[-1], relu=behind_relu)
+        return number
 
     def pointwise(self, given: int, function: str = "relu", *parameters: float) -> int:
         on = (*self.given, *((None, link.rows) for link in self.links))[given][1]
@@ -199,8 +202,8 @@ class Chain:
 
 def basset(chain: Chain) -> list[int]:
     """Pools between convolutions, then a linear layer over what is left of the length."""
-    x = chain.look_up(33, (9,), Geometry(9, pad=4))
-    x = chain.pool(x, (5,), Geometry(3, 3))
+    x = chain.look_up(33, (9,), Geometry(9, pad=4), relu=False)
+    x = chain.pool(x, (5,), Geometry(3, 3), behind_relu=True)
     x = chain.conv(x, 20, (6,), Geometry(5, pad=2))
     x = chain.pool(x, (3,), Geometry(2, 2))
     return [chain.conv(x, 17, (1,), Geometry(chain.lengths[x]), relu=False)]
@@ -366,7 +369,7 @@ def random_links(chain: Chain, many: int, seed: int, furthest: int = 99) -> None
                     beside=other, relu=pick.random() < 0.5, residual_first=pick.random() < 0.5,
                 )  # fmt: skip
             case "pool" if chain.lengths[x] > 9:  # or else a cell may hold padding alone
-                chain.pool(x, widths(), geometry(4))
+                chain.pool(x, widths(), geometry(4), behind_relu=pick.random() < 0.5)
             case "pointwise":
                 chain.pointwise(x, *pick.choice(FUNCTIONS))
             case "product":

@@ -56,8 +56,9 @@ SHAPES = [  # widths of the pieces given, and of those asked; S sites, E edits, 
 
 
 def example(
-    geometry: tuple[int, ...], shape: Any, dtype: torch.dtype = torch.float32, device: Any = "cpu"
-) -> dict[str, Any]:
+    geometry: tuple[int, ...], shape: Any, dtype: torch.dtype = torch.float32, device: Any = "cpu",
+    relu: bool = False,
+) -> dict[str, Any]:  # fmt: skip
     taps, stride, dilation, pad = geometry
     widths_in, widths_out, sites, edits, channels = shape
     length_in = (LENGTH - 1) * stride + (taps - 1) * dilation + 1 - 2 * pad
@@ -71,10 +72,14 @@ def example(
     return {
         "given": random_delta(rows_in, edits, channels, like), "rows_in": rows_in,
         "rows_out": random_rows(before(asked, widths_out), widths_out), "original": original,
-        "pooled": original._replace(values=pool(original.values.mT, geometry).mT),
+        "pooled": original._replace(values=pool(before_pool(original.values, relu).mT, geometry).mT),
         "taps": taps, "stride": stride, "dilation": dilation, "pad": pad,
-        "length_in": length_in, "length": LENGTH,
+        "length_in": length_in, "length": LENGTH, "relu": relu,
     }  # fmt: skip
+
+
+def before_pool(x: Tensor, relu: bool) -> Tensor:
+    return x.relu() if relu else x
 
 
 def pool(x: Tensor, geometry: tuple[int, ...]) -> Tensor:
@@ -86,14 +91,16 @@ def pool(x: Tensor, geometry: tuple[int, ...]) -> Tensor:
 
 @pytest.mark.parametrize("shape", SHAPES[:5], ids=str)
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
-def test_naive_is_the_change_of_max_pool(geometry: Any, shape: Any) -> None:
-    case = example(geometry, shape, torch.float64)
+@pytest.mark.parametrize("relu", [False, True])
+def test_naive_is_the_change_of_max_pool(relu: bool, geometry: Any, shape: Any) -> None:
+    case = example(geometry, shape, torch.float64, relu=relu)
     values = case["original"].values.nan_to_num_(neginf=-3.0)
-    case["pooled"] = case["pooled"]._replace(values=pool(values.mT, geometry).mT)
+    pooled = pool(before_pool(values, relu).mT, geometry).mT
+    case["pooled"] = case["pooled"]._replace(values=pooled)
     original = values.mT[case["original"].sequence.long()][:, None]
     edited = original + laid(case["given"], case["rows_in"], case["length_in"])
-    change = pool(edited.flatten(0, 1), geometry).unflatten(0, edited.shape[:2])
-    change = change - pool(original[:, 0], geometry)[:, None]
+    change = pool(before_pool(edited, relu).flatten(0, 1), geometry).unflatten(0, edited.shape[:2])
+    change = change - pool(before_pool(original[:, 0], relu), geometry)[:, None]
     got = naive.delta_max_pool(**case)
     torch.testing.assert_close(got, read_off(change, case["rows_out"]), rtol=0, atol=1e-14)
 
@@ -101,8 +108,8 @@ def test_naive_is_the_change_of_max_pool(geometry: Any, shape: Any) -> None:
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_equals_naive(shape: Any, dtype: torch.dtype, device: torch.device) -> None:
-    for geometry in GEOMETRIES:
-        case = example(geometry, shape, dtype, device)
+    for count, geometry in enumerate(GEOMETRIES):
+        case = example(geometry, shape, dtype, device, relu=count % 2 == 0)
         got = delta_max_pool(**case)
         assert not got.isnan().any()
         assert_equal(got, naive.delta_max_pool(**case))
@@ -114,8 +121,8 @@ def test_equals_naive(shape: Any, dtype: torch.dtype, device: torch.device) -> N
 def test_every_instruction_set_and_thread_count(isa, dtype, threads_used, threads) -> None:
     threads(threads_used)
     # the last is large enough to be shared between threads
-    for shape in [*SHAPES[:5], ((19,), (9,), 31, 3, 300)]:
-        case = example(GEOMETRIES[4], shape, dtype)
+    for count, shape in enumerate([*SHAPES[:5], ((19,), (9,), 31, 3, 300)]):
+        case = example(GEOMETRIES[4], shape, dtype, relu=count % 2 == 1)
         with instruction_set(isa):
             got = delta_max_pool(**case)
         assert_equal(got, naive.delta_max_pool(**case))
@@ -131,12 +138,12 @@ widths = st.lists(st.integers(1, 6), min_size=1, max_size=3).map(tuple)
 @for_all(
     st.tuples(*(st.integers(1, most) for most in (9, 7, 4)), st.integers(0, 4)),
     st.tuples(widths, widths, *(st.integers(1, most) for most in (5, 5, 40))),
-    st.integers(0, 2**16),
-)
-def test_any_geometry(geometry: tuple[int, ...], shape: Any, seed: int) -> None:
+    st.integers(0, 2**16), st.booleans(),
+)  # fmt: skip
+def test_any_geometry(geometry: tuple[int, ...], shape: Any, seed: int, relu: bool) -> None:
     torch.manual_seed(seed)
     taps, stride, dilation, pad = geometry
-    case = example((taps, stride, dilation, min(pad, taps // 2)), shape)
+    case = example((taps, stride, dilation, min(pad, taps // 2)), shape, relu=relu)
     assert_equal(delta_max_pool(**case), naive.delta_max_pool(**case))
 
 
@@ -150,8 +157,9 @@ def test_originals_kept_in_part() -> None:
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
 @pytest.mark.parametrize("place", ["given", "original", "pooled"])
-def test_what_is_not_finite(place: str, value: float) -> None:
-    case = example(GEOMETRIES[4], ((9,), (9,), 4, 3, 5))
+@pytest.mark.parametrize("relu", [False, True])
+def test_what_is_not_finite(place: str, value: float, relu: bool) -> None:
+    case = example(GEOMETRIES[4], ((9,), (9,), 4, 3, 5), relu=relu)
     tensor: Tensor = case["given"] if place == "given" else case[place].values
     tensor[::2, 1:, ..., 1::2] = value
     expected = naive.delta_max_pool(**case)
@@ -189,7 +197,7 @@ def test_opcheck(dtype: torch.dtype, dense: bool, device: torch.device) -> None:
     case = example(GEOMETRIES[4], SHAPES[2], dtype, device)
     given = case["given"] if dense else case["given"].mT.contiguous().mT
     tensors = (*case["rows_in"], *case["rows_out"], *case["original"], *case["pooled"])
-    args = (given, *tensors, [*GEOMETRIES[4], case["length_in"], LENGTH])
+    args = (given, *tensors, [*GEOMETRIES[4], case["length_in"], LENGTH, True])
     torch.library.opcheck(torch.ops.nucleoscope.delta_max_pool.default, args)
 
 

@@ -13,7 +13,7 @@ from nucleoscope.naive.ops._links import OPS
 from nucleoscope.ops import _functions, _rows
 from nucleoscope.ops._packed import parts
 
-SIZES, FACTORS = 19, 7  # numbers that one link is in a flat list
+SIZES, FACTORS = 20, 7  # numbers that one link is in a flat list
 
 
 class Flat(NamedTuple):
@@ -50,7 +50,7 @@ def flatten(links: list[Link], outside: list[Rows]) -> Flat:
             OPS.index(link.op), link.channels, link.length, link.given, link.beside,
             place(link.weight), place(z.values), z.first, place(m.values), m.first,
             link.taps, link.stride, link.dilation, link.pad,
-            link.length_in, link.residual_first, function, link.wide, link.tf32,
+            link.length_in, link.residual_first, function, link.wide, link.relu, link.tf32,
         )  # fmt: skip
     every = [*outside, *(link.rows for link in links)]
     factors = [f for link in links for f in _factors(link)]
@@ -71,14 +71,14 @@ def unflatten(flat: Flat, outside: int) -> tuple[list[Link], list[Rows]]:
     for at, on in enumerate(rows[outside:]):
         sizes = flat.sizes[SIZES * at : SIZES * (at + 1)]
         (op, channels, length, given, beside, weight, z, z_first, m, m_first,
-         taps, stride, dilation, pad, length_in, residual_first, function, wide, tf32) = sizes  # fmt: skip
+         taps, stride, dilation, pad, length_in, residual_first, function, wide, relu, tf32) = sizes  # fmt: skip
         a, b, *three, eps, limit = flat.factors[FACTORS * at : FACTORS * (at + 1)]
         name, parameters = _functions.named(function, three)
         links.append(
             Link(
                 OPS[op], on, channels, length, given, beside, tensor(weight), kept(z, z_first),
                 kept(m, m_first), taps, stride, dilation, pad, length_in, bool(residual_first), (a, b), name,
-                parameters, wide, eps, limit, bool(tf32),
+                parameters, wide, eps, limit, bool(relu), bool(tf32),
             )
         )  # fmt: skip
     return links, rows[:outside]
@@ -100,7 +100,7 @@ def numbers(link: Link, channels: list[int]) -> tuple[list[int], list[float]]:
         link.stride, link.dilation, link.pad, link.length_in, link.length, link.residual_first, bf16,
         0 if weight is None else weight.data_ptr(),
         *_place(link.original), *_place(link.second),
-        _functions.FUNCTIONS.index(link.function), link.wide,
+        _functions.FUNCTIONS.index(link.function), link.wide, link.relu,
     ], _factors(link)  # fmt: skip
 
 

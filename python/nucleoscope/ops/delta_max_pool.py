@@ -15,7 +15,7 @@ from nucleoscope.ops._extension import _C
 from nucleoscope.ops._registration import register
 
 _COMPILED = {torch.float32: _C.delta_max_pool_float32, torch.float64: _C.delta_max_pool_float64}
-_SIZES = ("taps", "stride", "dilation", "pad", "length_in", "length")
+_SIZES = ("taps", "stride", "dilation", "pad", "length_in", "length", "relu")
 
 
 def delta_max_pool(
@@ -31,6 +31,7 @@ def delta_max_pool(
     pad: int = 0,
     length_in: int,
     length: int,
+    relu: bool = False,
 ) -> Tensor:  # [W, S, E, C]
     """Change of each cell's maximum where some of its members change.
 
@@ -40,6 +41,7 @@ def delta_max_pool(
     Equivalent to::
 
         max(d - (m - z) for each member of the cell)  # = max(z + d) - m
+        max(-m, ...)                                  # with relu: = relu(max(z + d)) - m
 
     where d is zero for members whose rows are not kept; rows beyond the output's ends get zeros.
 
@@ -55,6 +57,8 @@ def delta_max_pool(
         pad: positions before the input, which are no members.
         length_in: positions of the input.
         length: positions of the output.
+        relu: whether there is a ReLU between ``original`` and the pool: ``given`` and ``original`` are of its
+            input, ``pooled`` is of the pool of its output.
 
     Returns:
         The deltas of the pool's output.
@@ -65,7 +69,7 @@ def delta_max_pool(
     """
     out: Tensor = torch.ops.nucleoscope.delta_max_pool.default(
         given, *rows_in, *rows_out, *original, *pooled,
-        [taps, stride, dilation, pad, length_in, length],
+        [taps, stride, dilation, pad, length_in, length, relu],
     )  # fmt: skip
     return out
 
@@ -90,6 +94,10 @@ def _gathered(args: tuple[Any, ...]) -> tuple[Tensor, Rows, Rows, Original, Orig
     given, in_starts, in_widths, out_starts, out_widths, z, zs, zf, m, ms, mf, sizes = args
     rows_in, rows_out = Rows(in_starts, tuple(in_widths)), Rows(out_starts, tuple(out_widths))
     return given, rows_in, rows_out, Original(z, zs, zf), Original(m, ms, mf), sizes
+
+
+def _named(sizes: list[int]) -> dict[str, Any]:
+    return dict(zip(_SIZES, sizes, strict=True))
 
 
 def _fake(*args: Any) -> Tensor:
@@ -125,7 +133,7 @@ def _cuda(*args: Any) -> Tensor:
     out = given.new_empty((sum(rows_out.widths), *given.shape[1:]))
     launch(
         given.contiguous(), *map(_rows.dense_rows, (rows_in, rows_out)),
-        *map(_rows.dense_original, (z, m)), out, **dict(zip(_SIZES, sizes, strict=True)),
+        *map(_rows.dense_original, (z, m)), out, **_named(sizes),
     )  # fmt: skip
     return out
 
@@ -133,9 +141,7 @@ def _cuda(*args: Any) -> Tensor:
 def _other(*args: Any) -> Tensor:
     given, rows_in, rows_out, z, m, sizes = _gathered(args)
     _check(given, rows_in, rows_out, z, m, sizes)
-    return naive.delta_max_pool(
-        given, rows_in, rows_out, z, m, **dict(zip(_SIZES, sizes, strict=True))
-    )
+    return naive.delta_max_pool(given, rows_in, rows_out, z, m, **_named(sizes))
 
 
 register(

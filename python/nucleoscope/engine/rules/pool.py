@@ -32,6 +32,9 @@ class MaxPool(Rule):
 
     length_in: int
     stencil: Stencil
+    relu: bool = (
+        False  # whether it stands behind a ReLU whose input it takes: the order of both is all one
+    )
 
     def reach(self, index: int) -> Stencil:
         return self.stencil
@@ -54,7 +57,7 @@ class MaxPool(Rule):
         s, (z, m) = self.stencil, map(place.kept, self.reads)
         return place.link(
             "delta_max_pool", given=place.value(0), original=z, second=m, taps=s.taps,
-            stride=s.stride, dilation=s.dilation, pad=s.pad, length_in=self.length_in,
+            stride=s.stride, dilation=s.dilation, pad=s.pad, length_in=self.length_in, relu=self.relu,
         )  # fmt: skip
 
 

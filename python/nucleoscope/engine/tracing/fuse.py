@@ -10,13 +10,14 @@ from nucleoscope.engine.rules.arithmetic import Scale, Sum
 from nucleoscope.engine.rules.conv import Conv
 from nucleoscope.engine.rules.layout import Move
 from nucleoscope.engine.rules.pointwise import Pointwise
+from nucleoscope.engine.rules.pool import MaxPool
 from nucleoscope.engine.rules.reduction import Reduction
 from nucleoscope.engine.windows import Stencil
 
 
 def fuse(graph: Graph) -> Graph:
-    """Join each convolution with the BatchNorm, the ReLU and the residual behind it, and each cut with
-    the sum over the length behind it.
+    """Join each convolution with the BatchNorm, the ReLU and the residual behind it, each max-pool with the ReLU
+    before it, and each cut with the sum over the length behind it.
 
     A step is joined where nothing else reads what is before it; both then stand in the step's place.
     """
@@ -26,6 +27,11 @@ def fuse(graph: Graph) -> Graph:
         inputs = node.rule.inputs if node.rule else ()
         for index, source in enumerate(inputs):
             behind = nodes[source]
+            if readers[source] == 1 and (
+                pool := _without_relu(node.rule, graph.nodes[source].rule)
+            ):
+                nodes[name] = replace(node, rule=pool)
+                break
             joined = _join(node, index, behind.rule) if readers[source] == 1 else None
             if joined is not None:
                 module = " + ".join(dict.fromkeys(m for m in (behind.module, node.module) if m))
@@ -41,6 +47,15 @@ def _join(node: Node, index: int, before: Rule | None) -> Rule | None:
     if isinstance(before, Move) and isinstance(node.rule, Reduction):
         return _sum_of_part(node.rule, before)
     return None
+
+
+def _without_relu(rule: Rule | None, before: Rule | None) -> MaxPool | None:
+    """A max-pool with the ReLU before it, whose output need not be made then, nor kept of the original."""
+    if not (
+        isinstance(rule, MaxPool) and isinstance(before, Pointwise) and before.function == "relu"
+    ):
+        return None
+    return replace(rule, inputs=before.inputs, reads=(*before.reads, rule.reads[1]), relu=True)
 
 
 def _sum_of_part(rule: Reduction, cut: Move) -> Reduction | None:

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from nucleoscope.engine.graph import Graph, Rule
 from nucleoscope.engine.rules.registry import aten
 from nucleoscope.engine.values import channels_last
-from nucleoscope.engine.values.norms import Joined, Norms
+from nucleoscope.engine.values.joined import Joined, Joins
 from nucleoscope.engine.values.own_conv import OwnConv, takes
 from nucleoscope.engine.values.partial import Partial
 from nucleoscope.engine.values.uses import last_uses, size_of
@@ -47,7 +47,7 @@ class Forward:
         self._own_conv = OwnConv()
         self._own = (torch.float32, torch.float64) if short_sums else (torch.float64,)
         self._evaluate_constants()
-        self._norms = Norms(graph, self.static)
+        self._joins = Joins(graph, self.static)
         self._precision = precision
         self.packed = {
             name: self._pack(node.rule)
@@ -172,7 +172,7 @@ class Forward:
         """One ordinary forward; `keep` sees every activation [N, ...] as it is made.
 
         Where it is partial, each activation that is made has those of its positions that are wanted. With `heard`
-        only those need be seen: what our own convolutions make goes through the BatchNorm behind at once.
+        only those need be seen: then ops are joined with those beside them (`joined.py`).
         """
         env: dict[str, Any] = dict(inputs)
         if partial is not None and partial.cuts.get(self.graph.edited):
@@ -182,7 +182,7 @@ class Forward:
         roles = ("size", "original", "ripple", "tail")
         joined = None
         if heard is not None and self.like.dtype in self._own and self.like.device.type == "cpu":
-            joined = self._norms.joined(heard, partial)
+            joined = self._joins.where(heard, partial)
         return self._run(env, roles, len(next(iter(inputs.values()))), keep, partial, None, joined)
 
     def tail(self, laid: dict[str, Tensor], batch: int) -> Tensor:
@@ -203,7 +203,7 @@ class Forward:
         names: Container[str] | None = None,
         joined: Joined | None = None,
     ) -> Tensor:
-        graph, joined = self.graph, joined or Joined({}, {})
+        graph, joined = self.graph, joined or Joined()
         names = partial.cuts if names is None and partial is not None else names
 
         def made(arg: torch.fx.Node) -> Any:
@@ -217,6 +217,8 @@ class Forward:
                     value: Any = size_of(node, batch)
                 elif node.name in joined.norms:
                     value = (env[joined.norms[node.name]], self.like, self.like)
+                elif node.name in joined.relus:
+                    value = env[joined.relus[node.name]]
                 else:
                     weights = joined.weights.get(node.name)
                     run = self.apply if weights is None else self._with(weights)
@@ -225,6 +227,8 @@ class Forward:
                     else:
                         args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), made)
                         value = run(node.target, args, kwargs)
+                if node.name in joined.pools:
+                    value = value.relu_()
                 env[node.name] = value
                 first = value[0] if isinstance(value, tuple | list) and value else value
                 if isinstance(first, Tensor):

@@ -11,8 +11,8 @@ from torch.autograd.function import once_differentiable
 
 from nucleoscope.engine.graph import Static
 from nucleoscope.engine.rules.registry import argument
+from nucleoscope.engine.values.joined import folded
 from nucleoscope.engine.values.layers import Layer
-from nucleoscope.engine.values.norms import folded
 from nucleoscope.engine.values.placed import ALL, Placed
 from nucleoscope.ops import conv, conv_backward, pack_backward, pack_weight, pack_winograd
 

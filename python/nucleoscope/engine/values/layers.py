@@ -11,7 +11,7 @@ import torch
 from nucleoscope.engine.graph import Graph
 from nucleoscope.engine.rules.registry import argument, aten
 from nucleoscope.engine.values.cuts import Cut
-from nucleoscope.engine.values.norms import BATCH_NORM
+from nucleoscope.engine.values.joined import BATCH_NORM
 from nucleoscope.engine.values.placed import Placed, placed
 from nucleoscope.engine.windows import Stencil
 

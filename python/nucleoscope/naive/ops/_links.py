@@ -63,4 +63,5 @@ class Link:
     wide: int = 1  # channels of a delta_layer_norm's group
     eps: float = 0.0  # of a delta_layer_norm
     limit: float = math.inf  # of a delta_layer_norm
+    relu: bool = False  # whether a delta_max_pool stands behind a ReLU whose input it takes
     tf32: bool = False  # whether a delta_conv rounds what it multiplies to TF32; on a GPU only

@@ -84,6 +84,7 @@ def _apply(link: Link, values: list[Value], letters: Letters, by: SimpleNamespac
         made = by.delta_max_pool(
             source, rows, link.rows, z, second, taps=link.taps, stride=link.stride,
             dilation=link.dilation, pad=link.pad, length_in=link.length_in, length=link.length,
+            relu=link.relu,
         )  # fmt: skip
     else:
         both = zip((link.given, link.beside), link.factors, strict=True)

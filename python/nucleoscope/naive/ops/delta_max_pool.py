@@ -20,11 +20,13 @@ def delta_max_pool(
     pad: int,
     length_in: int,
     length: int,
+    relu: bool = False,
 ) -> Tensor:  # [W, S, E, C]
-    """Change of each cell's maximum m: the largest d - (m - z) of its members."""
+    """Change of each cell's maximum m: the largest d - (m - z) of its members; with a ReLU 0 is one."""
     out = positions(rows_out)
     m = at(pooled, out)
     best = torch.full_like(take(given, torch.full_like(out, -1)), -torch.inf)
+    best = torch.maximum(best, -m) if relu else best
     for tap in range(taps):
         where = out * stride - pad + tap * dilation
         z = at(original, where)

@@ -86,17 +86,17 @@ def test_what_is_heard_is_what_it_is_in_the_model(X: Tensor) -> None:
     for heard in (None, ("conv1d",)):
         torch.testing.assert_close(original(PLAIN, X, heard)[1]["conv1d"], first)
     _, seen, held, partial = original(PLAIN, X, ())
-    joined = held._norms.joined((), partial)
+    joined = held._joins.where((), partial)
     assert len(joined.norms) == 2
     assert not torch.allclose(seen["conv1d"], first)
-    assert list(held._norms.joined(("conv1d",), partial).weights) == ["conv1d_1"]
+    assert list(held._joins.where(("conv1d",), partial).weights) == ["conv1d_1"]
 
 
 def test_some_positions_alone(X: Tensor) -> None:
     with torch.no_grad():
         wanted = copy.deepcopy(PLAIN).double().eval()(X)
     made, _, held, partial = original(PLAIN, X, (), Cut(2, 3, 4))
-    assert len(held._norms.joined((), partial).norms) == 2
+    assert len(held._joins.where((), partial).norms) == 2
     torch.testing.assert_close(made, wanted[:, :, 2:12:3])
 
 
@@ -104,12 +104,12 @@ def test_what_lies_between_at_other_positions_is_left_alone(X: Tensor) -> None:
     _, _, held, _ = original(PLAIN, X, ())
     graph = held.graph
     wider = Partial(graph, [(graph.output, Cut(2, 1, 3)), ("conv1d", None)])
-    assert list(held._norms.joined((), wider).weights) == ["conv1d_1"]
+    assert list(held._joins.where((), wider).weights) == ["conv1d_1"]
 
 
 def test_one_that_is_read_twice_is_left_alone(X: Tensor) -> None:
     _, _, held, partial = original(Residual(), X, ())
-    assert not held._norms.joined((), partial).norms
+    assert not held._joins.where((), partial).norms
 
 
 def test_a_scale_that_is_not_finite_stays_with_what_it_multiplies(X: Tensor) -> None:
@@ -119,5 +119,29 @@ def test_a_scale_that_is_not_finite_stays_with_what_it_multiplies(X: Tensor) -> 
         model[1].running_var[3] = 0.0
         wanted = copy.deepcopy(model).double().eval()(X)
     made, _, held, partial = original(model, X, ())
-    assert list(held._norms.joined((), partial).weights) == ["conv1d_1"]
+    assert list(held._joins.where((), partial).weights) == ["conv1d_1"]
     torch.testing.assert_close(made, wanted, equal_nan=True)
+
+
+def test_a_relu_goes_behind_the_pool_that_reads_it(X: Tensor) -> None:
+    with torch.no_grad():
+        wanted = copy.deepcopy(PLAIN).double().eval()(X)
+    made, seen, held, partial = original(PLAIN, X, ())
+    joined = held._joins.where((), partial)
+    assert (list(joined.relus), joined.pools) == (["relu"], {"max_pool1d"})
+    assert (seen["relu"] < 0).any()
+    assert not (seen["max_pool1d"] < 0).any()
+    torch.testing.assert_close(made, wanted)
+    assert not held._joins.where(("relu",), partial).relus
+    assert not (original(PLAIN, X, ("relu",))[1]["relu"] < 0).any()
+
+
+def test_a_relu_that_is_read_twice_stays_where_it_is(X: Tensor) -> None:
+    class Twice(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            h = x.relu()
+            return nn.functional.max_pool1d(h, 2) + h[:, :, ::2]
+
+    made, _, held, partial = original(Twice(), X, ())
+    assert not held._joins.where((), partial).relus
+    torch.testing.assert_close(made, Twice()(X))

@@ -1,9 +1,12 @@
-"""BatchNorms as part of the convolution ahead of them: one pass over a layer less."""
+"""Ops that are made with one beside them, one pass over a layer less.
+
+A BatchNorm is part of the convolution ahead of it, and a ReLU goes behind the max-pool that reads it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -38,32 +41,43 @@ def folded(
 
 @dataclass(frozen=True)
 class Joined:
-    """Convolutions that are made with the BatchNorm behind them, which has then nothing to do."""
+    """Ops that are made with one beside them, and have then nothing to do."""
 
-    norms: dict[str, str]  # BatchNorm -> convolution
-    weights: dict[
-        str, tuple[Tensor, Tensor]
-    ]  # of the latter, both together: [C_out, C_in / G, K] and [C_out]
+    norms: dict[str, str] = field(default_factory=dict)  # BatchNorm -> the convolution ahead of it
+    # Of that, both together: [C_out, C_in / G, K] and [C_out].
+    weights: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    relus: dict[str, str] = field(
+        default_factory=dict
+    )  # ReLU -> its input, which a max-pool behind it reads
+    pools: set[str] = field(
+        default_factory=set
+    )  # max-pools that are made of that, with the ReLU behind them
 
 
-class Norms:
-    """The convolutions of a graph that a BatchNorm alone reads, and their weights with it."""
+class Joins:
+    """The ops of a graph that may be joined: none but the other reads what lies between."""
 
     def __init__(self, graph: Graph, static: Static) -> None:
         self._static = static
-        self._convs = {n.name: n for n in graph.fx if _joins(graph, n)}
+        self._convs = {n.name: n for n in graph.fx if _ahead_of_a_norm(graph, n)}
+        self._relus = {n.name: n for n in graph.fx if _ahead_of_a_pool(n)}
         self._weights: dict[str, tuple[Tensor, Tensor] | None] = {}
 
-    def joined(self, heard: Container[str], partial: Partial | None) -> Joined:
+    def where(self, heard: Container[str], partial: Partial | None) -> Joined:
         """Those of which nobody hears what lies between, where both have the same positions."""
-        norms, weights = {}, {}
+        made = Joined()
         for conv, node in self._convs.items():
             (norm,) = node.users
-            apart = partial is not None and not _alike(partial, conv, norm.name)
-            if conv in heard or apart or (both := self._both(conv)) is None:
+            if conv in heard or not _alike(partial, conv, norm.name):
                 continue
-            norms[norm.name], weights[conv] = conv, both
-        return Joined(norms, weights)
+            if (both := self._both(conv)) is not None:
+                made.norms[norm.name], made.weights[conv] = conv, both
+        for relu, node in self._relus.items():
+            (given,), (pool,) = node.all_input_nodes, node.users
+            if relu not in heard and _alike(partial, given.name, relu):
+                made.relus[relu] = given.name
+                made.pools.add(pool.name)
+        return made
 
     def _both(self, conv: str) -> tuple[Tensor, Tensor] | None:
         """The weight and bias of a convolution with the BatchNorm in them; None where they are not finite."""
@@ -81,12 +95,15 @@ class Norms:
         return self._weights[conv]
 
 
-def _alike(partial: Partial, conv: str, norm: str) -> bool:
+def _alike(partial: Partial | None, one: str, other: str) -> bool:
+    """Whether the same positions are made of both."""
+    if partial is None:
+        return True
     cuts = partial.cuts
-    return conv in cuts and norm in cuts and cuts[conv] == cuts[norm]
+    return one in cuts and other in cuts and cuts[one] == cuts[other]
 
 
-def _joins(graph: Graph, node: torch.fx.Node) -> bool:
+def _ahead_of_a_norm(graph: Graph, node: torch.fx.Node) -> bool:
     """Whether it is a convolution over the length, of weights of the model's own, that a BatchNorm alone reads."""
     if node.target is not aten.conv1d.default or len(node.users) != 1:
         return False
@@ -96,3 +113,10 @@ def _joins(graph: Graph, node: torch.fx.Node) -> bool:
     if norm.target is not BATCH_NORM or not own or graph.nodes[given.name].role == "static":
         return False
     return graph.nodes[node.name].role == graph.nodes[norm.name].role != "tail"
+
+
+def _ahead_of_a_pool(node: torch.fx.Node) -> bool:
+    """Whether it is a ReLU that a max-pool alone reads: behind that it is the same, of fewer numbers."""
+    behind = next(iter(node.users), None)
+    pooled = behind is not None and behind.target is aten.max_pool1d.default
+    return node.target is aten.relu.default and pooled and len(node.users) == 1
