@@ -37,6 +37,19 @@ class Dilated(nn.Module):
         return self.last(self.mean(self.pool(h)))[..., 3:-2]
 
 
+class Cropped(nn.Module):
+    """Crops wider than what lies before them reaches: one joins a convolution, one is the output's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.next = nn.Conv1d(4, 8, 5, padding=2), nn.Conv1d(8, 8, 3, dilation=6)
+        self.last = nn.Conv1d(8, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.relu(self.first(x))
+        return self.last(torch.relu(self.next(h)) + h[..., 6:-6])[..., 4:-9]
+
+
 class Placed(Dilated):
     """Each position has a number of its own: nothing behind that moves along."""
 
@@ -50,7 +63,8 @@ class Placed(Dilated):
 
 MODELS: dict[str, Any] = {
     "bpnet": lambda: nets.bpnet(LENGTH), "basset": lambda: nets.basset(LENGTH),
-    "attention": lambda: nets.attention(LENGTH), "dilated": Dilated, "placed": Placed,
+    "attention": lambda: nets.attention(LENGTH), "dilated": Dilated, "cropped": Cropped,
+    "placed": Placed,
 }  # fmt: skip
 
 
@@ -83,13 +97,33 @@ def test_windows_are_the_model_s(name: str, left: bool, monkeypatch: pytest.Monk
     monkeypatch.setattr(spliced, "AT_ONCE", 30_000)  # some batches
     model, X = net(name), sequences(3, LENGTH, seed=4)
     given = variants(X, 40, seed=1)
-    targets: list[Any] = [None, 1] if name != "dilated" else [None, (1, 20), (slice(None), 45)]
+    tracks = name in ("dilated", "cropped")
+    targets: list[Any] = [None, (1, 20), (slice(None), 34)] if tracks else [None, 1]
     got = nucleoscope.variant_effect(model, X, *given, target=targets, left=left, verify=3)
     double = copy.deepcopy(model).double()
     want = naive(double, X.double(), *given, left=left, read=reading(targets))
     assert got.facts["spliced"] == 40
     assert (got.changes - want).abs().max() <= 1e-6 * want.abs().max()
     assert any("insertions and deletions" in check.detail for check in got.checks)
+
+
+@pytest.mark.parametrize(
+    ("begin", "removed", "added"), [(0, 0, 3), (1, 2, 7), (30, 3, 0), (30, 0, 3), (59, 1, 4)]
+)
+def test_what_comes_in_from_behind_a_crop(
+    begin: int, removed: int, added: int, left: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By itself: in a batch, positions beside those of another edit are made anew with them."""
+    monkeypatch.setattr(spliced, "WORTH", 0.0)
+    model, X = net("cropped"), sequences(1, LENGTH, seed=4)
+    ref = "".join("ACGT"[i] for i in X[0].argmax(0)[begin : begin + removed].tolist())
+    given = ([0], [begin], [ref], ["GATTACA"[:added]])
+    asked: list[Any] = [(1, at) for at in range(35)]
+    got = nucleoscope.variant_effect(model, X, *given, target=asked, left=left, verify=0)
+    double = copy.deepcopy(model).double()
+    want = naive(double, X.double(), *given, left=left, read=lambda out: out[:, 1])
+    assert got.facts["spliced"] == 1
+    torch.testing.assert_close(got.changes, want, rtol=0, atol=1e-7, check_dtype=False)
 
 
 def test_one_output_reads_its_cone_alone(left: bool, monkeypatch: pytest.MonkeyPatch) -> None:

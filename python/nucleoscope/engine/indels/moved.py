@@ -226,21 +226,29 @@ class Moving:
 
     def dirty(self, edits: Splices) -> dict[str, Dirty]:
         """What is to be made anew of each."""
-        length = self.axes(self.graph.edited).length
-        before = np.where(edits.left != 0, edits.left.clip(min=0), -BEYOND)
-        behind = np.where(edits.right != 0, length + edits.right.clip(max=0), BEYOND)
-        pieces = [(edits.begin, edits.end)]
-        if edits.left.any():
-            pieces.append((np.full_like(before, -BEYOND), before))
-        if edits.right.any():
-            pieces.append((behind, np.full_like(behind, BEYOND)))
-        found = {self.graph.edited: pieces}
+        own = [(edits.begin, edits.end), *self._missing(self.graph.edited, edits)[1:]]
+        found = {self.graph.edited: own}
         for name in self.needed[1:]:
             reach = self.ways[name].reach
             assert isinstance(reach, Stencil)
             spread = [[reach.spread(*piece) for piece in found[s]] for s in self.sources(name)]
+            spread.append(self._missing(name, edits))
             found[name] = [_hull(same) for same in zip(*spread, strict=True)]
         return {name: self._within(name, pieces) for name, pieces in found.items()}
+
+    def _missing(self, name: str, edits: Splices) -> list[tuple[Ints, Ints]]:
+        """The positions of a layer that were not in it before they moved: a crop had taken them off.
+
+        Those that come next to the new letters, then those at the ends, as pieces of a layer are.
+        """
+        length, step = self.axes(name).length, self.steps[name]
+        left, right, far = edits.left // step, edits.right // step, np.full_like(edits.left, BEYOND)
+        pieces = [(np.where(left < 0, length + left, far), np.where(right > 0, right, -far))]
+        if left.any():
+            pieces.append((-far, np.where(left != 0, left.clip(min=0), -far)))
+        if right.any():
+            pieces.append((np.where(right != 0, length + right.clip(max=0), far), far))
+        return pieces
 
     def _within(self, name: str, pieces: list[tuple[Ints, Ints]]) -> Dirty:
         """Cut to what is read; the border stays where it is."""
