@@ -54,6 +54,16 @@ def test_tracks_with_strands_of_their_own() -> None:
     torch.testing.assert_close(got.changes, by_hand(swapped=True))
 
 
+def test_reverse_args_may_write_into_what_it_is_given_and_give_another_number_type() -> None:
+    before = TRACK.clone()
+    got = track_effect(
+        Modal(), X, (TRACK, BESIDE), EDITS, target=1, precision="fp64", reverse_complement=True,
+        reverse_target=0, reverse_args=lambda track, beside: (track.copy_(track.flip(1, 2)), beside.float()),
+    )  # fmt: skip
+    assert torch.equal(TRACK, before)
+    torch.testing.assert_close(got.changes, by_hand(swapped=True))
+
+
 def test_a_track_along_a_part_of_the_sequence_is_not_turned_unasked() -> None:
     net = BPNet(controls=2, small=True).eval()
     x, args = sequences(1, net.length), (torch.rand(1, 2, 40), torch.zeros(1, 2))

@@ -32,7 +32,8 @@ class Strand:
         sequence = View(mirrored=True).of(inputs[0], "NCL", self.alphabet)
         if self.reverse_args is None:
             return sequence, *_flipped(inputs)
-        return sequence, *_held(self.reverse_args(*inputs[1:]), inputs[1:])
+        own = [t.clone() for t in inputs[1:]]  # the user's tensors, which it may write into
+        return sequence, *_held(self.reverse_args(*own), inputs[1:])
 
 
 def strands(
@@ -67,10 +68,10 @@ def _flipped(inputs: Inputs) -> Inputs:
 
 
 def _held(made: Any, given: Inputs) -> Inputs:
-    """What `reverse_args` gave, which are as many inputs, of the same shapes."""
+    """What `reverse_args` gave, which are as many inputs, of the same shapes, in the number types of these."""
     found = tuple(made) if isinstance(made, tuple | list) else (made,)
     shapes = [tuple(t.shape) if isinstance(t, Tensor) else type(t).__name__ for t in found]
     wanted = [tuple(t.shape) for t in given]
     if shapes != wanted:
         raise ValueError(f"reverse_args: it gave {shapes} of inputs of shapes {wanted}")
-    return found
+    return tuple(t.to(of) for t, of in zip(found, given, strict=True))
