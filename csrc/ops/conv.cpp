@@ -2,6 +2,7 @@
 
 #include "support/conv_runs.h"
 #include "support/layer_depthwise.h"
+#include "support/layer_letters.h"
 #include "support/layer_rows.h"
 #include "support/layer_tile.h"
 #include "support/layer_winograd.h"
@@ -208,6 +209,16 @@ Conv<T> samples(const Conv<T>& call, std::int64_t n, std::int64_t many) {
   return some;
 }
 
+/// The samples that were not made otherwise.
+template <class T>
+void by_taps(const Conv<T>& call, const std::uint8_t* made, int threads) {
+  for (std::int64_t n = 0, end = 0; n < call.N; n = end) {
+    for (end = n; end < call.N && made[end] == made[n]; ++end) {
+    }
+    if (!made[n]) Layer<T>(samples(call, n, end - n)).run(threads);
+  }
+}
+
 /// Each sample as is faster for its own zeros, so that it is the same whatever lies beside it. Tap
 /// by tap skips most of them; its lists cost something, and samples together share fewer.
 template <class T, int P>
@@ -218,11 +229,14 @@ void by_points(const Conv<T>& call, int threads) {
   for (std::int64_t n = 0; n < call.N; ++n)
     chosen[n] = share < 1 && share < 0.05 + 1.15 * (1 - zeros(samples(call, n, 1), 1));
   layer.run(chosen.data(), threads);
-  for (std::int64_t n = 0, end = 0; n < call.N; n = end) {
-    for (end = n; end < call.N && chosen[end] == chosen[n]; ++end) {
-    }
-    if (!chosen[n]) Layer<T>(samples(call, n, end - n)).run(threads);
-  }
+  by_taps(call, chosen.data(), threads);
+}
+
+template <class T>
+void by_letters(const Conv<T>& call, int threads) {
+  Scratch<std::uint8_t> made(call.N);
+  LayerLetters<T, Conv<T>>(call).run(made.data(), threads);
+  by_taps(call, made.data(), threads);
 }
 
 }  // namespace
@@ -232,6 +246,7 @@ void conv(const Conv<T>& call, int threads) {
   if (call.N * call.L * call.C_out == 0) return;
   prefer_large_pages(call.made, call.N * call.L * call.C_out * sizeof(T));
   if (call.C_in == call.G) return layer_depthwise<T>(call, threads);
+  if (LayerLetters<T, Conv<T>>::takes(call)) return by_letters(call, threads);
   if (!call.winograd || call.stride > 1) return Layer<T>(call).run(threads);
   call.K == 3 ? by_points<T, 6>(call, threads) : by_points<T, 7>(call, threads);
 }

@@ -90,6 +90,7 @@ def _pass(
     if not double and plan.local and asked.short_sums:
         forwards = len(asked.sequences.letters) * held.forward.work
         plan = replace(plan, brief=_in_windows(plan, made) < MUCH * forwards)
+    loads = [plan.load(job.edits.pieces, job.numbers.shape[1]) for job in made]
     changing = np.flatnonzero(table.changing(asked.sequences.letters))
     whole, target = read if held.untraced else None, held.leaves.target()
     tiles = _tiles(plan, made)
@@ -108,10 +109,10 @@ def _pass(
                 wide = near.width * len(near.channels) if near else before.shape[1]
                 raw = before.new_zeros(len(table), wide, device="cpu")
             originals[first] = before.cpu()
-            for job in made:
+            for job, load in zip(made, loads, strict=True):
                 chosen = _within(job.edits, plan, tiles, first, first + len(before), run.sites)
                 mine = job.part(chosen, first)
-                for sites, values in landed(answers(run, mine.edits, whole, before)):
+                for sites, values in landed(answers(run, mine.edits, whole, before, load)):
                     numbers = torch.from_numpy(changing[mine.numbers[sites]])
                     raw[numbers] = values.to(raw)
                     between(numbers.numel())

@@ -12,6 +12,7 @@ from torch import Tensor
 from nucleoscope.engine.answers.read import Read
 from nucleoscope.engine.edits.run import AT_ONCE, Run
 from nucleoscope.engine.memory import Halving
+from nucleoscope.engine.planning.batch_size import Load
 from nucleoscope.engine.planning.plan import Plan
 from nucleoscope.engine.prepare import Asked
 from nucleoscope.engine.step import AnyEdits
@@ -71,13 +72,13 @@ def runs(
 
 
 def answers(
-    run: Run, edits: AnyEdits, read: Read | None, before: Tensor
+    run: Run, edits: AnyEdits, read: Read | None, before: Tensor, load: Load | None = None
 ) -> Iterator[tuple[slice, Tensor]]:
     """The changes [S, E, T] of a group's edits, batch by batch; NaN where a delta was lost.
 
     `read` where whole outputs come back; `before` are the group's originals [N, T].
     """
-    for batch in run.batches(edits):
+    for batch in run.batches(edits, load):
         values = batch.values
         if read is not None:
             part = edits.part(batch.sites)

@@ -15,6 +15,7 @@ from nucleoscope.engine.chain import Chain
 from nucleoscope.engine.edits.tangent import Tangent
 from nucleoscope.engine.graph import Rule
 from nucleoscope.engine.memory import Halving
+from nucleoscope.engine.planning.batch_size import Load
 from nucleoscope.engine.planning.plan import Plan
 from nucleoscope.engine.planning.spread import Chunk
 from nucleoscope.engine.planning.thin import Kept
@@ -130,8 +131,11 @@ class Run:
         axes, there = self.plan.traced.nodes[name].axes, self._partial.cuts[name]
         return output if axes is None or there is None else Given(output, there, axes).whole()
 
-    def batches(self, edits: AnyEdits) -> Iterator[Batch]:
-        """Run all edits, in the order given, batch by batch; neighbours share their windows best."""
+    def batches(self, edits: AnyEdits, load: Load | None = None) -> Iterator[Batch]:
+        """Run all edits, in the order given, batch by batch; neighbours share their windows best.
+
+        `load`: what a site comes to, where it is known.
+        """
         if len(edits) == 0:
             return
 
@@ -141,7 +145,7 @@ class Run:
 
         device = self.forward.like.device
         halving = Halving(make, device, "a batch of one site")
-        chunks = self.plan.chunks(edits.pieces, edits.shape[1])
+        chunks = self.plan.chunks(edits.pieces, edits.shape[1], load)
         for made in in_order(lambda chunk: list(halving(chunk)), chunks, device):
             yield from made
 

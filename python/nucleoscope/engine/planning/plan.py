@@ -48,6 +48,7 @@ class Plan:
     order: list[str] = field(init=False)  # rippling nodes with a rule, as they are computed
     cones: dict[str, tuple[int, int]] = field(init=False)
     spread: Spread = field(init=False)
+    _partials: dict[tuple[int, int], Partial] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.thinned = thin(self.traced, self._asked())
@@ -136,6 +137,11 @@ class Plan:
 
     def partial(self, start: int, end: int) -> Partial:
         """The original's forward where the edits at sites [start, end), and the request, read it."""
+        if (start, end) not in self._partials:  # many groups of sequences ask for the same
+            self._partials[start, end] = self._partial(start, end)
+        return self._partials[start, end]
+
+    def _partial(self, start: int, end: int) -> Partial:
         held = self.held(start, end)
         wanted: list[tuple[str, Cut | None]] = [
             (kept.name, Cut.of(kept.lattice, held[at])) for at, kept in self.kept.items()
@@ -235,9 +241,12 @@ class Plan:
         """
         return self.spread.rows([(sites, sites + wide)])
 
-    def chunks(self, pieces: Pieces, many: int) -> Iterator[Chunk]:
-        """Batches over sites that have these pieces and so many edits each, in the order given."""
-        return self.spread.chunks(pieces, self._batch(pieces, many))
+    def chunks(self, pieces: Pieces, many: int, load: Load | None = None) -> Iterator[Chunk]:
+        """Batches over sites that have these pieces and so many edits each, in the order given.
+
+        `load`: what a site comes to, where it is known of more sites than these.
+        """
+        return self.spread.chunks(pieces, self._batch(pieces, many, load))
 
     def sites_per_batch(self, site: Ints) -> int:
         """How many sites a batch takes: what suits the device, and never more than the budget."""
@@ -247,10 +256,10 @@ class Plan:
         """What one site of a batch comes to: the most of some of those that have these pieces."""
         return site_load(self, pieces, many)
 
-    def _batch(self, pieces: Pieces, many: int) -> int:
+    def _batch(self, pieces: Pieces, many: int, load: Load | None = None) -> int:
         budget = self.memory // 2 // self.workers  # the other half is for the originals
         count, one_chain = len(pieces[0][0]), len(self.stretches) == 1
-        load = self.load(pieces, many)
+        load = load or self.load(pieces, many)
         most = sites_per_batch(load, count, many, one_chain, budget, self.device)
         rounds = -(-count // (most * self.workers))
         return -(-count // (rounds * self.workers))  # so that all workers end together
