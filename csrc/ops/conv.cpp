@@ -6,7 +6,6 @@
 #include "support/layer_rows.h"
 #include "support/layer_tile.h"
 #include "support/layer_winograd.h"
-#include "support/pages.h"
 #include "support/parallel.h"
 
 namespace nucleoscope::NUCLEOSCOPE_ISA {
@@ -244,7 +243,6 @@ void by_letters(const Conv<T>& call, int threads) {
 template <class T>
 void conv(const Conv<T>& call, int threads) {
   if (call.N * call.L * call.C_out == 0) return;
-  prefer_large_pages(call.made, call.N * call.L * call.C_out * sizeof(T));
   if (call.C_in == call.G) return layer_depthwise<T>(call, threads);
   if (LayerLetters<T, Conv<T>>::takes(call)) return by_letters(call, threads);
   if (!call.winograd || call.stride > 1) return Layer<T>(call).run(threads);

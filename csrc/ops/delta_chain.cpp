@@ -18,8 +18,9 @@
 namespace nucleoscope::NUCLEOSCOPE_ISA {
 namespace {
 
-// Deltas of the sites that are taken together: they share the second-level cache with weights.
-constexpr std::int64_t block_bytes = 1 << 20;
+// Deltas of the sites that are taken together. Fewer stay in the second-level cache, and more share
+// each reading of the weights.
+constexpr std::int64_t block_bytes = 1 << 21;
 
 /// The links for some of the sites.
 template <class T>

@@ -11,14 +11,15 @@ namespace {
 
 struct LayerShape {
   std::int64_t N, V, wide, made, K, dilation = 1, pad = 0;
-  bool gated = false, relu = false, residual = false, residual_first = false;
+  bool gated = false, relu = false, residual = false, residual_first = false, letters = false;
 
   std::int64_t length() const {
     return std::max<std::int64_t>(V + 2 * pad - (K - 1) * dilation, 1);
   }
   std::string text() const {
-    return "N V wide made K dilation pad gated relu residual residual_first " +
-           list({N, V, wide, made, K, dilation, pad, gated, relu, residual, residual_first});
+    return "N V wide made K dilation pad gated relu residual residual_first letters " +
+           list({N, V, wide, made, K, dilation, pad, gated, relu, residual, residual_first,
+                 letters});
   }
 };
 
@@ -37,7 +38,8 @@ class LayerCase {
   LayerCase(const LayerShape& shape, Random& random)
       : shape(shape),
         taps(random.numbers<double>(shape.K * shape.wide * shape.made, 3)),
-        given(random.numbers<T>(shape.N * shape.V * shape.wide, 3)),
+        given(shape.letters ? letters(shape, random)
+                            : random.numbers<T>(shape.N * shape.V * shape.wide, 3)),
         residual(random.numbers<T>(shape.N * shape.length() * shape.made, 3)),
         bias(random.numbers<T>(shape.made, 3)),
         gate(given.size()),
@@ -82,6 +84,16 @@ class LayerCase {
   std::int64_t each() const { return std::min<std::int64_t>(shape.K, 4); }
   std::int64_t P() const { return each() + 3; }
   std::int64_t parts() const { return (shape.K + each() - 1) / each(); }
+
+  /// At each position one channel that is 1, or none.
+  static std::vector<T> letters(const LayerShape& shape, Random& random) {
+    std::vector<T> all(static_cast<std::size_t>(shape.N * shape.V * shape.wide));
+    for (std::int64_t i = 0; i < shape.N * shape.V; ++i) {
+      const std::int64_t letter = random.between(-1, shape.wide - 1);
+      if (letter >= 0) all[i * shape.wide + letter] = 1;
+    }
+    return all;
+  }
 
   /// Weights as they are read: of `rows` taps, or points of so many parts, each a sum of taps.
   template <class Share>
@@ -150,7 +162,8 @@ LayerShape random_shape(Random& random) {
           .gated = random.once_in(3),
           .relu = random.once_in(2),
           .residual = random.once_in(2),
-          .residual_first = random.once_in(2)};
+          .residual_first = random.once_in(2),
+          .letters = random.once_in(2)};
 }
 
 }  // namespace

@@ -76,6 +76,12 @@ class Case:
     def numbers(self, shape: tuple[int, ...], like: Tensor) -> Tensor:
         """Of which many are zero; at points, where zeros are not skipped, only every third sample's."""
         made = sparse(shape, like)
+        if "letters" in self.head:  # at some positions none
+            others = torch.arange(len(made)) % 3 == 2
+            letters = torch.eye(shape[2] + 1).to(like)[
+                torch.randint(0, shape[2] + 1, shape[:2]), 1:
+            ]
+            made = torch.where(others.to(like.device)[:, None, None], made, letters)
         if "points" in self.head:
             dense = torch.arange(len(made)) % 3 != 2
             made[dense] = torch.randn_like(made[dense])
@@ -149,6 +155,16 @@ WIDE = [  # weights pass in several parts: of channels, of taps, or of both
 ]
 
 
+LETTERS = [  # sums of the weights' rows
+    Case(4, 60, 4, 33, 19, head="letters bias relu"),
+    Case(3, 41, 4, 48, 7, stride=2, pad=3, head="letters bias residual first relu"),
+    Case(5, 50, 5, 16, 4, dilation=3, pad=2, head="letters beside each relu"),
+    Case(2, 600, 4, 17, 5, pad=4, head="letters residual"),
+    Case(1, 9, 15, 130, 9, pad=8, head="letters bias"),
+    Case(2, 30, 16, 32, 3, head="letters"),  # as many channels as letters are not
+]
+
+
 def assert_right(case: Case, dtype: torch.dtype, device: Any = "cpu") -> None:
     forward, back = case.forward(dtype, device), case.backward(dtype, device)
     made, is_open = conv(**forward)
@@ -171,7 +187,7 @@ def assert_chords_near(got: Tensor, expected: Tensor, forward: dict[str, Any]) -
     torch.testing.assert_close(got * way, expected * way, rtol=0, atol=atol)
 
 
-@pytest.mark.parametrize("case", [*CASES, *WIDE, *POINTS])
+@pytest.mark.parametrize("case", [*CASES, *WIDE, *POINTS, *LETTERS])
 def test_naive_is_torchs_convolution(case: Case) -> None:
     forward, back = case.forward(torch.float64), case.backward(torch.float64)
     weight = case.weight(forward["given"])
@@ -196,7 +212,7 @@ def test_naive_is_torchs_convolution(case: Case) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("case", [*CASES, *WIDE, *POINTS])
+@pytest.mark.parametrize("case", [*CASES, *WIDE, *POINTS, *LETTERS])
 def test_equals_naive(case: Case, dtype: torch.dtype, device: torch.device) -> None:
     with poisoned_malloc():
         assert_right(case, dtype, device)
@@ -211,6 +227,7 @@ def test_every_instruction_set_and_thread_count(isa, threads_used, threads) -> N
         *CASES[:9],
         WIDE[0],
         *POINTS[:5],
+        *LETTERS[:4],
         Case(9, 70, 16, 40, 3),
         Case(2, 900, 16, 40, 3, head="relu"),
     ]:
@@ -240,7 +257,7 @@ def test_any_layer(
     assert_right(case, torch.float32)
 
 
-@pytest.mark.parametrize("case", [*CASES[1:], *WIDE, *POINTS])
+@pytest.mark.parametrize("case", [*CASES[1:], *WIDE, *POINTS, *LETTERS])
 def test_a_sample_is_the_same_to_the_bit_whatever_lies_beside_it(case: Case) -> None:
     """Tiles of samples, tiles of positions, lists of channels: none of them changes a sum's order."""
     forward, back = case.forward(torch.float32), case.backward(torch.float32)
@@ -281,6 +298,17 @@ def test_weights_at_points_take_little_more_than_twice_the_memory(
     assert packed is None or packed.numel() <= 2.4 * pack_weight(weight, groups).numel()
 
 
+@pytest.mark.parametrize("position", [0, 17, 39])
+@pytest.mark.parametrize("values", [(1.0, 1.0), (0.5, 0.0), (-1.0, 0.0), (1.0, -0.0), (1.0, 1e-30)])
+def test_what_is_nearly_letters(values: tuple[float, float], position: int) -> None:
+    given = torch.eye(4)[torch.randint(0, 4, (2, 40))]
+    given[1, position, :2], given[1, position, 2:] = torch.tensor(values), 0.0
+    weight = torch.randn(5, 4, 32)
+    made, _ = conv(given, pack_weight(weight), channels=32, pad=2, length=40)
+    wanted = F.conv1d(given.mT, weight.permute(2, 1, 0), padding=2).mT
+    torch.testing.assert_close(made, wanted)
+
+
 def last(n: int, arguments: dict[str, Any]) -> dict[str, Any]:
     """The same of the last n samples."""
     of_samples = ("given", "residual", "slope", "beside")
@@ -304,6 +332,7 @@ def test_no_samples_and_no_positions() -> None:
     [
         *(Case(n, 20, 8, 6, 3, pad=1, head="relu") for n in (2, 3)),
         replace(POINTS[1], head="relu points"),
+        LETTERS[0],
     ],
 )
 def test_what_is_not_finite(value: float, case: Case) -> None:

@@ -87,10 +87,11 @@ def _pass(
     )
     most = max((job.numbers.shape[1] for job in made), default=1)
     plan = replace(make_plan(asked, held), letters=most)
+    loads = [plan.load(job.edits.pieces, job.numbers.shape[1]) for job in made]
     if not double and plan.local and asked.short_sums:
         forwards = len(asked.sequences.letters) * held.forward.work
-        plan = replace(plan, brief=_in_windows(plan, made) < MUCH * forwards)
-    loads = [plan.load(job.edits.pieces, job.numbers.shape[1]) for job in made]
+        in_windows = sum(len(job.edits) * load.work for job, load in zip(made, loads, strict=True))
+        plan = replace(plan, brief=in_windows < MUCH * forwards)
     changing = np.flatnonzero(table.changing(asked.sequences.letters))
     whole, target = read if held.untraced else None, held.leaves.target()
     tiles = _tiles(plan, made)
@@ -122,13 +123,6 @@ def _pass(
         return replace(found, raw=raw)
     original = torch.cat([originals[first] for first in sorted(originals)])
     return Edited(raw, original, exact, plan.local, untraced=held.untraced, brief=plan.brief)
-
-
-def _in_windows(plan: Plan, made: list[Job]) -> float:
-    """Multiply-adds of all edits, roughly."""
-    return sum(
-        len(job.edits) * plan.load(job.edits.pieces, job.numbers.shape[1]).work for job in made
-    )
 
 
 def _read(run: Run, whole: Read | None, target: Target) -> Tensor:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
 from math import prod
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from nucleoscope.engine.graph import Axes, Graph, Rule, batch_dim
 from nucleoscope.engine.planning.batch_size import Load, sites_per_batch
 from nucleoscope.engine.planning.context import Context, context
 from nucleoscope.engine.planning.load import site_load, window_work
+from nucleoscope.engine.planning.looked_at import looked_at, partial_of
 from nucleoscope.engine.planning.near import Near
 from nucleoscope.engine.planning.report import report
 from nucleoscope.engine.planning.spread import Chunk, Spread
@@ -26,6 +27,8 @@ from nucleoscope.engine.values.cuts import Cut
 from nucleoscope.engine.values.forward import forward_work
 from nucleoscope.engine.values.partial import Partial
 from nucleoscope.engine.windows import Lattice, clip, hull, whole
+
+Found = TypeVar("Found")
 
 
 @dataclass(repr=False)
@@ -48,7 +51,7 @@ class Plan:
     order: list[str] = field(init=False)  # rippling nodes with a rule, as they are computed
     cones: dict[str, tuple[int, int]] = field(init=False)
     spread: Spread = field(init=False)
-    _partials: dict[tuple[int, int], Partial] = field(init=False, default_factory=dict)
+    _found: dict[Any, Any] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.thinned = thin(self.traced, self._asked())
@@ -117,38 +120,19 @@ class Plan:
 
     def held(self, start: int, end: int) -> dict[str, tuple[int, int]]:
         """Which positions of each kept node the edits at sites [start, end) look at: their hull."""
-        kept = self.kept
-        held = dict.fromkeys(kept, (0, 0))
-        length = self.axes(self.graph.edited).length
-        coarsest = min((a for n in self.order if (a := self.length(n)) > 1), default=1)
-        margin = 2 * -(-length // coarsest)  # a batch's rows are as wide as its widest site's,
-        more = 2  # and by so many on a lattice, whose steps are not those of its layer
-        start, end = clip(start - margin, end + margin, length)
-        for name, rows in self.rows(np.array([start]), end - start).items():
-            if name == self.graph.edited:
-                continue
-            rule, (lo, hi) = self.rule(name), rows.hull
-            at = (lo - more, hi + more)
-            for index, read in enumerate(rule.reads):
-                by = rule.looks(index)
-                here = at if by is None else rule.reach(by).cone(*at)
-                held[read] = hull(held[read], here)
-        return {n: clip(*interval, kept[n].length) for n, interval in held.items()}
+        return self._once(looked_at, start, end)
 
     def partial(self, start: int, end: int) -> Partial:
         """The original's forward where the edits at sites [start, end), and the request, read it."""
-        if (start, end) not in self._partials:  # many groups of sequences ask for the same
-            self._partials[start, end] = self._partial(start, end)
-        return self._partials[start, end]
+        return self._once(partial_of, start, end)
 
-    def _partial(self, start: int, end: int) -> Partial:
-        held = self.held(start, end)
-        wanted: list[tuple[str, Cut | None]] = [
-            (kept.name, Cut.of(kept.lattice, held[at])) for at, kept in self.kept.items()
-        ]
-        wanted += [(name, None) for name in (*self.whole(), *self.steady)]
-        wanted.append((self.traced.output, self.read))
-        return Partial(self.traced, wanted)
+    def _once(self, find: Callable[[Plan, int, int], Found], start: int, end: int) -> Found:
+        """What is found for a stretch of sites: many groups of sequences ask for the same."""
+        key = find, start, end
+        if key not in self._found:
+            self._found[key] = find(self, start, end)
+        made: Found = self._found[key]
+        return made
 
     @cached_property
     def read(self) -> Cut | None:
