@@ -45,8 +45,8 @@ CROPPED = 32_768
 LONG = 10_051  # what a position of CI-SpliceAI and 25 on either side of it read
 # An output, and its position (-1: the middle one) where there is a profile.
 TARGETS = {
-    "MPRA-DragoNN": (5, None), "SpliceNet": (2, -1), "CI-SpliceAI": (2, -1), "m6Aformer": (0, None),
-    "mini-Borzoi": (31, -1),
+    "MPRA-DragoNN": (5, None), "SpliceNet": (2, -1), "CI-SpliceAI": (2, -1), "CI-SpliceAI acceptors": (1, -1),
+    "m6Aformer": (0, None), "mini-Borzoi": (31, -1),
 }  # fmt: skip
 
 
@@ -57,11 +57,14 @@ def windows(length: int, count: int) -> Tensor:
     return one_hot([bases[s : s + length] for s in starts])
 
 
-def donors(length: int, count: int) -> Tensor:
-    """Windows of the demo's sequence around the donors that its own network is surest of, in their order."""
+def splice_sites(output: int, length: int, count: int) -> Tensor:
+    """Windows of the demo's sequence around the sites that its own network is surest of, in their order.
+
+    `output`: of acceptors 1, of donors 2.
+    """
     bases = load_sequence()[1]
     with torch.no_grad():
-        likely = SpliceNet.pretrained()(one_hot([bases]))[0].softmax(0)[2]
+        likely = SpliceNet.pretrained()(one_hot([bases]))[0].softmax(0)[output]
     inside = likely[length // 2 : len(bases) - length // 2 - 1]
     starts = inside.topk(count).indices.sort().values.tolist()
     return one_hot([bases[s : s + length] for s in starts])
@@ -177,12 +180,14 @@ def ready(name: str, count: int, wheel: Path | None) -> tuple[str, nn.Module, Te
         assert wheel is not None
         model, X = m6aformer(wheel, count)
         return "m6Aformer, 201 bp around DRACH", model, X
-    net = next(n for n in networks(wheel) if n.name.startswith(name))
+    net = next(n for n in networks(wheel) if n.name.startswith(name.split()[0]))
     if TARGETS[name][1] is None:
         X = torch.cat([net.X, windows(net.X.shape[2], max(1, count - len(net.X)))])[:count]
         return net.name, net.model, X
     length = min(net.X.shape[2], LONG)
-    return f"{net.name}, {length:,} bp around donors", net.model, donors(length, count)
+    output, where = TARGETS[name][0], "acceptors" if name.endswith("acceptors") else "donors"
+    X = splice_sites(output, length, count)
+    return f"{net.name}, {length:,} bp around {where}", net.model, X
 
 
 def main() -> None:
@@ -202,7 +207,7 @@ def main() -> None:
     for n in range(len(X)):
         rows.append(one(backward, X[n : n + 1], given.finest))
         print(n, *(f"{name} {r['ratio']:.2f}" for name, r in rows[-1].items()), flush=True)
-        command = f"python -m benchmarks.error_bars {given.name} {given.sequences} {given.finest}"
+        command = f"python -m benchmarks.error_bars {given.name!r} {given.sequences} {given.finest}"
         command += " --traced" if given.traced else ""
         command += f" --wheel {given.wheel.name}" if given.wheel else ""
         result = {
