@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstring>
+
 #include "support/layer_rows.h"
 #include "support/layer_tile.h"
 #include "support/parallel.h"
@@ -41,7 +43,8 @@ class LayerWinograd {
            (static_cast<double>(products) * square + 1);
   }
 
-  /// Makes the samples that are `chosen`; those that hold what is not finite it leaves, unchosen.
+  /// Makes the samples that are `chosen`; those that hold what is not finite, or neighbours that are
+  /// alike, it leaves, unchosen.
   void run(std::uint8_t* chosen, int threads) const {
     parallel_ranges(call.N * blocks, 1, threads, [&](std::int64_t begin, std::int64_t end) {
       Work work(*this);
@@ -157,8 +160,20 @@ class LayerWinograd {
               call.slope ? call.slope + at : nullptr, came, call.C_in);
       rows[q] = came;
     }
+    if (alike(work, rows)) return false;
     return at_points<T, P>(rows, call.C_in, work.points.data() + row * call.C_in,
                            work.rows * call.C_in);
+  }
+
+  /// Whether some row is the next one's double, as where letters are missing. Tap by tap, outputs
+  /// are then 0 or one another's doubles to the bit; rounded at points they are nearly so, and a
+  /// ReLU would open or a max-pool pick another. On the way back nothing is decided.
+  bool alike(const Work& work, const T* const (&rows)[P]) const {
+    for (int q = 1; q < P && !call.transposed; ++q)
+      if (rows[q] != work.zero.data() &&
+          std::memcmp(rows[q - 1], rows[q], static_cast<std::size_t>(call.C_in) * sizeof(T)) == 0)
+        return true;
+    return false;
   }
 
   void multiply_all(Work& work, std::int64_t n) const {

@@ -309,6 +309,24 @@ def test_what_is_nearly_letters(values: tuple[float, float], position: int) -> N
     torch.testing.assert_close(made, wanted)
 
 
+@pytest.mark.parametrize("case", POINTS)
+@pytest.mark.parametrize("level", [0.0, 0.3])
+def test_outputs_of_the_same_inputs_are_the_same_to_the_bit(case: Case, level: float) -> None:
+    """Where letters are missing, for one: a ReLU is shut at 0, and a max-pool takes the first of its largest."""
+    forward = case.forward(torch.float32)
+    forward |= {"relu": False, "residual": None, "beside": None}
+    reach = (case.taps - 1) * case.dilation
+    end = min(10 + reach + 8, case.positions - 1)
+    forward["given"][:, 10:end] = level
+    made, _ = conv(**forward)
+    same = made[:, 10 + case.pad : end + case.pad - reach]
+    assert same.shape[1] > 1
+    assert_equal(same, same[:, :1].expand_as(same))
+    if level == 0:
+        bias = forward["bias"]
+        assert_equal(same, (torch.zeros(1) if bias is None else bias).expand_as(same))
+
+
 def last(n: int, arguments: dict[str, Any]) -> dict[str, Any]:
     """The same of the last n samples."""
     of_samples = ("given", "residual", "slope", "beside")
