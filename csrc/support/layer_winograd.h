@@ -197,9 +197,11 @@ class LayerWinograd {
     }
     const T* weight = call.winograd + p * all_blocks * block;
     const T* points = work.points.data() + p * work.rows * call.C_in;
-    const std::int64_t chunks = (deep + short_sum - 1) / short_sum;
+    // At infinity a part is its last tap, which the last part may not have.
+    const std::int64_t used = p == P - 1 && call.K % taps ? deep - call.C_in : deep;
+    const std::int64_t chunks = (used + short_sum - 1) / short_sum;
     for (std::int64_t k = 0; k < chunks; ++k) {
-      const std::int64_t first = deep * k / chunks, last = deep * (k + 1) / chunks;
+      const std::int64_t first = used * k / chunks, last = used * (k + 1) / chunks;
       for (std::int64_t i = 0; i < work.count; ++i) {
         const Group& group = work.groups[i];
         const Segment<T> segment{points + group.row * call.C_in + first, work.every.data(),

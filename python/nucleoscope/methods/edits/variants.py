@@ -99,7 +99,7 @@ class Variants:
         wrong = [
             at
             for at in range(len(self))
-            if not np.array_equal(self._held(letters, at), self.ref[at])
+            if self._held(letters, at).tolist() != self.ref[at].tolist()
         ]
         if wrong:
             at = wrong[0]
@@ -159,9 +159,16 @@ def read_variants(sequence: Any, position: Any, ref: Any, alt: Any, alphabet: st
         )
     if not refs:
         raise ValueError("sequence, position, ref and alt are empty: there is nothing to do")
-    old, new = (
-        [read_allele(allele, alphabet, f"{name}[{at}]") for at, allele in enumerate(given)]
-        for name, given in (("ref", refs), ("alt", alts))
-    )
+    old, new = (_alleles(given, alphabet, name) for name, given in (("ref", refs), ("alt", alts)))
     which, where = (each.astype(np.int64) for each in numbers.values())
     return Variants(which, where, old, new)
+
+
+def _alleles(given: list[Any], alphabet: str, name: str) -> list[Ints]:
+    """Each as columns of the alphabet; those that are alike, most of them, are read once."""
+    held: dict[str, Ints] = {}
+    for at, allele in enumerate(given):
+        if not isinstance(allele, str) or allele not in held:
+            made = read_allele(allele, alphabet, f"{name}[{at}]")  # refuses what is not a string
+            held[allele] = made
+    return [held[allele] for allele in given]
