@@ -35,7 +35,8 @@ class Layer {
         passes(chunks * ceil_div(K, taps_at_once)),
         tiles(ceil_div(ceil_div(made, lanes<T>), tile_vectors)),
         block(K * wide * weight_block),
-        joined(passes == 1 && call.G == 1 && call.dilation == 1 && (abreast || wide < few)),
+        joined(passes == 1 && call.G == 1 && call.dilation == 1 &&
+               (abreast || (wide < few && (call.transposed || !comes_through(call))))),
         at_once(
             within(output_bytes / (tile_rows * call.C_out * static_cast<std::int64_t>(sizeof(T))))),
         runs(reach(), abreast ? tile_rows : 1, joined) {}
@@ -66,6 +67,10 @@ class Layer {
   const bool joined;
   const std::int64_t at_once;  // groups
   const Runs runs;
+
+  /// Rows that come through a gate lie sample beside sample: the next tap's is not behind this
+  /// one's.
+  static bool comes_through(const Conv<T>& call) { return call.gated || call.slope; }
 
   static std::int64_t within(std::int64_t groups) {
     return groups < least_at_once ? least_at_once : groups < most_at_once ? groups : most_at_once;
