@@ -43,8 +43,8 @@ class LayerWinograd {
            (static_cast<double>(products) * square + 1);
   }
 
-  /// Makes the samples that are `chosen`; those that hold what is not finite, or neighbours that are
-  /// alike, it leaves, unchosen.
+  /// Makes the samples that are `chosen`; those that hold what is not finite, or neighbours that
+  /// are alike, it leaves, unchosen.
   void run(std::uint8_t* chosen, int threads) const {
     parallel_ranges(call.N * blocks, 1, threads, [&](std::int64_t begin, std::int64_t end) {
       Work work(*this);
