@@ -126,6 +126,15 @@ def test_a_map_that_cancels_in_its_sum_is_not_thought_to_miss_as_much_more_as_it
     assert float(made.error) == pytest.approx(0.1, rel=1e-3)  # 1 over 100 letters alike
 
 
+def test_a_map_that_adds_up_to_0_is_off_by_no_more_than_all_of_a_jump_on_one_letter() -> None:
+    way = torch.ones(1, 1, 2).double()
+    mean = torch.tensor([1.0, -1.0]).double()[None, None, None]
+    change = torch.tensor([[100.0]]).double()
+    paths = Paths((0 * way,), (way,), values=(0 * change, change))
+    made = Integral((mean,), (0 * mean,), torch.tensor([8]), paths)
+    assert float(made.error) == pytest.approx(100.0)
+
+
 def test_a_map_of_zeros_of_an_output_that_changes_is_off_by_all_of_it() -> None:
     step = Net(
         lambda m, x: torch.sigmoid(1e5 * (m.inner(x)[:, :1] - m.middle)), inner=net(), middle=0.0

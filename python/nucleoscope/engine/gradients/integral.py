@@ -70,7 +70,8 @@ class Integral:
 
         Where the target jumps between two nodes no null rule can know, and the sum does. What it misses is laid
         out as the map is, or over as many letters, all of one sign, where that is smaller: a map may cancel in its
-        sum. But where that would be more than all of the map, only the jump is missed, by a map like it.
+        sum. But where that would be more than all of the map, only the jump is missed, by a map like it: one of a
+        single letter, where that adds up to 0.
         """
         along = self.paths.along(self.mean)
         before, after = (t.double().to(along.device) for t in self.paths.values)
@@ -78,12 +79,11 @@ class Integral:
         eps = torch.finfo(self.mean[0].dtype).eps
         gap = ((total - (after - before)).abs() - ROUNDING * eps * level).clamp(min=0)
         squares = along.pow(2)
-        spread = squares.pow(2).sum(2).sqrt() / squares.sum(
-            2
-        )  # 1 / root of how many letters it is made of
+        # 1 / root of how many letters it is made of
+        spread = squares.pow(2).sum(2).sqrt() / squares.sum(2)
         alike = self.size / total.abs()
         share = torch.where(gap * spread > self.size, alike, torch.fmin(alike, spread))
-        return torch.where(gap > 0, gap * share.nan_to_num(nan=1.0), 0.0)
+        return torch.where(gap > 0, gap * share.nan_to_num(nan=1.0, posinf=1.0), 0.0)
 
     @property
     def bar(self) -> Tensor:
