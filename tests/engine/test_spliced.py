@@ -50,6 +50,22 @@ class Cropped(nn.Module):
         return self.last(torch.relu(self.next(h)) + h[..., 6:-6])[..., 4:-9]
 
 
+class Preactivated(nn.Module):
+    """Of what enters the block a ReLU reads more than the crop does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.next, self.last = (
+            nn.Conv1d(4, 8, 5),
+            nn.Conv1d(8, 8, 3),
+            nn.Conv1d(8, 2, 1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.nn.functional.gelu(self.first(x))
+        return self.last(torch.relu(self.next(torch.relu(h)) + h[:, :, 1:-1]))
+
+
 class Placed(Dilated):
     """Each position has a number of its own: nothing behind that moves along."""
 
@@ -64,7 +80,7 @@ class Placed(Dilated):
 MODELS: dict[str, Any] = {
     "bpnet": lambda: nets.bpnet(LENGTH), "basset": lambda: nets.basset(LENGTH),
     "attention": lambda: nets.attention(LENGTH), "dilated": Dilated, "cropped": Cropped,
-    "placed": Placed,
+    "preactivated": Preactivated, "placed": Placed,
 }  # fmt: skip
 
 
@@ -97,7 +113,7 @@ def test_windows_are_the_model_s(name: str, left: bool, monkeypatch: pytest.Monk
     monkeypatch.setattr(spliced, "AT_ONCE", 30_000)  # some batches
     model, X = net(name), sequences(3, LENGTH, seed=4)
     given = variants(X, 40, seed=1)
-    tracks = name in ("dilated", "cropped")
+    tracks = name in ("dilated", "cropped", "preactivated")
     targets: list[Any] = [None, (1, 20), (slice(None), 34)] if tracks else [None, 1]
     got = nucleoscope.variant_effect(model, X, *given, target=targets, left=left, verify=3)
     double = copy.deepcopy(model).double()

@@ -186,12 +186,15 @@ class Moving:
 
     @cached_property
     def looked_at(self) -> list[str]:
-        """Those of which more is read than is made anew: their originals are kept."""
+        """Those of which more is read than is made anew, or less: their originals are kept."""
         many = set(self.last) - {self.graph.edited}
         for name, how in self.ways.items():
+            if name not in self.cones:
+                continue
             sources = self.sources(name)
             wide = isinstance(how, Windowed | Moved) or len(set(sources)) > 1
-            many.update(sources if wide and name in self.cones else ())
+            less = any(self.cones[source] != self.cones[name] for source in sources)
+            many.update(sources if wide or less else ())
         return [name for name in self.needed if name in many and name != self.graph.edited]
 
     def sources(self, name: str) -> list[str]:
