@@ -64,11 +64,26 @@ std::vector<Values> meaning(const DeltaChain<T>& call) {
         break;
       }
       case Op::delta_conv:
-        made.push_back(meaning(DeltaConv<T>{value(link.given), rows(link.given), on, link.weight,
-                                            link.bf16 != 0, z, value(link.beside),
-                                            rows(link.beside), link.residual_first != 0, {}, nullptr,
-                                            call.E, link.C_in, link.C_out, link.G, link.K,
-                                            link.stride, link.dilation, link.pad, link.length}));
+        made.push_back(meaning(DeltaConv<T>{value(link.given),
+                                            rows(link.given),
+                                            on,
+                                            link.weight,
+                                            link.bf16 != 0,
+                                            z,
+                                            value(link.beside),
+                                            rows(link.beside),
+                                            link.residual_first != 0,
+                                            {},
+                                            nullptr,
+                                            call.E,
+                                            link.C_in,
+                                            link.C_out,
+                                            link.G,
+                                            link.K,
+                                            link.stride,
+                                            link.dilation,
+                                            link.pad,
+                                            link.length}));
         break;
       case Op::delta_max_pool:
         made.push_back(meaning(DeltaMaxPool<T>{
