@@ -115,9 +115,8 @@ def delta_layer_norm(
     window, sites, edits, channels = out.shape
     if out.numel() == 0:
         return
-    elements = (
-        8 if wide % 16 == 0 else 2
-    )  # groups that are not aligned take 238 registers with eight
+    # Groups that are not aligned take 238 registers with eight.
+    elements = 8 if wide % 16 == 0 else 2
     with torch.cuda.device_of(out):
         grid = (*grid_of(out[..., :1]), channels // wide)
         _delta_layer_norm_kernel[grid](

@@ -125,10 +125,7 @@ class Layer {
   /// Pass after pass over the groups, each with weights that stay in the cache.
   void columns(const Place& place, int R, int V) const {
     std::int64_t at[tile_vectors];
-    for (int v = 0; v < V; ++v) {
-      const std::int64_t column = (place.vector + v) * lanes<T>;
-      at[v] = column / weight_block * block + column % weight_block;
-    }
+    columns_at<T>(place.vector, V, block, at);
     const T* weight = call.weight + place.g * ceil_div(made, weight_block) * block;
     const std::int64_t stride = abreast ? runs.step_in * call.C_in : place.rows.sample;
     const Multiply<T> multiply = multiply_of<T>(R, V);

@@ -97,10 +97,7 @@ class LayerLetters {
       const std::int64_t vector = vectors * j / tiles, column = vector * lanes<T>;
       const int some = static_cast<int>(vectors * (j + 1) / tiles - vector);
       std::int64_t at[tile_vectors];
-      for (int v = 0; v < some; ++v) {
-        const std::int64_t c = column + v * lanes<T>;
-        at[v] = c / weight_block * block + c % weight_block;
-      }
+      columns_at<T>(vector, some, block, at);
       for (std::int64_t o = first; o < last; o += tile_rows) {
         const int rows = static_cast<int>(last - o < tile_rows ? last - o : tile_rows);
         T sums[tile_rows * tile_vectors * lanes<T>];

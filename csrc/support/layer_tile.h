@@ -77,6 +77,16 @@ inline void settle(Vector<float>& value) { asm volatile("" : NUCLEOSCOPE_REGISTE
 inline void settle(Vector<double>& value) { asm volatile("" : NUCLEOSCOPE_REGISTER(value)); }
 #undef NUCLEOSCOPE_REGISTER
 
+/// How far behind a row of packed weights a tile's vectors of columns lie, from `vector` on;
+/// `block` numbers from one block of columns to the next.
+template <class T>
+inline void columns_at(std::int64_t vector, int count, std::int64_t block, std::int64_t* at) {
+  for (int v = 0; v < count; ++v) {
+    const std::int64_t column = (vector + v) * lanes<T>;
+    at[v] = column / weight_block * block + column % weight_block;
+  }
+}
+
 /// sums[R, V] of a tile += the products of its segments; rows `stride` apart, vector v of columns
 /// `at[v]` behind a segment's weight. They are added up by themselves, from 0, and then to `sums`:
 /// short sums have a third of the error that one long sum has. A function of its own, so that

@@ -191,10 +191,7 @@ class LayerWinograd {
     const std::int64_t deep = call.C_in * parts, block = deep * weight_block;
     const std::int64_t all_blocks = (call.C_out + weight_block - 1) / weight_block;
     std::int64_t at[tile_vectors];
-    for (int v = 0; v < some; ++v) {
-      const std::int64_t column = (vector + v) * lanes<T>;
-      at[v] = column / weight_block * block + column % weight_block;
-    }
+    columns_at<T>(vector, some, block, at);
     const T* weight = call.winograd + p * all_blocks * block;
     const T* points = work.points.data() + p * work.rows * call.C_in;
     // At infinity a part is its last tap, which the last part may not have.
