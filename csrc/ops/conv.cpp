@@ -7,6 +7,7 @@
 #include "support/layer_tile.h"
 #include "support/layer_winograd.h"
 #include "support/parallel.h"
+#include "support/products.h"
 
 namespace nucleoscope::NUCLEOSCOPE_ISA {
 namespace {
@@ -128,7 +129,9 @@ class Layer {
     columns_at<T>(place.vector, V, block, at);
     const T* weight = call.weight + place.g * ceil_div(made, weight_block) * block;
     const std::int64_t stride = abreast ? runs.step_in * call.C_in : place.rows.sample;
-    const Multiply<T> multiply = multiply_of<T>(R, V);
+    std::int64_t rows_at[tile_rows];
+    for (int r = 0; r < R; ++r) rows_at[r] = r * stride;
+    const Multiply<T, T> multiply = multiply_of<T, T>(R, V);
     std::int64_t next[most_at_once];
     for (std::int64_t pass = 0; pass < passes; ++pass) {
       const std::int64_t k = pass % chunks, beyond = (pass / chunks + 1) * taps_at_once;
@@ -140,7 +143,7 @@ class Layer {
         for (; p < runs.ends[i + 1] && runs.runs[p].tap < beyond; ++p)
           place.segments[count++] = segment(runs.runs[p], place, k, weight);
         if (k == chunks - 1) from = p;
-        if (count || pass == 0) multiply(place.segments, count, stride, at, pass == 0, sums);
+        if (count || pass == 0) multiply(place.segments, count, rows_at, at, pass == 0, sums);
         if (pass < passes - 1) continue;
         if (call.spread)
           lay(sums, R, V, place, i);

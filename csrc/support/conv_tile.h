@@ -1,11 +1,14 @@
 #pragma once
 
-#include "support/simd.h"
+#include <limits>
+#include <type_traits>
 
-// The register tile of a convolution: up to three rows, which are the alternatives at one site and
-// one position or, where there is one alternative, neighbouring sites or positions, by up to four
-// vectors of output channels. Twelve accumulators hide the latency of the multiply-add on every x86
-// and ARM core there is, and four loads of weights serve three rows.
+#include "support/blocks.h"
+
+// The register tile of a convolution: some rows, which are the alternatives at one site and one
+// position, and those of other sites or positions beside them, by up to four vectors of output
+// channels. Twelve accumulators, three rows', hide the latency of the multiply-add on every x86 and
+// ARM core there is; the more rows, the fewer loads of weights.
 
 namespace nucleoscope::NUCLEOSCOPE_ISA {
 
@@ -16,15 +19,6 @@ constexpr int tile_vectors = 4;
 struct Pair {
   std::int32_t tap;
   std::int32_t row;  // of the input, over rows and sites
-};
-
-/// Some channels of one live pair. In is what is multiplied: numbers, or pairs of bfloat16.
-template <class In>
-struct Segment {
-  const In* given;            // first row of the tile, at the group's first channel
-  const std::uint32_t* list;  // channels to multiply
-  std::int64_t count;
-  const In* weight;  // [C_in / G, 16] of this tap and the tile's first block of columns
 };
 
 /// What a tile is finished with. A null pointer: nothing to do.
@@ -43,98 +37,88 @@ struct Tile {
   Vector<T> sums[R][V];
 
   void clear() {
-#pragma GCC unroll 4
+#pragma GCC unroll 6
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
       for (int v = 0; v < V; ++v) sums[r][v] = Vector<T>{};
   }
 
   void take(const T* partial) {
-#pragma GCC unroll 4
+#pragma GCC unroll 6
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
       for (int v = 0; v < V; ++v) sums[r][v] = load(partial + (r * V + v) * lanes<T>);
   }
 
   void join(const T* partial) {
-#pragma GCC unroll 4
+#pragma GCC unroll 6
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
       for (int v = 0; v < V; ++v) sums[r][v] += load(partial + (r * V + v) * lanes<T>);
   }
 
   void leave(T* partial) const {
-#pragma GCC unroll 4
+#pragma GCC unroll 6
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
       for (int v = 0; v < V; ++v) store(partial + (r * V + v) * lanes<T>, sums[r][v]);
   }
-
-  /// One of the rows, as a tile of its own.
-  Tile<T, 1, V> row(int r) const {
-    Tile<T, 1, V> one;
-#pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) one.sums[0][v] = sums[r][v];
-    return one;
-  }
-
-  /// sums += given[:, list] @ weight[list]; rows `stride` apart, blocks of 16 columns `block`
-  /// apart.
-  template <class In>
-  inline __attribute__((always_inline)) void add(const Segment<In>& segment, std::int64_t stride,
-                                                 std::int64_t block) {
-    const In* rows[R];
-#pragma GCC unroll 4
-    for (int r = 0; r < R; ++r) rows[r] = segment.given + r * stride;
-    const In* weights[V];
-#pragma GCC unroll 4
-    for (int v = 0; v < V; ++v)
-      weights[v] = segment.weight + v * lanes<T> / 16 * block + v * lanes<T> % 16;
-    for (std::int64_t i = 0; i < segment.count; ++i) {
-      const std::int64_t channel = segment.list[i];
-      Vector<In> values[R];
-#pragma GCC unroll 4
-      for (int r = 0; r < R; ++r) values[r] = all<In>(rows[r][channel]);
-#pragma GCC unroll 4
-      for (int v = 0; v < V; ++v) {
-        Vector<In> weight = load(weights[v] + channel * 16);
-        hold(weight);
-#pragma GCC unroll 4
-        for (int r = 0; r < R; ++r) sums[r][v] = multiply_add(sums[r][v], values[r], weight);
-      }
-    }
-  }
-
-  inline __attribute__((always_inline)) void finish(const Finish<T>& end) {
-#pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) {
-      const std::int64_t left = end.columns - v * lanes<T>, c = v * lanes<T>;
-      const bool whole = left >= lanes<T>;
-      Vector<T> below{}, above{};
-      if (end.original) {  // max(d + min(z, 0), -max(z, 0)): no two large values meet
-        const Vector<T> z = whole ? load(end.original + c) : load_first(end.original + c, left);
-        below = smaller(z, Vector<T>{});
-        above = -larger(z, Vector<T>{});
-      }
-#pragma GCC unroll 4
-      for (int r = 0; r < R; ++r) {
-        const std::int64_t place = r * end.stride + c;
-        Vector<T> residual{};
-        if (end.residual)
-          residual = whole ? load(end.residual + place) : load_first(end.residual + place, left);
-        Vector<T> d = sums[r][v];
-        if (end.residual_first) d += residual;
-        if (end.original) d = larger(d + below, above);
-        if (!end.residual_first) d += residual;
-        if (end.accumulate)
-          d += whole ? load(end.delta + place) : load_first(end.delta + place, left);
-        if (whole)
-          store(end.delta + place, d);
-        else
-          store_first(end.delta + place, d, left);
-      }
-    }
-  }
 };
+
+/// The change of a ReLU at the original z: max(d + min(z, 0), -max(z, 0)). No two large values
+/// meet. Without one, a change stays what it is.
+template <class T>
+struct Bent {
+  Vector<T> below{}, above;
+
+  Bent(const T* z, std::int64_t n) : above(all<T>(-std::numeric_limits<T>::infinity())) {
+    if (!z) return;
+    const Vector<T> at = take(z, n);
+    below = smaller(at, Vector<T>{});
+    above = -larger(at, Vector<T>{});
+  }
+
+  Vector<T> operator()(Vector<T> d) const { return larger(d + below, above); }
+};
+
+/// The finished sums: n lanes of them go to delta + place.
+template <class T, bool residual, bool first, bool accumulate>
+inline __attribute__((always_inline)) void finish_vector(Vector<T> d, const Finish<T>& end,
+                                                         const Bent<T>& bent, std::int64_t place,
+                                                         std::int64_t n) {
+  if constexpr (residual && first) d += take(end.residual + place, n);
+  d = bent(d);
+  if constexpr (residual && !first) d += take(end.residual + place, n);
+  if constexpr (accumulate) d += take(end.delta + place, n);
+  put(end.delta + place, d, n);
+}
+
+/// Calls body with what is there beside the sums, told to the compiler.
+template <class T, class Body>
+inline void by_what_is_there(const Finish<T>& end, const Body& body) {
+  using std::bool_constant;
+  const auto so = [&](auto accumulate) {
+    if (!end.residual) return body(bool_constant<false>{}, bool_constant<false>{}, accumulate);
+    if (end.residual_first) return body(bool_constant<true>{}, bool_constant<true>{}, accumulate);
+    body(bool_constant<true>{}, bool_constant<false>{}, accumulate);
+  };
+  if (end.accumulate) return so(bool_constant<true>{});
+  so(bool_constant<false>{});
+}
+
+/// Finishes a tile's sums [rows, vectors].
+template <class T>
+inline void finish(const T* sums, std::int64_t rows, std::int64_t vectors, const Finish<T>& end) {
+  by_what_is_there(end, [&](auto residual, auto first, auto accumulate) {
+    for (std::int64_t v = 0; v < vectors; ++v) {
+      const std::int64_t c = v * lanes<T>, left = end.columns - c;
+      const std::int64_t n = left < lanes<T> ? left : lanes<T>;
+      const Bent<T> bent(end.original ? end.original + c : nullptr, n);
+      for (std::int64_t r = 0; r < rows; ++r)
+        finish_vector<T, residual, first, accumulate>(load(sums + (r * vectors + v) * lanes<T>),
+                                                      end, bent, r * end.stride + c, n);
+    }
+  });
+}
 
 }  // namespace nucleoscope::NUCLEOSCOPE_ISA

@@ -102,10 +102,21 @@ class Depthwise {
                                          load_columns<whole>(rows + r * C + v * lanes<T>), of_tap);
       }
     }
-    tile.finish(end(place, whole ? V * lanes<T> : C));
+    const Finish<T> end = end_of(place, whole ? V * lanes<T> : C);
+    by_what_is_there(end, [&](auto residual, auto first, auto accumulate) {
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v) {
+        const std::int64_t c = v * lanes<T>, n = whole ? lanes<T> : C;
+        const Bent<T> bent(end.original ? end.original + c : nullptr, n);
+#pragma GCC unroll 4
+        for (int r = 0; r < R; ++r)
+          finish_vector<T, residual, first, accumulate>(tile.sums[r][v], end, bent,
+                                                        r * end.stride + c, n);
+      }
+    });
   }
 
-  Finish<T> end(const Place& place, std::int64_t columns) const {
+  Finish<T> end_of(const Place& place, std::int64_t columns) const {
     Finish<T> made{.original = nullptr,
                    .residual = nullptr,
                    .residual_first = call.residual_first,

@@ -2,6 +2,7 @@
 
 #include "support/layer_tile.h"
 #include "support/parallel.h"
+#include "support/products.h"
 #include "support/scratch.h"
 
 // A whole layer whose input is letters: at each position one channel is 1 and the others are 0, or

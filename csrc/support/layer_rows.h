@@ -142,6 +142,8 @@ class LayerRows {
   }
 
   void list_channels(std::int64_t begin, std::int64_t end) {
+    std::int64_t rows_at[tile_rows];
+    for (std::int64_t r = 0; r < many; ++r) rows_at[r] = r * sample;
     for (std::int64_t i = begin; i < end; ++i)
       for (std::int64_t g = 0; g < G; ++g) {
         std::uint32_t* list = lists.data() + (i * G + g) * room();
@@ -150,8 +152,8 @@ class LayerRows {
         for (std::int64_t k = 0; k < chunks; ++k) {
           const std::int64_t last = (k + 1) * chunk < wide ? (k + 1) * chunk : wide;
           at[k + 1] =
-              at[k] + static_cast<std::int32_t>(list_nonzero(
-                          given + i * row + g * wide, many, sample, k * chunk, last, list + at[k]));
+              at[k] + static_cast<std::int32_t>(list_nonzero(given + i * row + g * wide, rows_at,
+                                                             many, k * chunk, last, list + at[k]));
         }
       }
   }

@@ -5,6 +5,7 @@
 #include "support/layer_rows.h"
 #include "support/layer_tile.h"
 #include "support/parallel.h"
+#include "support/products.h"
 #include "support/scratch.h"
 #include "support/winograd.h"
 
@@ -192,6 +193,8 @@ class LayerWinograd {
     const std::int64_t all_blocks = (call.C_out + weight_block - 1) / weight_block;
     std::int64_t at[tile_vectors];
     columns_at<T>(vector, some, block, at);
+    std::int64_t rows_at[most_rows];
+    for (int r = 0; r < most_rows; ++r) rows_at[r] = r * call.C_in;
     const T* weight = call.winograd + p * all_blocks * block;
     const T* points = work.points.data() + p * work.rows * call.C_in;
     // At infinity a part is its last tap, which the last part may not have.
@@ -203,8 +206,8 @@ class LayerWinograd {
         const Group& group = work.groups[i];
         const Segment<T> segment{points + group.row * call.C_in + first, work.every.data(),
                                  last - first, weight + first * weight_block};
-        multiply_of<T>(group.rows, some)(&segment, 1, call.C_in, at, k == 0,
-                                         work.sums.data() + (p * work.count + i) * tile_size);
+        multiply_of<T, T>(group.rows, some)(&segment, 1, rows_at, at, k == 0,
+                                            work.sums.data() + (p * work.count + i) * tile_size);
       }
     }
   }

@@ -67,6 +67,11 @@ inline void store(T* to, Vector<T> value) {
 inline void hold(Vector<float>& value) { asm("" : NUCLEOSCOPE_REGISTER(value)); }
 inline void hold(Vector<double>& value) { asm("" : NUCLEOSCOPE_REGISTER(value)); }
 inline void hold(Vector<Bf16Pair>& value) { asm("" : NUCLEOSCOPE_REGISTER(value)); }
+
+/// Has a value made before the next that is settled. GCC would begin with what comes after, for
+/// which there may be no register left, and lay a sum into memory in the innermost loop.
+inline void settle(Vector<float>& value) { asm volatile("" : NUCLEOSCOPE_REGISTER(value)); }
+inline void settle(Vector<double>& value) { asm volatile("" : NUCLEOSCOPE_REGISTER(value)); }
 #undef NUCLEOSCOPE_REGISTER
 
 /// One value in every lane. (x - 0 is x whatever its sign, and costs nothing; 0 + x is not.)
@@ -105,7 +110,8 @@ inline std::uint32_t to_bf16(float value) {
   return value == value ? rounded : bits >> 16 | 0x40;
 }
 
-/// Rows of numbers as pairs of bfloat16, two by two, the last of a row with a zero if `wide` is odd.
+/// Rows of numbers as pairs of bfloat16, two by two, the last of a row with a zero if `wide` is
+/// odd.
 inline void round_pairs(const float* given, std::int64_t rows, std::int64_t wide, Bf16Pair* pairs) {
   for (std::int64_t i = 0; i < rows; ++i, given += wide, pairs += (wide + 1) / 2) {
     for (std::int64_t p = 0; p < wide / 2; ++p)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -151,10 +152,17 @@ ALIKE = {
 }
 
 
-def of_sites_alike(case: Case, dtype: torch.dtype) -> dict[str, Any]:
-    """Every site's rows lie alike around it, some beyond the ends; of one site there is no delta."""
+def of_sites_alike(
+    case: Case, dtype: torch.dtype, apart: tuple[int, int] | None = None
+) -> dict[str, Any]:
+    """Every site's rows lie alike around it, some beyond the ends; of one site there is no delta.
+
+    Sites lie anywhere, or so many positions behind the one before, as many at one position.
+    """
     arguments = case.arguments(dtype)
     site = torch.randint(-3, case.length + 3, (case.sites,))
+    if apart:
+        site = case.length // 3 + torch.arange(case.sites) // apart[1] * apart[0]
     reach = (case.taps - 1) * case.dilation - case.pad
     for name, places in (
         ("rows_in", site * case.stride),
@@ -179,6 +187,39 @@ def test_sites_side_by_side_are_as_each_alone(isa: str, name: str, head: str) ->
             assert_close(together, arguments)
             for site in range(ALIKE[name].sites):
                 assert_equal(delta_conv(**of_site(arguments, site)), together[:, site : site + 1])
+
+
+@pytest.mark.parametrize("edits", [1, 2, 3, 4, 7])
+@pytest.mark.parametrize("apart", [(1, 1), (1, 3), (2, 1), (0, 1)])
+@pytest.mark.parametrize("name", ALIKE)
+@pytest.mark.parametrize("isa", _C.available_isas())
+def test_neighbours_at_one_position_are_as_each_alone(
+    isa: str, name: str, apart: tuple[int, int], edits: int
+) -> None:
+    """A tile of six rows takes the alternatives of two sites at one position, or the sites of one."""
+    case = replace(ALIKE[name], edits=edits, sites=ALIKE[name].sites + 7)
+    for dtype in DTYPES:
+        arguments = of_sites_alike(case.with_(HEADS["relu, residual behind"]), dtype, apart)
+        arguments["given"] *= torch.rand(arguments["given"].shape) < 0.4
+        with instruction_set(isa), poisoned_malloc():
+            together = delta_conv(**arguments)
+            assert_close(together, arguments)
+            for site in range(case.sites):
+                assert_equal(delta_conv(**of_site(arguments, site)), together[:, site : site + 1])
+
+
+@pytest.mark.parametrize("edits", [1, 3])
+@pytest.mark.parametrize("isa", _C.available_isas())
+def test_nan_of_a_site_reaches_no_neighbour(isa: str, edits: int) -> None:
+    case = replace(ALIKE["several passes"], edits=edits, sites=8)
+    arguments = of_sites_alike(case, torch.float32, (1, 1))
+    with instruction_set(isa):
+        before = delta_conv(**arguments)
+        arguments["given"][:, 3] = torch.nan
+        after = delta_conv(**arguments)
+    assert after[:, 3].isnan().any()
+    others = [0, 1, 2, 4, 5, 6, 7]
+    assert_equal(after[:, others], before[:, others])
 
 
 def of_site(arguments: dict[str, Any], site: int) -> dict[str, Any]:

@@ -18,7 +18,7 @@ TAIL_BATCH, TAIL_CACHE = 256, 4 << 20
 
 # Multiply-adds of a batch that is one chain, which needs no cache of its own: long enough that Python
 # does not count, short enough that progress shows and Ctrl-C is heard.
-WORK = 2e9
+WORK = 4e9
 
 # The same two on a device, counted and not measured. A launch costs tens of microseconds and a batch some
 # ten launches, so a batch should take tens of milliseconds, of which a GPU does 30 to 100 T multiply-adds

@@ -1,0 +1,132 @@
+#pragma once
+
+#include "support/conv_pairs.h"
+
+// Which groups of a delta convolution share a register tile: those that meet the same taps, of
+// input rows that lie to one another as theirs do.
+
+namespace nucleoscope::NUCLEOSCOPE_ISA {
+
+/// What of a group lies beside it in a tile. The pattern of zeros is the original's at a position,
+/// so that what is at the same one shares a list of channels best.
+enum class Neighbour { same_position, next_site, next_position };
+
+/// Groups in one tile: `first`, and as many as `next` leads to from there.
+struct Abreast {
+  std::int64_t first, before;  // `before`: groups in earlier tiles
+  int many;
+};
+
+/// The tiles of a delta convolution of up to `most` groups each.
+template <class Call>
+class Together {
+ public:
+  Together(const Call& call, const LivePairs<Call>& live, int most)
+      : tiles(live.groups),
+        next(live.groups),
+        next_in(width(call.in) * call.in.S),
+        call(call),
+        live(live),
+        most(most),
+        many(live.groups) {
+    choose();
+    std::int64_t before = 0;
+    for (std::int64_t i = 0; i < live.groups; ++i) {
+      if (many[i] == 0) continue;
+      tiles[count++] = {i, before, many[i]};
+      before += many[i];
+    }
+  }
+
+  Scratch<Abreast> tiles;  // [count], of groups in order
+  std::int64_t count = 0;
+  Scratch<std::int64_t> next;     // [groups] the one beside a group, -1: none
+  Scratch<std::int64_t> next_in;  // [V * S] the one beside a row of the input, -1: none
+
+ private:
+  const Call& call;
+  const LivePairs<Call>& live;
+  const int most;
+  Scratch<int> many;  // [groups] in a tile from there on; 0: in an earlier one's
+
+  void choose() {
+    constexpr Neighbour all[] = {Neighbour::same_position, Neighbour::next_site,
+                                 Neighbour::next_position};
+    std::int64_t least = live.groups;
+    const Neighbour* best = nullptr;
+    for (const Neighbour& each : all) {
+      if (most == 1) break;
+      const std::int64_t alone = join(each);
+      if (alone < least) least = alone, best = &each;
+      if (4 * alone < live.groups) return;
+    }
+    if (best == nullptr)
+      leave();
+    else if (best != &all[2])
+      join(*best);
+  }
+
+  /// Every group has a tile to itself.
+  void leave() {
+    for (std::int64_t i = 0; i < live.groups; ++i) many[i] = 1, next[i] = -1;
+    for (std::int64_t i = 0; i < width(call.in) * call.in.S; ++i) next_in[i] = -1;
+  }
+
+  /// Joins what lies beside each other in that sense; how many are left alone.
+  std::int64_t join(Neighbour neighbour) {
+    lead(call.out, neighbour, next.data());
+    lead(call.in, neighbour, next_in.data());
+    for (std::int64_t i = 0; i < live.groups; ++i) many[i] = 1;
+    std::int64_t alone = live.groups;
+    for (int size = most; size > 1; size /= 2)
+      for (std::int64_t i = 0; i < live.groups; ++i) {
+        if (!fits(i, size)) continue;
+        std::int64_t other = i;
+        for (int k = 1; k < size; ++k) many[other = next[other]] = 0;
+        many[i] = size;
+        alone -= size;
+      }
+    return alone;
+  }
+
+  /// to[i] = what lies beside row i, counted over rows and sites. Sites are taken so many at a
+  /// time.
+  void lead(const Rows& rows, Neighbour neighbour, std::int64_t* to) const {
+    const std::int64_t W = width(rows), S = rows.S;
+    for (std::int64_t w = 0; w < W; ++w)
+      for (std::int64_t s = 0; s < S; ++s) {
+        std::int64_t& other = to[w * S + s] = -1;
+        const bool last = s + 1 == S || (s + 1) % most == 0;
+        if (neighbour == Neighbour::next_position) {
+          if (w + 1 < W) other = (w + 1) * S + s;
+        } else if (neighbour == Neighbour::next_site) {
+          if (!last) other = w * S + s + 1;
+        } else if (!last) {
+          const std::int64_t row = find(rows, position(rows, w, s), s + 1);
+          if (row >= 0) other = row * S + s + 1;
+        }
+      }
+  }
+
+  /// Whether so many groups from i on are free and meet the same taps, of rows equally far apart.
+  bool fits(std::int64_t i, int size) const {
+    const std::int64_t count = live.ends[i + 1] - live.ends[i];
+    if (many[i] != 1 || count == 0) return false;
+    const Pair* mine = &live.pairs[live.ends[i]];
+    std::int64_t apart = 0;
+    for (int k = 1; k < size; ++k) {
+      i = next[i];
+      if (i < 0 || many[i] != 1 || live.ends[i + 1] - live.ends[i] != count) return false;
+      const Pair* its = &live.pairs[live.ends[i]];
+      if (k == 1) apart = its->row - mine->row;
+      for (std::int64_t n = 0; n < count; ++n)
+        if (its[n].tap != mine[n].tap || its[n].row != next_in[mine[n].row] ||
+            its[n].row - mine[n].row != apart)
+          return false;
+      mine = its;
+    }
+    return true;
+  }
+};
+
+}  // namespace nucleoscope::NUCLEOSCOPE_ISA
