@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from nucleoscope.engine.answers import outputs
+from nucleoscope.engine.answers.by_taps import by_taps
 from nucleoscope.engine.answers.read import Read
 from nucleoscope.engine.answers.target import described
 from nucleoscope.engine.edits.changes import Changes
@@ -212,7 +213,7 @@ def _ask(asked: Asked, read: Read, where: list[Edit]) -> tuple[Model, torch.dtyp
     size = sum(p.numel() for p in asked.model.parameters()) * asked.sequences.letters.shape[1]
     if asked.native == torch.float32 and size <= SMALL:
         try:
-            double = in_double(asked.model)
+            double = by_taps(in_double(asked.model))
 
             def answer(*inputs: Tensor) -> Any:
                 made = double(*inputs)
