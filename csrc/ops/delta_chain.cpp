@@ -250,7 +250,7 @@ void delta_chain(const DeltaChain<T>& call, int threads) {
   const ChainPlan<DeltaChain<T>> plan(call);
   std::int64_t most = block_bytes / (plan.room() * static_cast<std::int64_t>(sizeof(T)) + 1);
   most = most < 1 ? 1 : most > call.S ? call.S : most;
-  if (most > 1 && most < call.S) most = most / 2 * 2;  // delta_conv takes sites two by two
+  if (most > 1 && most < call.S) most = most / 2 * 2;  // their tiles take sites two by two
   const std::int64_t blocks = (call.S + most - 1) / most;
   parallel_ranges(blocks, 1, threads, [&](std::int64_t begin, std::int64_t end) {
     Block<T> block(call, plan, most);

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <limits>
+
 #include "support/conv_pairs.h"
 
 // Which groups of a delta convolution share a register tile: those that meet the same taps, of
@@ -29,16 +31,13 @@ class Together {
         live(live),
         most(most),
         many(live.groups) {
-    choose();
-    std::int64_t before = 0;
-    for (std::int64_t i = 0; i < live.groups; ++i) {
-      if (many[i] == 0) continue;
-      tiles[count++] = {i, before, many[i]};
-      before += many[i];
-    }
+    if (choose())
+      list_by_position();
+    else
+      for (std::int64_t i = 0; i < live.groups; ++i) list(i);
   }
 
-  Scratch<Abreast> tiles;  // [count], of groups in order
+  Scratch<Abreast> tiles;  // [count], of which a site's come in the order of its rows
   std::int64_t count = 0;
   Scratch<std::int64_t> next;     // [groups] the one beside a group, -1: none
   Scratch<std::int64_t> next_in;  // [V * S] the one beside a row of the input, -1: none
@@ -47,23 +46,69 @@ class Together {
   const Call& call;
   const LivePairs<Call>& live;
   const int most;
-  Scratch<int> many;  // [groups] in a tile from there on; 0: in an earlier one's
+  Scratch<int> many;        // [groups] in a tile from there on; 0: in another's
+  std::int64_t listed = 0;  // groups
 
-  void choose() {
+  /// Whether what is at one position shares a tile. Of several alternatives nothing else does:
+  /// their list of channels is short, and where patterns of zeros differ it would be as long as
+  /// both.
+  bool choose() {
     constexpr Neighbour all[] = {Neighbour::same_position, Neighbour::next_site,
                                  Neighbour::next_position};
     std::int64_t least = live.groups;
-    const Neighbour* best = nullptr;
+    const Neighbour *best = nullptr, *last = nullptr;
     for (const Neighbour& each : all) {
-      if (most == 1) break;
+      if (most == 1 || (call.E > 1 && &each != &all[0])) break;
+      if (&each == &all[0] && !ascending(call.out)) continue;
       const std::int64_t alone = join(each);
+      last = &each;
       if (alone < least) least = alone, best = &each;
-      if (4 * alone < live.groups) return;
+      if (4 * alone < live.groups) break;
     }
     if (best == nullptr)
       leave();
-    else if (best != &all[2])
+    else if (best != last)
       join(*best);
+    return best == &all[0];
+  }
+
+  /// Whether each site's pieces lie one behind the other.
+  static bool ascending(const Rows& rows) {
+    for (std::int64_t j = 0; j + 1 < rows.P; ++j)
+      for (std::int64_t s = 0; s < rows.S; ++s)
+        if (rows.starts[j * rows.S + s] + rows.widths[j] > rows.starts[(j + 1) * rows.S + s])
+          return false;
+    return true;
+  }
+
+  void list(std::int64_t group) {
+    if (many[group] == 0) return;
+    tiles[count++] = {group, listed, many[group]};
+    listed += many[group];
+  }
+
+  /// Sites that are taken together, position by position: a row that is alone may be finished no
+  /// earlier than one before it that waits for another site's, or a sum would depend on the others.
+  void list_by_position() {
+    const std::int64_t W = width(call.out), S = call.out.S;
+    Scratch<std::int64_t> row(most);
+    for (std::int64_t first = 0; first < S; first += most) {
+      const std::int64_t sites = S - first < most ? S - first : most;
+      for (std::int64_t k = 0; k < sites; ++k) row[k] = 0;
+      for (std::int64_t left = W * sites; left > 0;) {
+        std::int64_t here = std::numeric_limits<std::int64_t>::max();
+        for (std::int64_t k = 0; k < sites; ++k) {
+          if (row[k] == W) continue;
+          const std::int64_t its = position(call.out, row[k], first + k);
+          here = its < here ? its : here;
+        }
+        for (std::int64_t k = 0; k < sites; ++k) {
+          if (row[k] == W || position(call.out, row[k], first + k) != here) continue;
+          list(row[k]++ * S + first + k);
+          --left;
+        }
+      }
+    }
   }
 
   /// Every group has a tile to itself.
@@ -78,7 +123,7 @@ class Together {
     lead(call.in, neighbour, next_in.data());
     for (std::int64_t i = 0; i < live.groups; ++i) many[i] = 1;
     std::int64_t alone = live.groups;
-    for (int size = most; size > 1; size /= 2)
+    for (int size = most; size > 1; --size)
       for (std::int64_t i = 0; i < live.groups; ++i) {
         if (!fits(i, size)) continue;
         std::int64_t other = i;

@@ -43,13 +43,6 @@ struct Tile {
       for (int v = 0; v < V; ++v) sums[r][v] = Vector<T>{};
   }
 
-  void take(const T* partial) {
-#pragma GCC unroll 6
-    for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
-      for (int v = 0; v < V; ++v) sums[r][v] = load(partial + (r * V + v) * lanes<T>);
-  }
-
   void join(const T* partial) {
 #pragma GCC unroll 6
     for (int r = 0; r < R; ++r)

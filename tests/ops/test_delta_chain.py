@@ -297,3 +297,41 @@ def test_letters_are_for_look_ups_alone() -> None:
     links = [Link("delta_sum", rows(2), 20, 9, 0)]
     (made,) = delta_chain(**{**case, "links": links, "asked": [1]})
     assert_equal(made, torch.zeros(2, 4, 3, 20))
+
+
+def summed(sites: int, edits: int, apart: int, dtype: torch.dtype) -> tuple[list[Link], Letters]:
+    """A look-up, a convolution and its sum over the length, of sites one after the other."""
+    length, none = 80, torch.zeros(1, sites, dtype=torch.int64)
+    site = length // 2 + apart * torch.arange(sites)
+    table = torch.randn(25, 4, 32, dtype=dtype)
+    weight = pack_weight(torch.randn(3, 32, 24, dtype=dtype))
+    z = [Kept(torch.randn(1, length, channels, dtype=dtype)) for channels in (32, 24)]
+    links = [
+        Link("edit_lookup", Rows((site - 12)[None].contiguous(), (25,)), 32, length,
+             weight=table, taps=25, pad=12, original=z[0]),
+        Link("delta_conv", Rows((site - 13)[None].contiguous(), (27,)), 24, length, 0,
+             weight=weight, taps=3, pad=1, original=z[1]),
+        Link("delta_sum", Rows(none, (1,)), 24, 1, 1, taps=length, factors=(1 / 64, 1.0)),
+    ]  # fmt: skip
+    old, fresh = torch.zeros(sites, dtype=torch.int32), torch.randint(1, 4, (sites, edits))
+    return links, Letters(torch.zeros_like(old), site, old, fresh.int())
+
+
+@pytest.mark.parametrize("edits", [1, 2, 3, 5])
+@pytest.mark.parametrize("apart", [-2, -1, 0, 1, 3])
+@pytest.mark.parametrize("isa", _C.available_isas())
+def test_a_sum_is_the_same_whatever_sites_lie_beside_it(isa: str, apart: int, edits: int) -> None:
+    for dtype in DTYPES:
+        links, letters = summed(9, edits, apart, dtype)
+        with instruction_set(isa):
+            (together,) = delta_chain(links, letters, [], [2])
+            for s in range(9):
+                here = slice(s, s + 1)
+                alone = [
+                    replace(
+                        link, rows=Rows(link.rows.starts[:, here].contiguous(), link.rows.widths)
+                    )
+                    for link in links
+                ]
+                one = Letters(*(part[here].contiguous() for part in letters))
+                assert_equal(delta_chain(alone, one, [], [2])[0], together[:, here])

@@ -179,7 +179,7 @@ def of_sites_alike(
 @pytest.mark.parametrize("name", ALIKE)
 @pytest.mark.parametrize("isa", _C.available_isas())
 def test_sites_side_by_side_are_as_each_alone(isa: str, name: str, head: str) -> None:
-    """Of one alternative, where neighbouring sites meet the same taps, one tile takes three of them."""
+    """Of one alternative, where neighbouring sites meet the same taps, one tile takes several of them."""
     for dtype in DTYPES:
         arguments = of_sites_alike(ALIKE[name].with_(HEADS[head]), dtype)
         with instruction_set(isa), poisoned_malloc():
