@@ -21,6 +21,8 @@ namespace {
 // Deltas of the sites that are taken together. Fewer stay in the second-level cache, and more share
 // each reading of the weights.
 constexpr std::int64_t block_bytes = 1 << 21;
+// Two sites share register tiles, which is worth a cache further away.
+constexpr std::int64_t pair_bytes = 1 << 24;
 
 /// The links for some of the sites.
 template <class T>
@@ -248,9 +250,11 @@ template <class T>
 void delta_chain(const DeltaChain<T>& call, int threads) {
   if (call.S * call.E == 0) return;
   const ChainPlan<DeltaChain<T>> plan(call);
-  std::int64_t most = block_bytes / (plan.room() * static_cast<std::int64_t>(sizeof(T)) + 1);
-  most = most < 1 ? 1 : most > call.S ? call.S : most;
-  if (most > 1 && most < call.S) most = most / 2 * 2;  // their tiles take sites two by two
+  const std::int64_t room = plan.room() * static_cast<std::int64_t>(sizeof(T)) + 1;
+  std::int64_t most = block_bytes / room;
+  if (most < 2) most = 2 * room <= pair_bytes ? 2 : 1;
+  most = most > call.S ? call.S : most;
+  if (most < call.S && most > 1) most = most / 2 * 2;
   const std::int64_t blocks = (call.S + most - 1) / most;
   parallel_ranges(blocks, 1, threads, [&](std::int64_t begin, std::int64_t end) {
     Block<T> block(call, plan, most);
