@@ -254,7 +254,7 @@ void delta_chain(const DeltaChain<T>& call, int threads) {
   std::int64_t most = block_bytes / room;
   if (most < 2) most = 2 * room <= pair_bytes ? 2 : 1;
   most = most > call.S ? call.S : most;
-  if (most < call.S && most > 1) most = most / 2 * 2;
+  if (most < call.S && most > 1) most = most / 2 * 2;  // or the last would be alone in its tiles
   const std::int64_t blocks = (call.S + most - 1) / most;
   parallel_ranges(blocks, 1, threads, [&](std::int64_t begin, std::int64_t end) {
     Block<T> block(call, plan, most);

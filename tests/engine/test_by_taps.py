@@ -75,3 +75,12 @@ def test_a_layer_of_the_users_own_is_left_alone() -> None:
     layer = Doubled(16, 8, 3).double()
     before, after = both(layer, torch.randn(1, 16, 9, dtype=torch.float64))
     assert torch.equal(after, before)
+
+
+def test_a_convolution_that_was_put_into_a_layer_stays() -> None:
+    layer = nn.Conv1d(16, 8, 3).double()
+    layer._conv_forward = lambda x, *_: 3 * x  # type: ignore[method-assign, assignment]
+    x = torch.randn(1, 16, 9, dtype=torch.float64)
+    before, after = both(layer, x)
+    assert torch.equal(after, 3 * x)
+    assert torch.equal(before, after)

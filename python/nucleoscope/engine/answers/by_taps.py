@@ -18,7 +18,8 @@ LEAST = 16
 def by_taps(model: nn.Module) -> nn.Module:
     """The model, whose plain `nn.Conv1d` layers give the same numbers in float64 faster, without gradients."""
     for layer in model.modules():
-        if type(layer) is nn.Conv1d and _plain(layer):
+        own = "_conv_forward" in vars(layer)
+        if type(layer) is nn.Conv1d and not own and _plain(layer):
             layer._conv_forward = partial(_forward, layer)  # type: ignore[method-assign]
     return model
 
